@@ -1,0 +1,383 @@
+"""Every error that Ateneo raises, in one tree.
+
+    AteneoError
+    ├── SettingsError                a setting is missing or makes no sense
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable      no server, wrong address or password, connection lost
+    │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
+    │   ├── RightsMissing            the role may not do what is needed
+    │   ├── NotUpgraded              `ateneo db upgrade` has not run here
+    │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
+    │   └── GenerationMismatch       the vectors stored belong to another model
+    ├── InputError
+    │   ├── EmptyQuery, QueryTooLong, BadArgument
+    │   ├── UnknownEmpresa, UnknownDocument
+    │   └── DocumentError
+    │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
+    │       └── DocumentCorrupt, DocumentUnsupported
+    ├── AccessDenied                 an API key that is missing, unknown or revoked
+    ├── ModelError                   a local model folder that cannot be used
+    └── ProviderError
+        ├── ProviderRejected         401, 403, 404: trying again cannot help
+        ├── ProviderBusy             429: try again later
+        ├── ProviderUnavailable      5xx, timeouts, no connection
+        ├── ProviderRefusedInput     400, 413, 422: this text, not the provider, is the problem
+        └── ProviderAnswerInvalid    too few vectors, wrong dimension, NaN, garbage
+
+Each says what happened, to what, and what to do about it (`remedy`), in the current language.
+"""
+
+from typing import ClassVar
+
+from ateneo.lang import tr
+
+
+class AteneoError(Exception):
+    """The root. Subclasses give two templates a language, filled with the keyword arguments.
+
+    `code` is a stable name for programs (in problem+json and `--json`); `status` is the HTTP status that fits;
+    `exit_code` is what the command line ends with.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    es: ClassVar[str] = "{detail}"
+    en: ClassVar[str] = "{detail}"
+    remedy_es: ClassVar[str] = ""
+    remedy_en: ClassVar[str] = ""
+
+    def __init__(self, **fields: object) -> None:
+        super().__init__(fields)
+        self.fields = fields
+
+    @property
+    def message(self) -> str:
+        return tr(self.es, self.en).format(**self.fields)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty where there is nothing to say."""
+        return tr(self.remedy_es, self.remedy_en).format(**self.fields)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+class SettingsError(AteneoError):
+    """Fields: name, detail."""
+
+    code = "settings"
+    exit_code = 2
+    es = "{name}: {detail}"
+    en = "{name}: {detail}"
+    remedy_es = "Corregilo en el entorno o en el archivo .env y probá con `ateneo doctor`."
+    remedy_en = "Correct it in the environment or in the .env file and try `ateneo doctor`."
+
+
+class DatabaseUrlMissing(SettingsError):
+    code = "no-database"
+    es = "DATABASE_URL no está configurada: no sé a qué base de datos conectarme."
+    en = "DATABASE_URL is not set: I do not know which database to connect to."
+    remedy_es = (
+        "Definila, por ejemplo DATABASE_URL=postgresql://usuario:clave@servidor:5432/base, "
+        "o usá DATABASE_URL=embedded para una base propia en esta carpeta."
+    )
+    remedy_en = (
+        "Set it, for example DATABASE_URL=postgresql://user:password@server:5432/database, "
+        "or use DATABASE_URL=embedded for a database of its own in this folder."
+    )
+
+
+# --- database ---------------------------------------------------------------------------------------------------
+
+
+class DatabaseError(AteneoError):
+    """Fields: detail."""
+
+    code = "database"
+    es = "La base de datos respondió con un error: {detail}"
+    en = "The database answered with an error: {detail}"
+
+
+class DatabaseUnavailable(DatabaseError):
+    """Fields: where (host and database, never the password), detail."""
+
+    code = "database-unavailable"
+    status = 503
+    es = "No hay conexión con la base de datos ({where}): {detail}"
+    en = "No connection to the database ({where}): {detail}"
+    remedy_es = "Revisá que el servidor esté en marcha y que DATABASE_URL sea correcta; `ateneo doctor` lo comprueba."
+    remedy_en = "Check that the server is running and that DATABASE_URL is right; `ateneo doctor` checks it."
+
+
+class PgvectorMissing(DatabaseError):
+    """Fields: found (a version, or a word for none), needed."""
+
+    code = "pgvector"
+    status = 503
+    es = "Hace falta la extensión pgvector {needed} o posterior; en esta base hay: {found}."
+    en = "The extension pgvector {needed} or later is needed; this database has: {found}."
+    remedy_es = (
+        "Instalala en el servidor (paquete postgresql-NN-pgvector, o activala en tu proveedor) y ejecutá, con un rol "
+        "que pueda hacerlo: CREATE EXTENSION vector; o, si ya está: ALTER EXTENSION vector UPDATE;"
+    )
+    remedy_en = (
+        "Install it on the server (package postgresql-NN-pgvector, or enable it at your provider) and run, as a role "
+        "that may: CREATE EXTENSION vector; or, if it is there already: ALTER EXTENSION vector UPDATE;"
+    )
+
+
+class RightsMissing(DatabaseError):
+    """Fields: role, detail, sql (what a role that may can run)."""
+
+    code = "rights"
+    status = 503
+    es = "El rol «{role}» no tiene permiso: {detail}."
+    en = "The role “{role}” lacks the right: {detail}."
+    remedy_es = "Pedile a quien administra la base que ejecute: {sql}"
+    remedy_en = "Ask whoever administers the database to run: {sql}"
+
+
+class NotUpgraded(DatabaseError):
+    """Fields: where."""
+
+    code = "not-upgraded"
+    status = 503
+    es = "La base {where} todavía no tiene las tablas de Ateneo, o son de otra versión."
+    en = "The database {where} does not have Ateneo's tables yet, or they are of another version."
+    remedy_es = "Ejecutá `ateneo db upgrade` (con `--plan` muestra antes el SQL)."
+    remedy_en = "Run `ateneo db upgrade` (`--plan` shows the SQL first)."
+
+
+class AdoptionRefused(DatabaseError):
+    """Fields: detail, sql (statements that would make it possible)."""
+
+    code = "adoption"
+    exit_code = 2
+    es = "No puedo adoptar la tabla knowledge_chunks como está: {detail}. No cambié nada."
+    en = "I cannot adopt the table knowledge_chunks as it is: {detail}. Nothing was changed."
+    remedy_es = "Esto la prepara (revisalo antes): {sql}"
+    remedy_en = "This prepares it (look it over first): {sql}"
+
+
+class GenerationMismatch(DatabaseError):
+    """Fields: stored, asked (model and dimensions of each, in words)."""
+
+    code = "generation"
+    status = 409
+    es = "Los vectores guardados son de {stored}, pero la configuración pide {asked}: no se pueden comparar."
+    en = "The stored vectors are of {stored}, but the settings ask for {asked}: they cannot be compared."
+    remedy_es = (
+        "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER, ATENEO_EMBEDDING_MODEL), o descartá los vectores con "
+        "`ateneo db forget-embeddings` y generalos de nuevo con `ateneo backfill`."
+    )
+    remedy_en = (
+        "Go back to that model (ATENEO_EMBEDDING_PROVIDER, ATENEO_EMBEDDING_MODEL), or discard the vectors with "
+        "`ateneo db forget-embeddings` and make them anew with `ateneo backfill`."
+    )
+
+
+# --- input ------------------------------------------------------------------------------------------------------
+
+
+class InputError(AteneoError):
+    """Fields: detail."""
+
+    code = "input"
+    status = 422
+    exit_code = 2
+
+
+class BadArgument(InputError):
+    """Fields: name, value, rule."""
+
+    code = "bad-argument"
+    es = "{name}={value} no vale: {rule}."
+    en = "{name}={value} is not valid: {rule}."
+
+
+class EmptyQuery(InputError):
+    code = "empty-query"
+    es = "La consulta está vacía."
+    en = "The query is empty."
+    remedy_es = 'Escribí una pregunta, por ejemplo: ateneo search --empresa-id X "¿cuántos días de vacaciones hay?"'
+    remedy_en = 'Write a question, for example: ateneo search --empresa-id X "how many days of leave are there?"'
+
+
+class QueryTooLong(InputError):
+    """Fields: length, limit (characters)."""
+
+    code = "query-too-long"
+    es = "La consulta tiene {length} caracteres y el máximo es {limit}."
+    en = "The query has {length} characters and the limit is {limit}."
+    remedy_es = "Resumila, o subí ATENEO_MAX_QUERY_CHARS."
+    remedy_en = "Shorten it, or raise ATENEO_MAX_QUERY_CHARS."
+
+
+class UnknownEmpresa(InputError):
+    """Fields: empresa_id."""
+
+    code = "unknown-empresa"
+    status = 404
+    es = "No hay nada de la empresa «{empresa_id}» en esta base."
+    en = "There is nothing of the company “{empresa_id}” in this database."
+    remedy_es = "Revisá el empresa_id, o cargá sus documentos con `ateneo ingest --empresa-id {empresa_id} CARPETA`."
+    remedy_en = "Check the empresa_id, or load its documents with `ateneo ingest --empresa-id {empresa_id} FOLDER`."
+
+
+class UnknownDocument(InputError):
+    """Fields: document_id."""
+
+    code = "unknown-document"
+    status = 404
+    es = "No existe el documento «{document_id}»."
+    en = "There is no document “{document_id}”."
+
+
+class DocumentError(InputError):
+    """Fields: name."""
+
+    code = "document"
+
+
+class DocumentEmpty(DocumentError):
+    """Fields: name."""
+
+    code = "document-empty"
+    es = "«{name}» no tiene texto: está vacío, o es una imagen escaneada."
+    en = "“{name}” has no text: it is empty, or a scanned image."
+    remedy_es = "Si es un escaneo, pasale antes un OCR."
+    remedy_en = "If it is a scan, run it through OCR first."
+
+
+class DocumentTooLarge(DocumentError):
+    """Fields: name, size, limit (each with its unit)."""
+
+    code = "document-too-large"
+    status = 413
+    es = "«{name}» ocupa {size} y el máximo es {limit}."
+    en = "“{name}” takes {size} and the limit is {limit}."
+    remedy_es = "Dividilo, o subí ATENEO_MAX_UPLOAD_MB."
+    remedy_en = "Split it, or raise ATENEO_MAX_UPLOAD_MB."
+
+
+class DocumentEncrypted(DocumentError):
+    """Fields: name."""
+
+    code = "document-encrypted"
+    es = "«{name}» está protegido con contraseña."
+    en = "“{name}” is protected by a password."
+    remedy_es = "Guardá una copia sin contraseña y subí esa."
+    remedy_en = "Save a copy without the password and load that one."
+
+
+class DocumentCorrupt(DocumentError):
+    """Fields: name, detail."""
+
+    code = "document-corrupt"
+    es = "«{name}» no se puede leer: {detail}"
+    en = "“{name}” cannot be read: {detail}"
+    remedy_es = "Abrilo en su programa, guardalo de nuevo y probá otra vez."
+    remedy_en = "Open it in its program, save it again and retry."
+
+
+class DocumentUnsupported(DocumentError):
+    """Fields: name, mime."""
+
+    code = "document-unsupported"
+    status = 415
+    es = "«{name}» es de un tipo que no sé leer ({mime})."
+    en = "“{name}” is of a kind that I cannot read ({mime})."
+    remedy_es = "Convertilo a PDF, DOCX, HTML, Markdown o texto."
+    remedy_en = "Convert it to PDF, DOCX, HTML, Markdown or text."
+
+
+# --- access, models ---------------------------------------------------------------------------------------------
+
+
+class AccessDenied(AteneoError):
+    code = "access-denied"
+    status = 401
+    es = "La clave de API falta, no existe o fue revocada."
+    en = "The API key is missing, unknown or revoked."
+    remedy_es = "Mandala como «Authorization: Bearer CLAVE»; se crea con `ateneo keys create --empresa-id X`."
+    remedy_en = "Send it as “Authorization: Bearer KEY”; `ateneo keys create --empresa-id X` makes one."
+
+
+class ModelError(AteneoError):
+    """Fields: folder, detail."""
+
+    code = "model"
+    exit_code = 2
+    es = "El modelo local en {folder} no sirve: {detail}"
+    en = "The local model in {folder} cannot be used: {detail}"
+    remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; sin ATENEO_MODEL_DIR se usa el incluido."
+    remedy_en = (
+        "A folder with model.onnx and tokenizer.json is needed; without ATENEO_MODEL_DIR the bundled one is used."
+    )
+
+
+# --- providers --------------------------------------------------------------------------------------------------
+
+
+class ProviderError(AteneoError):
+    """Fields: provider, detail."""
+
+    code = "provider"
+    status = 502
+    es = "{provider} falló: {detail}"
+    en = "{provider} failed: {detail}"
+
+
+class ProviderRejected(ProviderError):
+    """Fields: provider, detail, http_status."""
+
+    code = "provider-rejected"
+    es = "{provider} rechazó el pedido ({http_status}): {detail}"
+    en = "{provider} rejected the request ({http_status}): {detail}"
+    remedy_es = "Revisá la clave, el modelo y la dirección del proveedor; repetir no ayuda, así que me detuve."
+    remedy_en = "Check the provider's key, model and address; trying again cannot help, so I stopped."
+
+
+class ProviderBusy(ProviderError):
+    """Fields: provider, detail, retry_after (seconds or None)."""
+
+    code = "provider-busy"
+    status = 503
+    es = "{provider} está limitando los pedidos (429): {detail}"
+    en = "{provider} is limiting requests (429): {detail}"
+    remedy_es = "Esperá un momento y repetí; lo hecho queda guardado."
+    remedy_en = "Wait a moment and run it again; what was done is kept."
+
+
+class ProviderUnavailable(ProviderError):
+    """Fields: provider, detail."""
+
+    code = "provider-unavailable"
+    status = 503
+    es = "{provider} no responde: {detail}"
+    en = "{provider} does not answer: {detail}"
+    remedy_es = "Repetí más tarde; lo hecho queda guardado."
+    remedy_en = "Run it again later; what was done is kept."
+
+
+class ProviderRefusedInput(ProviderError):
+    """Fields: provider, detail."""
+
+    code = "provider-refused-input"
+    es = "{provider} no aceptó un texto: {detail}"
+    en = "{provider} did not accept a text: {detail}"
+
+
+class ProviderAnswerInvalid(ProviderError):
+    """Fields: provider, detail."""
+
+    code = "provider-answer"
+    es = "{provider} devolvió una respuesta que no sirve: {detail}"
+    en = "{provider} returned an answer that cannot be used: {detail}"
+    remedy_es = "No se guardó nada de ella."
+    remedy_en = "Nothing of it was stored."

@@ -1,0 +1,61 @@
+"""The protocols that services speak; providers implement them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ateneo.types import Answer, ChatRequest, Embedded, Kind, Limits
+
+
+class Embedder(Protocol):
+    """A model that turns texts into unit vectors. One instance a process; safe under asyncio.
+
+    `dims` is None until it is known (an unknown model on a compatible server tells it with its first answer).
+    `dense_weight` is the share that meaning gets in hybrid search with this model (DESIGN: a property of the embedder).
+    `price` is US dollars per million tokens, None where unknown, 0.0 for local models.
+    """
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def dims(self) -> int | None: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def dense_weight(self) -> float: ...
+    @property
+    def price(self) -> float | None: ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens that each text costs, counted by the model's own tokeniser, before any truncation."""
+        ...
+
+    def truncate(self, text: str) -> str:
+        """The longest beginning of `text` that fits `limits.tokens_per_input`; the text itself when it fits."""
+        ...
+
+    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
+        """One request, no retries: vectors in the order of `texts`. Raises the ProviderError that fits."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class ChatModel(Protocol):
+    """A model that answers a question from passages."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+
+    async def answer(self, request: ChatRequest) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
+class TokenCounter(Protocol):
+    """Counts tokens; used for chunk sizes and context budgets."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]: ...

@@ -1,0 +1,88 @@
+"""Every variable that Ateneo reads, in one place: from the environment, or from a secrets file (`.env`, or the
+one that `ATENEO_SECRETS_FILE` names; the environment wins)."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ateneo.errors import DatabaseUrlMissing, SettingsError
+from ateneo.lang import Lang
+
+
+def _named(name: str, default: object, description: str, **rules: Any) -> Any:
+    """A field read from exactly the variable `name`."""
+    return Field(default, validation_alias=AliasChoices(name), description=description, **rules)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True)
+
+    database_url: SecretStr | None = _named(
+        "DATABASE_URL", None, "postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own"
+    )
+    lang: Lang = _named("ATENEO_LANG", "es", "language of messages: es or en")
+
+    embedding_provider: Literal["auto", "openai", "local"] = _named(
+        "ATENEO_EMBEDDING_PROVIDER", "auto", "auto: OpenAI when OPENAI_API_KEY is set, else local"
+    )
+    embedding_model: str | None = _named(
+        "ATENEO_EMBEDDING_MODEL", None, "model name at the provider (OpenAI: text-embedding-3-small)"
+    )
+    embedding_dimensions: int | None = _named(
+        "ATENEO_EMBEDDING_DIMENSIONS", None, "asks an OpenAI model for shorter vectors", ge=1, le=4000
+    )
+    embedding_concurrency: int = _named(
+        "ATENEO_EMBEDDING_CONCURRENCY", 4, "requests to the provider at the same time", ge=1, le=64
+    )
+    embedding_timeout_s: float = _named("ATENEO_EMBEDDING_TIMEOUT_S", 30.0, "seconds that one request may take", gt=0)
+    embedding_retries: int = _named(
+        "ATENEO_EMBEDDING_RETRIES", 5, "tries after the first, for 429, 5xx and lost connections", ge=0, le=20
+    )
+    openai_api_key: SecretStr | None = _named("OPENAI_API_KEY", None, "key for OpenAI or a compatible server")
+    openai_base_url: str | None = _named(
+        "OPENAI_BASE_URL", None, "address of a compatible server: Ollama, vLLM, Azure, TEI"
+    )
+    model_dir: Path | None = _named("ATENEO_MODEL_DIR", None, "folder of a local ONNX model; default: the bundled one")
+    threads: int = _named("ATENEO_THREADS", 0, "threads of the local model; 0: one a core", ge=0)
+
+    chat_provider: Literal["auto", "anthropic", "extractive"] = _named(
+        "ATENEO_CHAT_PROVIDER", "auto", "auto: Claude when ANTHROPIC_API_KEY is set, else extractive"
+    )
+    chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "Claude model of the agents")
+    chat_max_tokens: int = _named("ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens", ge=1)
+    anthropic_api_key: SecretStr | None = _named("ANTHROPIC_API_KEY", None, "key for Claude")
+    anthropic_base_url: str | None = _named("ANTHROPIC_BASE_URL", None, "another address for Claude's API")
+
+    dense_weight: float | None = _named(
+        "ATENEO_DENSE_WEIGHT",
+        None,
+        "share of meaning in hybrid search; default: the embedder's own",
+        ge=0,
+        le=1,
+    )
+    chunk_tokens: int = _named("ATENEO_CHUNK_TOKENS", 200, "longest chunk, in tokens", ge=32, le=8000)
+    chunk_overlap: int = _named("ATENEO_CHUNK_OVERLAP", 32, "tokens shared by neighbours", ge=0, le=1000)
+    max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)
+    max_upload_mb: int = _named("ATENEO_MAX_UPLOAD_MB", 50, "largest file, in MiB", ge=1)
+    extract_timeout_s: float = _named("ATENEO_EXTRACT_TIMEOUT_S", 60.0, "seconds that reading one file may take", gt=0)
+    pool_size: int = _named("ATENEO_POOL_SIZE", 10, "connections to the database", ge=1, le=200)
+
+    def require_database_url(self) -> str:
+        """The address of the database. Raises DatabaseUrlMissing where there is none."""
+        if self.database_url is None:
+            raise DatabaseUrlMissing()
+        return self.database_url.get_secret_value()
+
+
+def load(secrets_file: Path | None = None) -> Settings:
+    """Reads the settings. Raises SettingsError that names the variable and its rule."""
+    path = secrets_file or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
+    try:
+        return Settings(_env_file=path)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise SettingsError(name=name, detail=first["msg"]) from None

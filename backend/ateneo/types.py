@@ -1,0 +1,219 @@
+"""The values that travel between the rooms of the house. All frozen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+"""Vectors as rows, shape (n, dims), float32."""
+
+Mode = Literal["hybrid", "dense", "lexical"]
+Kind = Literal["passage", "query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of a document under one heading and on one page, as the parser saw it.
+
+    `headings` is the path from the title down; `page` counts from 1, None where the format has no pages.
+    """
+
+    text: str
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file."""
+
+    title: str
+    mime: str
+    sections: tuple[Section, ...]
+    pages: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage: the unit that is embedded, searched and cited. `tokens` by the embedder's own tokeniser."""
+
+    index: int
+    contenido: str
+    tokens: int
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResult:
+    """One embedding, as the guide's code expects it. `embedding` is a list of `dims` floats, unit length."""
+
+    embedding: list[float]
+    tokens: int
+    model: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider takes in one request."""
+
+    inputs: int
+    tokens: int
+    tokens_per_input: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The provider's answer to one request: unit vectors (n, dims) in the order asked, and the tokens billed."""
+
+    vectors: Matrix
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One embedding model's vectors in this database (table `ateneo.vec_g<number>`)."""
+
+    number: int
+    provider: str
+    model: str
+    dims: int
+    legacy: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A chunk that waits for its embedding. `content_hash` is the sha256 of the text as UTF-8."""
+
+    empresa_id: str
+    chunk_id: str
+    contenido: str
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found, best first.
+
+    `score` is the fused score in [0, 1], relative to this query's candidates; `dense_score` is the cosine
+    similarity in [-1, 1]; `lexical_score` is BM25 (>= 0). A rank is None where that leg did not bring it in.
+    """
+
+    chunk_id: str
+    document_id: str | None
+    chunk_index: int | None
+    contenido: str
+    score: float
+    dense_score: float | None
+    lexical_score: float | None
+    dense_rank: int | None
+    lexical_rank: int | None
+    tokens_count: int | None = None
+    title: str | None = None
+    source: str | None = None
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Where it comes from, for people: title, heading, page."""
+        parts = [self.title or self.document_id or self.chunk_id]
+        if self.headings and self.headings[-1] != parts[0]:
+            parts.append(self.headings[-1])
+        if self.page is not None:
+            parts.append(f"p. {self.page}")
+        return " · ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search gives back. `mode` is the one that was used; `warnings` say where it is not the one asked."""
+
+    query: str
+    mode: Mode
+    hits: tuple[Hit, ...]
+    dense_weight: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document of one company. `status` of an ingestion: created, replaced or unchanged."""
+
+    document_id: str
+    empresa_id: str
+    title: str
+    source: str
+    mime: str
+    chunks: int
+    bytes: int
+    pages: int | None = None
+    status: Literal["created", "replaced", "unchanged", "stored"] = "stored"
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that an answer rests on; `quote` is text that occurs in the chunk."""
+
+    chunk_id: str
+    label: str
+    quote: str
+    document_id: str | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """The shape of a text block in the Messages API, so that code written for the guide keeps working."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An agent's answer. `extractive`: made of quoted sentences, without a language model."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    provider: str
+    model: str
+    extractive: bool
+    input_tokens: int = 0
+    output_tokens: int = 0
+    stop_reason: str | None = None
+    context: str = ""
+
+    @property
+    def content(self) -> list[TextBlock]:
+        """As in the guide's `response.content[0].text`."""
+        return [TextBlock(self.text)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a chat model is asked. `passages` stand in `system` already; they are here for models that cite natively."""
+
+    system: str
+    message: str
+    passages: Sequence[Hit]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is stored: never the key itself."""
+
+    key_id: str
+    empresa_id: str
+    prefix: str
+    name: str
+    created_at: str
+    revoked: bool
