@@ -160,13 +160,17 @@ class StoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A passage that an answer rests on; `quote` is text that occurs in the chunk."""
+    """A passage that an answer rests on; `quote` is text that occurs in the chunk.
+
+    `number` is the n of the `[n]` that stands for it in the answer and in its context, from 1.
+    """
 
     chunk_id: str
     label: str
     quote: str
     document_id: str | None = None
     page: int | None = None
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,12 @@ class TextBlock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An agent's answer. `extractive`: made of quoted sentences, without a language model."""
+    """An agent's answer. `extractive`: made of quoted sentences, without a language model.
+
+    `stop_reason` is the model's own word (`end_turn`, `max_tokens`, `refusal` ...), or `no_passages` where nothing
+    was found and no model was asked. `markers_removed` counts the `[n]` that pointed to no passage given and were
+    taken out of the text.
+    """
 
     text: str
     citations: tuple[Citation, ...]
@@ -190,6 +199,7 @@ class Answer:
     output_tokens: int = 0
     stop_reason: str | None = None
     context: str = ""
+    markers_removed: int = 0
 
     @property
     def content(self) -> list[TextBlock]:
@@ -198,13 +208,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier message of a conversation, as in the Messages API."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a chat model is asked. `passages` stand in `system` already; they are here for models that cite natively."""
+    """What a chat model is asked. `passages` stand in `system` already; they are here for models that cite natively.
+
+    Passage number n, the one that `[n]` cites, is `passages[n - 1]`. `history` is oldest first, without `message`.
+    """
 
     system: str
     message: str
     passages: Sequence[Hit]
     max_tokens: int
+    history: Sequence[Turn] = ()
 
 
 @dataclass(frozen=True, slots=True)
