@@ -1,0 +1,66 @@
+"""The guide's classes with the guide's constructors: each reads the settings and takes, at most, a `db`.
+
+`db` is an asyncpg connection or pool of the caller's. The embedding service is one a process.
+"""
+
+from functools import cache
+from typing import Any
+
+from ateneo import wiring
+from ateneo.services import agent, embedding, ingestion, vector_search
+from ateneo.settings import Settings, load
+
+
+class EmbeddingService(embedding.EmbeddingService):
+    """`EmbeddingService()` reads the settings."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        chosen = settings or load()
+        super().__init__(
+            wiring.embedder(chosen), concurrency=chosen.embedding_concurrency, retries=chosen.embedding_retries
+        )
+
+
+@cache
+def get_embedding_service() -> EmbeddingService:
+    """The process's embedding service, made at the first call."""
+    return EmbeddingService()
+
+
+class VectorSearchService(vector_search.VectorSearchService):
+    """`VectorSearchService(db)`."""
+
+    def __init__(self, db: Any) -> None:
+        settings = load()
+        super().__init__(
+            db,
+            get_embedding_service(),
+            dense_weight=settings.dense_weight,
+            max_query_chars=settings.max_query_chars,
+        )
+
+
+class IngestionService(ingestion.IngestionService):
+    """`IngestionService(db)`."""
+
+    def __init__(self, db: Any) -> None:
+        settings = load()
+        super().__init__(
+            wiring.Database.wrap(db),
+            get_embedding_service(),
+            chunk_tokens=settings.chunk_tokens,
+            chunk_overlap=settings.chunk_overlap,
+            max_bytes=settings.max_upload_mb * 1024 * 1024,
+            timeout_s=settings.extract_timeout_s,
+        )
+
+
+class AgentService(agent.AgentService):
+    """`AgentService(db)`; `vector_search` is the search that it answers from."""
+
+    def __init__(self, db: Any) -> None:
+        settings = load()
+        search = VectorSearchService(db)
+        super().__init__(
+            search, wiring.chat_model(settings, get_embedding_service()), answer_tokens=settings.chat_max_tokens
+        )

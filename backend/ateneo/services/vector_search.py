@@ -1,0 +1,130 @@
+"""Search by meaning and by words, and the context that agents answer from."""
+
+from typing import Any
+
+from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
+from ateneo.lang import tr
+from ateneo.services.embedding import EmbeddingService
+from ateneo.store import generations
+from ateneo.store import search as door
+from ateneo.store.pool import Database
+from ateneo.text.clean import clean
+from ateneo.text.context import build_context
+from ateneo.types import Generation, Hit, Mode, SearchResult
+
+CANDIDATES = 100
+"""How many passages each leg proposes for the fusion."""
+
+
+class VectorSearchService:
+    """Finds passages of one company. `db` is a Database, or an asyncpg connection or pool."""
+
+    def __init__(
+        self,
+        db: Any,
+        embedding: EmbeddingService,
+        *,
+        dense_weight: float | None = None,
+        max_query_chars: int = 4000,
+    ) -> None:
+        self.db = Database.wrap(db)
+        self.embedding = embedding
+        self.dense_weight = embedding.dense_weight if dense_weight is None else dense_weight
+        self.max_query_chars = max_query_chars
+        self._generation: Generation | None = None
+        self._schema: str | None = None
+
+    async def search(
+        self,
+        empresa_id: str,
+        query: str,
+        k: int = 10,
+        *,
+        mode: Mode = "hybrid",
+        dense_weight: float | None = None,
+    ) -> SearchResult:
+        """The k best passages of `empresa_id` (1 <= k <= 200), one statement after the query is embedded.
+
+        Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
+        """
+        text = self._checked(query, k, mode)
+        weight = self.dense_weight if dense_weight is None else dense_weight
+        if not 0 <= weight <= 1:
+            raise BadArgument(name="dense_weight", value=weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
+        schema = await self._vector_schema()
+        generation = None if mode == "lexical" else await self._own_generation()
+        warnings = () if generation or mode == "lexical" else (_no_vectors_yet(),)
+        hits = await door.search(
+            self.db,
+            schema=schema,
+            empresa_id=empresa_id,
+            query=None if mode == "dense" and generation else text,
+            vector=await self.embedding.embed_query(text) if generation else None,
+            generation=generation.number if generation else None,
+            k=k,
+            dense_weight=weight,
+            pool=max(CANDIDATES, k),
+        )
+        used: Mode = mode if generation else "lexical"
+        return SearchResult(query=text, mode=used, hits=tuple(hits), dense_weight=weight, warnings=warnings)
+
+    async def semantic_search(self, empresa_id: str, query: str, limit: int = 10) -> list[Hit]:
+        """By meaning alone."""
+        return list((await self.search(empresa_id, query, limit, mode="dense")).hits)
+
+    async def hybrid_search(self, empresa_id: str, query: str, limit: int = 10) -> list[Hit]:
+        """By meaning and words together."""
+        return list((await self.search(empresa_id, query, limit)).hits)
+
+    async def get_context_for_agent(
+        self, empresa_id: str, query: str, agent_id: str | None = None, max_tokens: int = 4000
+    ) -> str:
+        """The passages that fit `max_tokens`, with their sources named: what the guide puts in the system prompt.
+
+        Counted in the embedder's tokens; empty where nothing was found. `agent_id` chooses nothing yet.
+        """
+        found = await self.search(empresa_id, query, k=20)
+        return build_context(found.hits, self.embedding, max_tokens=max_tokens).text
+
+    def _checked(self, query: str, k: int, mode: str) -> str:
+        text = clean(query).strip()
+        if not text:
+            raise EmptyQuery()
+        if len(text) > self.max_query_chars:
+            raise QueryTooLong(length=len(text), limit=self.max_query_chars)
+        if not 1 <= k <= 200:
+            raise BadArgument(name="k", value=k, rule=tr("va de 1 a 200", "it goes from 1 to 200"))
+        if mode not in ("hybrid", "dense", "lexical"):
+            raise BadArgument(name="mode", value=mode, rule="hybrid, dense, lexical")
+        return text
+
+    async def _vector_schema(self) -> str:
+        if self._schema is None:
+            self._schema = await door.vector_schema(self.db)
+        return self._schema
+
+    async def _own_generation(self) -> Generation | None:
+        """The active generation, if it is of our model; None where the database has no vectors at all."""
+        if self._generation is None:
+            active = await generations.active(self.db)
+            if active is not None:
+                refuse_other_model(active, self.embedding)
+            self._generation = active
+        return self._generation
+
+
+def refuse_other_model(stored: Generation, embedding: EmbeddingService) -> None:
+    """Raises GenerationMismatch where the stored vectors are not of the embedding service's model."""
+    same = (stored.provider, stored.model) == (embedding.provider, embedding.model)
+    if not same or embedding.dims not in (None, stored.dims):
+        raise GenerationMismatch(
+            stored=f"{stored.provider}/{stored.model} ({stored.dims})",
+            asked=f"{embedding.provider}/{embedding.model} ({embedding.dims or '?'})",
+        )
+
+
+def _no_vectors_yet() -> str:
+    return tr(
+        "Todavía no hay embeddings: busqué solo por palabras. Generalos con `ateneo backfill`.",
+        "There are no embeddings yet: I searched by words alone. Make them with `ateneo backfill`.",
+    )

@@ -1,0 +1,98 @@
+"""The record, `public.knowledge_chunks`: which chunks wait for an embedding, and how embeddings are written."""
+
+import hashlib
+from collections.abc import Sequence
+
+from ateneo.store.pool import Database
+from ateneo.types import Matrix, Pending
+
+SHORTEST = 10
+"""Chunks of this many characters or fewer get no embedding: the guide's rule."""
+
+# $1: one company, or NULL for all
+_MINE = "($1::text IS NULL OR empresa_id = $1)"
+_PENDING = f"{_MINE} AND embedding IS NULL AND contenido IS NOT NULL AND length(contenido) > {SHORTEST}"
+
+
+async def count_pending(db: Database, empresa_id: str | None) -> int:
+    """Chunks that wait for an embedding."""
+    async with db.acquire() as connection:
+        return int(
+            await connection.fetchval(
+                f"SELECT count(*) FROM public.knowledge_chunks WHERE {_PENDING}",  # noqa: S608
+                empresa_id,
+            )
+        )
+
+
+async def count_skipped(db: Database, empresa_id: str | None) -> int:
+    """Chunks without an embedding that are too short (or empty) to get one."""
+    async with db.acquire() as connection:
+        return int(
+            await connection.fetchval(
+                f"SELECT count(*) FROM public.knowledge_chunks WHERE {_MINE} AND embedding IS NULL"  # noqa: S608
+                f" AND (contenido IS NULL OR length(contenido) <= {SHORTEST})",
+                empresa_id,
+            )
+        )
+
+
+async def pending_page(db: Database, empresa_id: str | None, after: tuple[str, str] | None, size: int) -> list[Pending]:
+    """The next `size` waiting chunks after the key `(chunk_id, empresa_id)`, in the order of that key."""
+    chunk_id, owner = after or (None, None)
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT empresa_id, id, contenido FROM public.knowledge_chunks"  # noqa: S608
+            f" WHERE {_PENDING} AND ($2::text IS NULL OR (id >= $2 AND (id, empresa_id) > ($2, $3::text)))"
+            " ORDER BY id, empresa_id LIMIT $4",
+            empresa_id,
+            chunk_id,
+            owner,
+            size,
+        )
+    return [Pending(row["empresa_id"], row["id"], row["contenido"], content_hash(row["contenido"])) for row in rows]
+
+
+def content_hash(contenido: str) -> bytes:
+    """sha256 of the text as UTF-8; SQL's `sha256(convert_to(contenido, 'UTF8'))` is the same."""
+    return hashlib.sha256(contenido.encode("utf-8")).digest()
+
+
+async def store_embeddings(db: Database, generation: int, chunks: Sequence[Pending], vectors: Matrix) -> int:
+    """Writes the vectors (n, dims) of `chunks` in one statement: the guide's column and the index.
+
+    A vector is kept only where the text is still the one that was embedded. Returns how many were.
+    """
+    async with db.transaction() as connection:
+        return int(
+            await connection.fetchval(
+                "SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], $5::real[], $6)",
+                generation,
+                [chunk.empresa_id for chunk in chunks],
+                [chunk.chunk_id for chunk in chunks],
+                [chunk.content_hash for chunk in chunks],
+                vectors.ravel().tolist(),
+                vectors.shape[1],
+            )
+        )
+
+
+async def companies(db: Database) -> dict[str, int]:
+    """Every company and how many chunks it has. For operators only: it crosses tenants."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT empresa_id, count(*) AS n FROM public.knowledge_chunks GROUP BY 1 ORDER BY 1"
+        )
+    return {row["empresa_id"]: row["n"] for row in rows}
+
+
+async def knows(db: Database, empresa_id: str) -> bool:
+    """Whether the company has any chunk or document."""
+    async with db.acquire() as connection:
+        return bool(
+            await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE empresa_id = $1)"
+                " OR EXISTS (SELECT FROM ateneo.document WHERE empresa_id = $1)",
+                empresa_id,
+            )
+        )

@@ -1,0 +1,22 @@
+-- A new generation: its row and its narrow table. STORAGE PLAIN keeps vectors in line, so that exact scans stay cheap.
+CREATE OR REPLACE FUNCTION ateneo.create_generation(p_provider text, p_model text, p_dims int) RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  g smallint;
+  first boolean;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.create_generation', 0));
+  SELECT generation INTO g FROM ateneo.generation WHERE provider = p_provider AND model = p_model AND dims = p_dims;
+  IF FOUND THEN RETURN g; END IF;
+  SELECT coalesce(max(generation), 0) + 1, count(*) = 0 INTO g, first FROM ateneo.generation;
+  EXECUTE format('CREATE TABLE ateneo.vec_g%s (empresa_id text NOT NULL, chunk_id text NOT NULL,
+    embedding @vector@.halfvec(%s) NOT NULL, PRIMARY KEY (empresa_id, chunk_id))', g, p_dims);
+  IF p_dims < 3900 THEN EXECUTE format('ALTER TABLE ateneo.vec_g%s ALTER embedding SET STORAGE PLAIN', g); END IF;
+  INSERT INTO ateneo.generation (generation, provider, model, dims, legacy, active)
+    VALUES (g, p_provider, p_model, p_dims, first, first);
+  RETURN g;
+END $$;
+
+CREATE OR REPLACE FUNCTION ateneo.active_generation() RETURNS smallint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+  'SELECT generation FROM ateneo.generation WHERE active';

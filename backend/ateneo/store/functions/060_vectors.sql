@@ -1,0 +1,27 @@
+-- The bulk way in for embeddings: a batch in one statement, into the guide's column and into the index alike. A vector
+-- is kept only where the text is still the one that was embedded. `flat` holds the vectors end to end.
+CREATE OR REPLACE FUNCTION ateneo.store_embeddings(gen smallint, empresas text[], ids text[], hashes bytea[], flat real[], dims int)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE n bigint; is_legacy boolean;
+BEGIN
+  SELECT g.legacy INTO is_legacy FROM ateneo.generation g WHERE g.generation = gen AND g.dims = store_embeddings.dims;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'ateneo: no generation % of % dimensions', gen, dims USING ERRCODE = 'AT001';
+  END IF;
+  PERFORM set_config('ateneo.bulk', 'on', true);
+  EXECUTE format($q$
+    WITH given AS (
+      SELECT e, i, h, ($4[(n-1)*$5+1 : n*$5])::@vector@.vector AS v
+      FROM unnest($1, $2, $3) WITH ORDINALITY AS t(e, i, h, n)),
+    written AS (
+      UPDATE public.knowledge_chunks k SET embedding = CASE WHEN $6 THEN g.v ELSE k.embedding END FROM given g
+      WHERE k.id = g.i AND k.empresa_id = g.e AND sha256(convert_to(k.contenido, 'UTF8')) = g.h
+      RETURNING k.empresa_id, k.id, g.v)
+    INSERT INTO ateneo.vec_g%s (empresa_id, chunk_id, embedding)
+    SELECT w.empresa_id, w.id, @vector@.l2_normalize(w.v)::@vector@.halfvec FROM written w WHERE ateneo.indexable(w.v)
+    ON CONFLICT (empresa_id, chunk_id) DO UPDATE SET embedding = excluded.embedding $q$, gen)
+    USING empresas, ids, hashes, flat, dims, is_legacy;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM set_config('ateneo.bulk', 'off', true);
+  RETURN n;
+END $$;

@@ -1,0 +1,44 @@
+-- Brings the index in step with rows whose triggers did not fire: those from before the adoption, restores, replica
+-- role. One page of the record at a time, by id, so that it can stop and go on; returns where it stopped.
+CREATE OR REPLACE FUNCTION ateneo.reconcile_page(after_id text, size int, OUT last_id text, OUT words bigint, OUT vectors bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
+DECLARE g smallint; d int;
+BEGIN
+  SELECT max(id) INTO last_id FROM (SELECT id FROM public.knowledge_chunks
+    WHERE after_id IS NULL OR id > after_id ORDER BY id LIMIT size) page;
+  words := 0; vectors := 0;
+  IF last_id IS NULL THEN RETURN; END IF;
+  INSERT INTO ateneo.chunk_lex AS lex (empresa_id, chunk_id, dl, terms, bm25, content_hash)
+    SELECT k.empresa_id, k.id, a.dl, a.terms, a.bm25, sha256(convert_to(k.contenido, 'UTF8'))
+    FROM public.knowledge_chunks k
+    LEFT JOIN ateneo.chunk_lex c ON c.empresa_id = k.empresa_id AND c.chunk_id = k.id
+    LEFT JOIN ateneo.tenant_stats s ON s.empresa_id = k.empresa_id,
+    LATERAL ateneo.analyse(k.empresa_id, k.contenido, coalesce(s.avgdl, 60)) a
+    WHERE (after_id IS NULL OR k.id > after_id) AND k.id <= last_id AND k.contenido IS NOT NULL
+      AND (c.chunk_id IS NULL OR c.content_hash <> sha256(convert_to(k.contenido, 'UTF8')))
+    ON CONFLICT (empresa_id, chunk_id) DO UPDATE
+      SET dl = excluded.dl, terms = excluded.terms, bm25 = excluded.bm25, content_hash = excluded.content_hash;
+  GET DIAGNOSTICS words = ROW_COUNT;
+  SELECT generation, dims INTO g, d FROM ateneo.generation WHERE legacy;
+  IF g IS NULL THEN RETURN; END IF;
+  EXECUTE format($q$
+    INSERT INTO ateneo.vec_g%s (empresa_id, chunk_id, embedding)
+    SELECT k.empresa_id, k.id, @vector@.l2_normalize(k.embedding)::@vector@.halfvec FROM public.knowledge_chunks k
+    WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND k.embedding IS NOT NULL AND k.contenido IS NOT NULL
+      AND @vector@.vector_dims(k.embedding) = $3 AND ateneo.indexable(k.embedding)
+    ON CONFLICT (empresa_id, chunk_id) DO NOTHING $q$, g) USING after_id, last_id, d;
+  GET DIAGNOSTICS vectors = ROW_COUNT;
+END $$;
+
+-- Index rows whose chunk is gone. Returns how many were removed.
+CREATE OR REPLACE FUNCTION ateneo.remove_orphans() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE n bigint;
+BEGIN
+  WITH gone AS (
+    SELECT c.empresa_id, c.chunk_id FROM ateneo.chunk_lex c
+    WHERE NOT EXISTS (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id)),
+  dropped AS (SELECT ateneo.drop_chunk(empresa_id, chunk_id) FROM gone)
+  SELECT count(*) INTO n FROM dropped;
+  RETURN n;
+END $$;

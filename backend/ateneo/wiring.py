@@ -1,0 +1,153 @@
+"""Builds everything from the settings; nothing below reads them."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ateneo import lang
+from ateneo.errors import SettingsError
+from ateneo.lang import tr
+from ateneo.ports import ChatModel, Embedder
+from ateneo.providers.anthropic import AnthropicChat
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.openai import OpenAIEmbedder
+from ateneo.services.agent import AgentService
+from ateneo.services.embedding import EmbeddingService
+from ateneo.services.extractive import ExtractiveChat
+from ateneo.services.ingestion import IngestionService
+from ateneo.services.vector_search import VectorSearchService, refuse_other_model
+from ateneo.settings import Settings, load
+from ateneo.store import generations
+from ateneo.store.pool import Database
+from ateneo.types import Generation
+
+OPENAI_MODEL = "text-embedding-3-small"
+
+
+def embedder(settings: Settings) -> Embedder:
+    """The provider that the settings name. Raises SettingsError where its key is missing."""
+    provider = settings.embedding_provider
+    if provider == "local" or (provider == "auto" and settings.openai_api_key is None):
+        return LocalEmbedder(settings.model_dir or bundled_model_dir(), threads=settings.threads)
+    key = settings.openai_api_key
+    if key is None and settings.openai_base_url is None:
+        raise SettingsError(
+            name="OPENAI_API_KEY",
+            detail=tr(
+                "falta, y ATENEO_EMBEDDING_PROVIDER=openai la necesita.",
+                "is missing, and ATENEO_EMBEDDING_PROVIDER=openai needs it.",
+            ),
+        )
+    return OpenAIEmbedder(
+        api_key=key.get_secret_value() if key else "none",
+        model=settings.embedding_model or OPENAI_MODEL,
+        base_url=settings.openai_base_url,
+        dimensions=settings.embedding_dimensions,
+        timeout_s=settings.embedding_timeout_s,
+    )
+
+
+def embedding_service(settings: Settings) -> EmbeddingService:
+    return EmbeddingService(
+        embedder(settings), concurrency=settings.embedding_concurrency, retries=settings.embedding_retries
+    )
+
+
+def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
+    """Claude where a key is set, else the extractive answerer. Raises SettingsError where the key is missing."""
+    key = settings.anthropic_api_key
+    if settings.chat_provider == "extractive" or (settings.chat_provider == "auto" and key is None):
+        return ExtractiveChat(embedding)
+    if key is None:
+        raise SettingsError(
+            name="ANTHROPIC_API_KEY",
+            detail=tr(
+                "falta, y ATENEO_CHAT_PROVIDER=anthropic la necesita.",
+                "is missing, and ATENEO_CHAT_PROVIDER=anthropic needs it.",
+            ),
+        )
+    return AnthropicChat(
+        api_key=key.get_secret_value(), model=settings.chat_model, base_url=settings.anthropic_base_url
+    )
+
+
+def search_service(db: Any, embedding: EmbeddingService, settings: Settings) -> VectorSearchService:
+    return VectorSearchService(
+        db, embedding, dense_weight=settings.dense_weight, max_query_chars=settings.max_query_chars
+    )
+
+
+def ingestion_service(db: Any, embedding: EmbeddingService, settings: Settings) -> IngestionService:
+    return IngestionService(
+        Database.wrap(db),
+        embedding,
+        chunk_tokens=settings.chunk_tokens,
+        chunk_overlap=settings.chunk_overlap,
+        max_bytes=settings.max_upload_mb * 1024 * 1024,
+        timeout_s=settings.extract_timeout_s,
+    )
+
+
+def agent_service(search: VectorSearchService, chat: ChatModel, settings: Settings) -> AgentService:
+    return AgentService(search, chat, answer_tokens=settings.chat_max_tokens)
+
+
+async def open_database(settings: Settings) -> Database:
+    """Raises DatabaseUrlMissing, SettingsError, DatabaseUnavailable."""
+    return await Database.open(settings.require_database_url(), size=settings.pool_size)
+
+
+async def own_generation(db: Database, embedding: EmbeddingService) -> Generation:
+    """The active generation, made where there is none yet. Raises GenerationMismatch where it is another model's.
+
+    A model whose dimensions nobody knows is asked for them with one short text.
+    """
+    active = await generations.active(db)
+    if active is None:
+        if embedding.dims is None:
+            await embedding.generate_embedding("dimensiones")
+        assert embedding.dims is not None
+        return await generations.create(db, embedding.provider, embedding.model, embedding.dims)
+    refuse_other_model(active, embedding)
+    return active
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that a face needs, built once a process and closed at its end."""
+
+    settings: Settings
+    db: Database
+    embedding: EmbeddingService
+    search: VectorSearchService
+    ingestion: IngestionService
+    agent: AgentService
+    chat: ChatModel
+
+    @classmethod
+    async def open(cls, settings: Settings | None = None) -> Self:
+        settings = settings or load()
+        lang.use(settings.lang)
+        embedding = embedding_service(settings)
+        chat = chat_model(settings, embedding)
+        db = await open_database(settings)
+        search = search_service(db, embedding, settings)
+        return cls(
+            settings=settings,
+            db=db,
+            embedding=embedding,
+            search=search,
+            ingestion=ingestion_service(db, embedding, settings),
+            agent=agent_service(search, chat, settings),
+            chat=chat,
+        )
+
+    async def close(self) -> None:
+        await self.chat.close()
+        await self.embedding.close()
+        await self.db.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,6 @@
+"""The guide's door: the house is in `ateneo`."""
+
+from ateneo.guide import EmbeddingService, get_embedding_service
+from ateneo.types import EmbeddingResult
+
+__all__ = ["EmbeddingResult", "EmbeddingService", "get_embedding_service"]

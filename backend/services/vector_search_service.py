@@ -1,0 +1,6 @@
+"""The guide's door: the house is in `ateneo`."""
+
+from ateneo.guide import VectorSearchService
+from ateneo.types import Hit, SearchResult
+
+__all__ = ["Hit", "SearchResult", "VectorSearchService"]

@@ -1,0 +1,89 @@
+"""A real PostgreSQL + pgvector for the tests: one embedded server a run, one clone of an upgraded database a test."""
+
+import asyncio
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from ateneo.store import embedded, migrate
+from ateneo.store.pool import Database
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the developer's keys, database or .env."""
+    for name in list(os.environ):
+        if name.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_")) or name == "DATABASE_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ATENEO_SECRETS_FILE", str(tmp_path / "no.env"))
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The embedded server's maintenance database. Durability is off: the data dies with the run."""
+    with tempfile.TemporaryDirectory(prefix="ateneo-pg-", ignore_cleanup_errors=True) as folder:
+        url = embedded.start(f"embedded:{folder}/data")
+        asyncio.run(_execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
+        yield url
+        embedded.stop(f"embedded:{folder}/data")
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> str:
+    """The name of an upgraded database without rows, to clone."""
+    name = "ateneo_template"
+
+    async def build() -> None:
+        await _execute(server_url, f"CREATE DATABASE {name}")
+        async with await Database.open(_named(server_url, name), size=1) as db:
+            await migrate.upgrade(db)
+
+    asyncio.run(build())
+    return name
+
+
+@pytest.fixture
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A database of the test's own, upgraded and empty."""
+    async for url in _database(server_url, f"TEMPLATE {template}"):
+        yield url
+
+
+@pytest.fixture
+async def bare_url(server_url: str) -> AsyncIterator[str]:
+    """A database of the test's own with nothing in it, not even the extension."""
+    async for url in _database(server_url, ""):
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with await Database.open(database_url, size=4) as db:
+        yield db
+
+
+async def _database(server_url: str, how: str) -> AsyncIterator[str]:
+    name = f"t{os.getpid()}_{next(_numbers)}"
+    await _execute(server_url, f"CREATE DATABASE {name} {how}")
+    yield _named(server_url, name)
+    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _named(url: str, database: str) -> str:
+    return url.replace("/postgres?", f"/{database}?")
