@@ -51,7 +51,8 @@ async def test_greenfield_is_idempotent(bare_url: str) -> None:
         async with db.acquire() as connection:
             await connection.execute(
                 "INSERT INTO knowledge_chunks"
-                " (document_id, empresa_id, chunk_index, contenido, tokens_count, embedding) VALUES ('d', 'acme', 0, 'hola a todos', 3, '[1,2,3]'::vector)"
+                " (document_id, empresa_id, chunk_index, contenido, tokens_count, embedding)"
+                " VALUES ('d', 'acme', 0, 'hola a todos', 3, '[1,2,3]'::vector)"
             )
             assert await connection.fetchval("SELECT count(*) FROM ateneo.chunk_lex") == 1
 

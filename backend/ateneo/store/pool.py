@@ -31,7 +31,8 @@ _LOST = (
     OSError,
 )
 _GRANTS = (
-    'GRANT SELECT, INSERT, UPDATE, DELETE ON public.knowledge_chunks TO "{role}"; GRANT USAGE ON SCHEMA ateneo TO "{role}"; '
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON public.knowledge_chunks TO "{role}"; '
+    'GRANT USAGE ON SCHEMA ateneo TO "{role}"; '
     'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ateneo TO "{role}";'
 )
 _NOT_THERE = (
