@@ -1,0 +1,48 @@
+# Ateneo: `make demo` shows it, `make test` proves it. Everything goes into .venv; nothing else on the machine is touched.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check serve bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Ateneo necesita Python 3.11 o posterior / needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 2; }
+	@echo "Instalando en $(VENV) (solo la primera vez)..."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Falta el módulo venv; en Debian y Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(READY)
+
+demo: $(READY)  ## the whole story, in Spanish, on a database of its own
+	@$(BIN)/python examples/demo.py
+
+test: check  ## linters, types, architecture and every test
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 8
+
+serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedded database)
+	@DATABASE_URL=$${DATABASE_URL:-embedded} $(BIN)/ateneo serve
+
+bench: $(READY)  ## the benchmarks, each in one run with what it is compared to
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY)  ## requirements.lock anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --extra embedded --group dev -o requirements.lock pyproject.toml
+
+clean:  ## removes .venv and the embedded database of this folder
+	rm -rf $(VENV) .ateneo
