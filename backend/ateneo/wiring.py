@@ -1,5 +1,6 @@
 """Builds everything from the settings; nothing below reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,12 +14,15 @@ from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.agent import AgentService
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
+from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
-from ateneo.services.vector_search import VectorSearchService, refuse_other_model
+from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
-from ateneo.store import generations
+from ateneo.store import generations, migrate
 from ateneo.store.pool import Database
-from ateneo.types import Generation
+from ateneo.store.migrate import Step
+
+__all__ = ["House", "open_database", "own_generation", "upgrade"]
 
 OPENAI_MODEL = "text-embedding-3-small"
 
@@ -96,19 +100,18 @@ async def open_database(settings: Settings) -> Database:
     return await Database.open(settings.require_database_url(), size=settings.pool_size)
 
 
-async def own_generation(db: Database, embedding: EmbeddingService) -> Generation:
-    """The active generation, made where there is none yet. Raises GenerationMismatch where it is another model's.
+async def upgrade(db: Database, embedding: EmbeddingService, on_page: Callable[[int, int], None]) -> list[Step]:
+    """Brings the database to this version and indexes what was there before; returns the steps done.
 
-    A model whose dimensions nobody knows is asked for them with one short text.
+    `on_page` is told (words, vectors) of every page indexed. No provider is called: a model whose dimensions nobody
+    knows gets its generation with the first embedding.
     """
-    active = await generations.active(db)
-    if active is None:
-        if embedding.dims is None:
-            await embedding.generate_embedding("dimensiones")
-        assert embedding.dims is not None
-        return await generations.create(db, embedding.provider, embedding.model, embedding.dims)
-    refuse_other_model(active, embedding)
-    return active
+    steps = await migrate.upgrade(db)
+    if embedding.dims is not None and await generations.active(db) is None:
+        await own_generation(db, embedding)
+    await migrate.reconcile(db, on_page=on_page)
+    await migrate.refresh_statistics(db)
+    return steps
 
 
 @dataclass(slots=True)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
+from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.generation import refuse_other_model
 from ateneo.store import generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
@@ -111,16 +112,6 @@ class VectorSearchService:
                 refuse_other_model(active, self.embedding)
             self._generation = active
         return self._generation
-
-
-def refuse_other_model(stored: Generation, embedding: EmbeddingService) -> None:
-    """Raises GenerationMismatch where the stored vectors are not of the embedding service's model."""
-    same = (stored.provider, stored.model) == (embedding.provider, embedding.model)
-    if not same or embedding.dims not in (None, stored.dims):
-        raise GenerationMismatch(
-            stored=f"{stored.provider}/{stored.model} ({stored.dims})",
-            asked=f"{embedding.provider}/{embedding.model} ({embedding.dims or '?'})",
-        )
 
 
 def _no_vectors_yet() -> str:

@@ -1,0 +1,90 @@
+"""`ateneo db`: brings the database to this version, and what else is done to it as a whole."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ateneo import wiring
+from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.lang import tr
+from ateneo.settings import load
+from ateneo.store import generations, migrate
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command(help=tr("Crea o adopta las tablas. Se puede repetir.", "Creates or adopts the tables. Can be repeated."))
+def upgrade(
+    plan: Annotated[
+        bool, typer.Option("--plan", help=tr("Muestra el SQL y no cambia nada.", "Shows the SQL, changes nothing."))
+    ] = False,
+) -> None:
+    run_or_exit(_plan() if plan else _upgrade())
+
+
+async def _plan() -> None:
+    settings = load()
+    async with await wiring.open_database(settings) as db:
+        steps = await migrate.plan(db)
+        if not steps:
+            err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
+        for step in steps:
+            out.print(f"-- {step.title}", style="dim")
+            async with db.acquire() as connection:
+                sql = await migrate.resolved(connection, step.sql)
+            out.print(Syntax(sql.strip(), "sql", word_wrap=True) if out.is_terminal else sql.strip())
+
+
+async def _upgrade() -> None:
+    settings = load()
+    embedding = wiring.embedding_service(settings)
+    async with await wiring.open_database(settings) as db, embedding:
+        with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True) as progress:
+            task = progress.add_task(tr("Preparando la base...", "Preparing the database..."))
+            seen = 0
+
+            def on_page(words: int, vectors: int) -> None:
+                nonlocal seen
+                seen += words
+                text = tr(f"Indexando palabras: {seen} chunks", f"Indexing words: {seen} chunks")
+                progress.update(task, description=text)
+
+            steps = await wiring.upgrade(db, embedding, on_page)
+        for step in steps:
+            out.print(Text.assemble(("  ✓ ", "green"), step.title))
+        if seen:
+            out.print(Text.assemble(("  ✓ ", "green"), tr(f"{seen} chunks indexados", f"{seen} chunks indexed")))
+        out.print(
+            tr("Base preparada.", "Database ready.")
+            if steps or seen
+            else tr("La base ya estaba al día.", "The database was up to date already.")
+        )
+
+
+@app.command(
+    "forget-embeddings",
+    help=tr("Descarta todos los vectores (para cambiar de modelo).", "Discards every vector (to change the model)."),
+)
+def forget_embeddings(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
+) -> None:
+    run_or_exit(_forget(yes))
+
+
+async def _forget(yes: bool) -> None:
+    async with await wiring.open_database(load()) as db:
+        question = tr(
+            "Se descartan los vectores de todas las empresas; hasta el próximo backfill se busca solo por palabras.",
+            "The vectors of every company are discarded; until the next backfill only words are searched.",
+        )
+        if not yes:
+            err.print(question)
+            typer.confirm(tr("¿Continuar?", "Continue?"), abort=True, err=True)
+        pending = await generations.forget(db)
+        out.print(
+            tr(f"Listo: {pending} chunks esperan su embedding.", f"Done: {pending} chunks wait for an embedding.")
+        )
+        out.print(tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))

@@ -1,0 +1,114 @@
+"""`ateneo doctor`: checks the installation from the settings to the model, and says what to do."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from rich.padding import Padding
+from rich.text import Text
+
+from ateneo import wiring
+from ateneo.cli.runtime import out, run_or_exit
+from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
+from ateneo.lang import tr
+from ateneo.services.embedding import EmbeddingService
+from ateneo.services.generation import refuse_other_model
+from ateneo.settings import load
+from ateneo.store import adopt, generations, health, migrate
+from ateneo.store.pool import Database
+
+_SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`ok` None is a remark: nothing is broken, but something is worth knowing."""
+
+    ok: bool | None
+    what: str
+    remedy: str = ""
+
+
+def doctor() -> None:
+    run_or_exit(_doctor())
+
+
+async def _doctor() -> int:
+    broken = False
+    async for finding in examine():
+        out.print(Text.assemble(_SIGNS[finding.ok], " ", finding.what))
+        if finding.remedy:
+            out.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 2)))
+        broken |= finding.ok is False
+    if broken:
+        return 1
+    out.print(tr("Todo en orden.", "All is well."), style="green")
+    return 0
+
+
+async def examine() -> AsyncIterator[Finding]:
+    """The checks, in the order in which a new user meets them."""
+    settings = load()
+    yield Finding(True, tr("Configuración leída.", "Settings read."))
+    embedding: EmbeddingService | None = None
+    try:
+        embedding = wiring.embedding_service(settings)
+        made = await embedding.generate_embedding("¿Funciona el modelo?")
+        name = f"{embedding.provider}/{embedding.model}"
+        yield Finding(True, tr(f"Embeddings: {name}, {len(made.embedding)} dimensiones.", f"Embeddings: {name}."))
+    except AteneoError as error:
+        yield Finding(False, f"Embeddings: {error.message}", error.remedy)
+    yield _chat(settings.chat_provider, settings.anthropic_api_key is not None, settings.chat_model)
+    try:
+        async with await wiring.open_database(settings) as db:
+            async for finding in _database(db, embedding):
+                yield finding
+    except AteneoError as error:
+        yield Finding(False, error.message, error.remedy)
+    if embedding is not None:
+        await embedding.close()
+
+
+def _chat(provider: str, has_key: bool, model: str) -> Finding:
+    if provider == "extractive" or not has_key:
+        what = tr("Respuestas: extractivas (frases textuales, sin modelo).", "Answers: extractive (no language model).")
+        return Finding(
+            None, what, tr("Con ANTHROPIC_API_KEY responde Claude.", "With ANTHROPIC_API_KEY Claude answers.")
+        )
+    return Finding(True, tr(f"Respuestas: {model}.", f"Answers: {model}."))
+
+
+async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIterator[Finding]:
+    async with db.acquire() as connection:
+        await adopt.check_server(connection)
+    server, extension = await health.versions(db)
+    yield Finding(True, f"PostgreSQL {server}, pgvector {extension or '–'} ({db.where}).")
+    if await migrate.plan(db):
+        missing = NotUpgraded(where=db.where)
+        yield Finding(False, missing.message, missing.remedy)
+        return
+    yield Finding(True, tr("Tablas al día.", "Tables up to date."))
+    active = await generations.active(db)
+    if active is not None and embedding is not None:
+        try:
+            refuse_other_model(active, embedding)
+        except GenerationMismatch as error:
+            yield Finding(False, error.message, error.remedy)
+    async for finding in _record(db, embedding):
+        yield finding
+
+
+async def _record(db: Database, embedding: EmbeddingService | None) -> AsyncIterator[Finding]:
+    fixed = await health.guide_column(db)
+    if fixed and embedding is not None and fixed != f"vector({embedding.dims})":
+        what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {embedding.dims} dimensiones.",
+                  f"knowledge_chunks.embedding is {fixed} and the model has {embedding.dims} dimensions.")  # fmt: skip
+        yield Finding(False, what, "ALTER TABLE knowledge_chunks ALTER COLUMN embedding TYPE vector USING NULL;")
+    census = await health.census(db)
+    counts = tr(
+        f"{census.companies} empresas, {census.documents} documentos, {census.chunks} chunks.",
+        f"{census.companies} companies, {census.documents} documents, {census.chunks} chunks.",
+    )
+    yield Finding(True, counts)
+    if census.pending:
+        what = tr(f"{census.pending} chunks sin embedding.", f"{census.pending} chunks without an embedding.")
+        yield Finding(None, what, tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))

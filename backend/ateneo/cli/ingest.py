@@ -1,0 +1,80 @@
+"""`ateneo ingest`: files and folders into one company's repository."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ateneo import wiring
+from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.cli.search import EmpresaId
+from ateneo.errors import BadArgument, DocumentError
+from ateneo.lang import tr
+from ateneo.settings import load
+
+SOME_FAILED = 3
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help=tr("Archivos o carpetas.", "Files or folders."))],
+    empresa_id: EmpresaId,
+    force: Annotated[
+        bool, typer.Option("--force", help=tr("Procesa también lo que no cambió.", "Also what has not changed."))
+    ] = False,
+) -> None:
+    run_or_exit(_ingest(paths, empresa_id, force))
+
+
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """Every file named, and every visible file under the folders named, in order."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            rule = tr("no existe ese archivo o carpeta", "there is no such file or folder")
+            raise BadArgument(name="PATH", value=path, rule=rule)
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.is_file())
+            found += sorted(p for p in inside if not any(s.startswith(".") for s in p.relative_to(path).parts))
+        else:
+            found.append(path)
+    return found
+
+
+async def _ingest(paths: list[Path], empresa_id: str, force: bool) -> int:
+    files = files_in(paths)
+    failed: list[str] = []
+    counts: Counter[str] = Counter()
+    chunks = 0
+    async with await wiring.House.open(load()) as house:
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
+        ) as bar:
+            task = bar.add_task("", total=len(files))
+            for path in files:
+                bar.update(task, description=escape(path.name[:28]))
+                try:
+                    stored = await house.ingestion.process_document(path, empresa_id, force=force)
+                except DocumentError as error:
+                    failed.append(str(error))
+                else:
+                    counts[stored.status] += 1
+                    chunks += stored.chunks if stored.status != "unchanged" else 0
+                bar.advance(task)
+    _summary(counts, chunks, failed)
+    return SOME_FAILED if failed else 0
+
+
+def _summary(counts: Counter[str], chunks: int, failed: list[str]) -> None:
+    new, again, same = counts["created"], counts["replaced"], counts["unchanged"]
+    out.print(
+        tr(
+            f"{new} nuevos, {again} actualizados, {same} sin cambios · {chunks} chunks con su embedding",
+            f"{new} new, {again} updated, {same} unchanged · {chunks} chunks with their embedding",
+        )
+    )
+    for line in failed:
+        err.print(f"✗ {line}", style="red")

@@ -1,0 +1,39 @@
+"""The command line: `ateneo COMMAND`."""
+
+import typer
+
+from ateneo.cli import runtime
+from ateneo.lang import tr
+
+
+def build() -> typer.Typer:
+    """The commands. Their modules are imported here, after the language is known, since their help is text too."""
+    from ateneo.cli import ask, backfill, db, doctor, ingest, keys, search, serve
+
+    app = typer.Typer(
+        name="ateneo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help=tr(
+            "Base de conocimiento semántica: busca por significado, no por palabras exactas.",
+            "A semantic knowledge base: it searches by meaning, not by exact words.",
+        ),
+    )
+    app.add_typer(db.app, name="db", help=tr("Prepara la base de datos.", "Prepares the database."))
+    app.command("ingest", help=tr("Carga archivos o carpetas.", "Loads files or folders."))(ingest.ingest)
+    app.command("backfill", help=tr("Genera los embeddings que faltan.", "Makes missing embeddings."))(
+        backfill.backfill
+    )
+    app.command("search", help=tr("Busca en los documentos.", "Searches the documents."))(search.search)
+    app.command("ask", help=tr("Responde con citas.", "Answers with citations."))(ask.ask)
+    app.add_typer(keys.app, name="keys", help=tr("Claves de API.", "API keys."))
+    app.command("serve", help=tr("Sirve la API.", "Serves the API."))(serve.serve)
+    app.command("doctor", help=tr("Revisa la instalación.", "Checks the installation."))(doctor.doctor)
+    return app
+
+
+def main() -> None:
+    """Runs a command; see `runtime.run_or_exit` for how it ends."""
+    runtime.prepare()
+    build()()

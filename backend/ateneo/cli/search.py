@@ -1,0 +1,69 @@
+"""`ateneo search`: the passages of one company that answer a question, with their scores."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from ateneo import wiring
+from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.errors import UnknownEmpresa
+from ateneo.lang import tr
+from ateneo.settings import load
+from ateneo.store import chunks
+from ateneo.types import Hit, Mode, SearchResult
+
+EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa que pregunta.", "Who asks."))]
+
+
+def search(
+    query: Annotated[str, typer.Argument(help=tr("La pregunta, con tus palabras.", "The question, in your words."))],
+    empresa_id: EmpresaId,
+    k: Annotated[int, typer.Option("-k", help=tr("Cuántos pasajes.", "How many passages."))] = 5,
+    mode: Annotated[str, typer.Option(help="hybrid | dense | lexical")] = "hybrid",
+    dense_weight: Annotated[
+        float | None, typer.Option(help=tr("Peso del significado, de 0 a 1.", "Weight of meaning, 0 to 1."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
+) -> None:
+    run_or_exit(_search(query, empresa_id, k, mode, dense_weight, as_json))  # type: ignore[arg-type]
+
+
+async def _search(query: str, empresa_id: str, k: int, mode: Mode, weight: float | None, as_json: bool) -> None:
+    async with await wiring.House.open(load()) as house:
+        found = await house.search.search(empresa_id, query, k, mode=mode, dense_weight=weight)
+        if not found.hits and not await chunks.knows(house.db, empresa_id):
+            raise UnknownEmpresa(empresa_id=empresa_id)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        show(found)
+
+
+def show(found: SearchResult) -> None:
+    """Prints the hits: rank, source, the two scores, and the beginning of the text."""
+    for warning in found.warnings:
+        err.print(f"! {warning}", style="yellow")
+    if not found.hits:
+        out.print(tr("No encontré nada sobre eso.", "I found nothing about that."))
+    for rank, hit in enumerate(found.hits, 1):
+        out.print(Text.assemble((f"{rank}. ", "bold"), (hit.label, "bold cyan")), soft_wrap=False)
+        out.print(Padding(Text(_scores(hit), style="dim"), (0, 0, 0, 3)))
+        out.print(Padding(Text(snippet(hit.contenido)), (0, 0, 0, 3)))
+
+
+def _scores(hit: Hit) -> str:
+    meaning = "–" if hit.dense_score is None else f"{hit.dense_score:.2f}"
+    words = "–" if not hit.lexical_score else f"{hit.lexical_score:.1f}"
+    return tr(
+        f"puntaje {hit.score:.2f} · significado {meaning} · palabras {words} · chunk {hit.chunk_id[:8]}",
+        f"score {hit.score:.2f} · meaning {meaning} · words {words} · chunk {hit.chunk_id[:8]}",
+    )
+
+
+def snippet(text: str, length: int = 220) -> str:
+    """The beginning of a passage on one line, cut at a word."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[:length].rsplit(" ", 1)[0] + "…"
