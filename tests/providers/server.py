@@ -1,0 +1,259 @@
+"""A small real HTTP server that speaks OpenAI's embeddings protocol and fails as told.
+
+    with ProviderServer(dims=8) as server:
+        server.script(Fault.BUSY, Fault.OK)          # the first request gets a 429, the second an answer
+        embedder = OpenAIEmbedder(api_key="k", model="any", base_url=server.url)
+
+It refuses what OpenAI refuses: empty texts, more than 2,048 of them, more than 8,192 or 300,000 tokens.
+"""
+
+import base64
+import hashlib
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import numpy as np
+
+from ateneo.providers.tokens import count_tokens
+from ateneo.types import Matrix
+
+
+class Fault(Enum):
+    """What happens to one request. STATUS faults answer with that code and OpenAI's error object."""
+
+    OK = auto()
+    FLOATS = auto()  # plain lists of floats, as servers answer that know no base64
+    BUSY = auto()  # 429 with the server's `retry_headers`
+    NO_QUOTA = auto()  # 429 insufficient_quota
+    UNAUTHORIZED = auto()  # 401 that quotes the whole key
+    FORBIDDEN = auto()
+    NOT_FOUND = auto()
+    BAD_REQUEST = auto()
+    BAD_DIMENSIONS = auto()  # 400 about the setting, not about a text
+    SERVER_ERROR = auto()
+    HANG = auto()  # no answer until the server stops
+    RESET = auto()  # the connection is cut before any answer
+    TRUNCATED = auto()  # half of the body, then the end
+    GARBAGE = auto()
+    HTML = auto()  # 502 from a proxy
+    EMPTY_OBJECT = auto()
+    TOO_FEW = auto()
+    SHUFFLED = auto()  # right, in another order
+    DOUBLE_INDEX = auto()
+    WRONG_DIMS = auto()
+    RAGGED = auto()
+    BROKEN_BASE64 = auto()
+    NAN = auto()
+    ZERO = auto()
+
+
+_ERRORS: dict[Fault, tuple[int, dict[str, Any]]] = {
+    Fault.BUSY: (429, {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}),
+    Fault.NO_QUOTA: (429, {"message": "You exceeded your current quota", "code": "insufficient_quota"}),
+    Fault.FORBIDDEN: (403, {"message": "Country not supported", "code": "unsupported_country"}),
+    Fault.NOT_FOUND: (404, {"message": "The model does not exist", "code": "model_not_found"}),
+    Fault.BAD_REQUEST: (400, {"message": "Invalid 'input'", "type": "invalid_request_error", "param": "input"}),
+    Fault.BAD_DIMENSIONS: (400, {"message": "This model does not support dimensions", "param": "dimensions"}),
+    Fault.SERVER_ERROR: (500, {"message": "The server had an error", "type": "server_error"}),
+}
+
+
+def vector_for(text: str, dims: int) -> Matrix:
+    """The vector that the server gives a text: unit length, shape (dims,), always the same."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    vector = np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
+    unit: Matrix = vector / np.linalg.norm(vector)
+    return unit
+
+
+class ProviderServer:
+    """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies).
+
+    `poison`: a request with a text that contains it gets 400. `gate`: while it is not set, answers wait.
+    """
+
+    def __init__(self, dims: int = 8) -> None:
+        self.dims = dims
+        self.otherwise = Fault.OK
+        self.retry_headers: dict[str, str] = {}
+        self.poison: str | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls = self.inputs = self.tokens = 0
+        self.in_flight = self.most_in_flight = 0
+        self.requests: list[dict[str, Any]] = []
+        self._script: deque[Fault] = deque()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._connections: set[socket.socket] = set()
+
+    @property
+    def url(self) -> str:
+        """The base URL for an OpenAI client."""
+        host, port = self._http.server_address[:2]
+        return f"http://{host!s}:{port}/v1"
+
+    def script(self, *faults: Fault) -> None:
+        """What happens to the next requests, one each; after them, `otherwise`."""
+        with self._lock:
+            self._script.extend(faults)
+
+    def __enter__(self) -> Self:
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self.gate.set()
+        self._http.shutdown()
+        self._thread.join()
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+        self._http.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                with server._lock:
+                    server._connections.add(self.connection)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                fault = server._begin(body)
+                try:
+                    server._answer(self, body, fault)
+                finally:
+                    server._end()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+    def _begin(self, body: dict[str, Any]) -> Fault:
+        with self._lock:
+            self.calls += 1
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            self.inputs += len(body["input"])
+            self.requests.append(body)
+            fault = self._script.popleft() if self._script else self.otherwise
+        self.gate.wait()
+        return fault
+
+    def _end(self) -> None:
+        with self._lock:
+            self.in_flight -= 1
+
+    def _answer(self, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault) -> None:
+        if fault is Fault.HANG:
+            self._stopped.wait()
+        elif fault is Fault.RESET:
+            _reset(http)
+        elif fault is Fault.UNAUTHORIZED:
+            key = http.headers["Authorization"].removeprefix("Bearer ")
+            _send(http, 401, {"error": {"message": f"Incorrect API key provided: {key}", "code": "invalid_api_key"}})
+        elif fault in _ERRORS:
+            status, error = _ERRORS[fault]
+            _send(http, status, {"error": error}, self.retry_headers)
+        elif fault is Fault.GARBAGE:
+            _send(http, 200, b'{"object": "list", "data": [{"emb\xff')
+        elif fault is Fault.HTML:
+            _send(http, 502, b"<html><h1>Bad Gateway</h1></html>", {"Content-Type": "text/html"})
+        elif fault is Fault.EMPTY_OBJECT:
+            _send(http, 200, {})
+        elif refusal := self._refusal(body["input"]):
+            _send(http, 400, {"error": {"message": refusal, "type": "invalid_request_error", "param": "input"}})
+        else:
+            self._embed(http, body, fault)
+
+    def _refusal(self, texts: list[str]) -> str | None:
+        counts = count_tokens(texts)
+        if not texts or not all(texts):
+            return "input cannot be an empty string"
+        if len(texts) > 2048 or sum(counts) > 300_000:
+            return "too many inputs or tokens in one request"
+        if max(counts) > 8192:
+            return "maximum input length is 8192 tokens"
+        if self.poison is not None and any(self.poison in text for text in texts):
+            return "this text cannot be embedded"
+        return None
+
+    def _embed(self, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault) -> None:
+        texts: list[str] = body["input"]
+        dims = body.get("dimensions", self.dims) + (fault is Fault.WRONG_DIMS)
+        vectors = [vector_for(text, dims) for text in texts]
+        if fault is Fault.NAN:
+            vectors[-1][0] = np.nan
+        if fault is Fault.ZERO:
+            vectors[-1][:] = 0
+        if fault is Fault.RAGGED:
+            vectors[-1] = vectors[-1][:-1]
+        floats = fault in {Fault.FLOATS, Fault.NAN} or body.get("encoding_format") != "base64"
+        data = [
+            {"object": "embedding", "index": index, "embedding": vector.tolist() if floats else _base64(vector)}
+            for index, vector in enumerate(vectors)
+        ]
+        if fault is Fault.SHUFFLED:
+            data.reverse()
+        if fault is Fault.DOUBLE_INDEX:
+            data[-1]["index"] = 0
+        if fault is Fault.TOO_FEW:
+            data.pop()
+        if fault is Fault.BROKEN_BASE64:
+            data[0]["embedding"] = "AAAAA"
+        used = sum(count_tokens(texts))
+        with self._lock:
+            self.tokens += used
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        answer = {"object": "list", "data": data, "model": body["model"], "usage": usage}
+        _send(http, 200, answer, cut=fault is Fault.TRUNCATED)
+
+
+def _base64(vector: Matrix) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _send(
+    http: BaseHTTPRequestHandler,
+    status: int,
+    body: dict[str, Any] | bytes,
+    headers: dict[str, str] | None = None,
+    *,
+    cut: bool = False,
+) -> None:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    http.send_response(status)
+    for name, value in (
+        {"Content-Type": "application/json", "Content-Length": str(len(raw))} | (headers or {})
+    ).items():
+        http.send_header(name, value)
+    try:
+        http.end_headers()
+        http.wfile.write(raw[: len(raw) // 2] if cut else raw)
+    except ConnectionError:
+        http.close_connection = True
+    if cut:
+        http.close_connection = True
+
+
+def _reset(http: BaseHTTPRequestHandler) -> None:
+    http.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    http.close_connection = True
+    http.connection.close()

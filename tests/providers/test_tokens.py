@@ -1,0 +1,48 @@
+import gzip
+import hashlib
+from importlib.resources import files
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ateneo.providers.tokens import count_tokens, truncate
+
+
+def test_the_vocabulary_is_the_one_that_openai_publishes() -> None:
+    packed = (files("ateneo.providers") / "cl100k_base.tiktoken.gz").read_bytes()
+    digest = hashlib.sha256(gzip.decompress(packed)).hexdigest()
+    assert digest == "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", 0),
+        ("tiktoken is great!", 6),
+        ("antidisestablishmentarianism", 6),
+        ("2 + 2 = 4", 7),
+        ("お誕生日おめでとう", 9),
+    ],
+)
+def test_counts_that_openai_documents(text: str, tokens: int) -> None:
+    assert count_tokens([text]) == [tokens]
+
+
+def test_names_of_special_tokens_are_plain_text() -> None:
+    [tokens] = count_tokens(["<|endoftext|>"])
+    assert tokens > 1
+
+
+@settings(max_examples=60)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80), st.integers(1, 30))
+def test_a_truncated_text_is_a_beginning_within_the_limit(text: str, limit: int) -> None:
+    cut = truncate(text, limit)
+    assert text.startswith(cut)
+    assert count_tokens([cut])[0] <= limit
+    if count_tokens([text])[0] <= limit:
+        assert cut == text
+
+
+def test_truncation_keeps_all_that_fits() -> None:
+    assert count_tokens([truncate("palabra " * 50_000, 8192)]) == [8192]
