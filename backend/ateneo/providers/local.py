@@ -1,0 +1,161 @@
+"""Embeddings on this machine: an ONNX model folder, run by ONNX Runtime. No network, no price."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Encoding
+
+from ateneo.errors import ModelError
+from ateneo.lang import tr
+from ateneo.providers.model_folder import MANIFEST, Manifest, Model
+from ateneo.types import Embedded, Kind, Limits, Matrix
+
+BUNDLED = "minilm-es-v0"
+
+_MAX_TOKENS_PER_TEXT = 8192
+_PADDED_TOKENS_PER_RUN = 2048
+_ROWS_PER_RUN = 16
+
+
+def bundled_model_dir() -> Path:
+    """The folder of the model that comes with Ateneo."""
+    return Path(__file__).resolve().parents[1] / "models" / BUNDLED
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A stretch of one text that fits the model; `weight`: its tokens without the special ones."""
+
+    text: int
+    ids: list[int]
+    weight: int
+
+
+class LocalEmbedder:
+    """The port Embedder on a folder with model.onnx, tokenizer.json and (optional) ateneo.json.
+
+    A text longer than the model's window is split into windows; its vector is the mean of theirs, weighted by
+    tokens. Nothing is loaded before the first use; threads and event loops may share one instance.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """`threads`: of ONNX Runtime; 0 is one a core. Raises ModelError that says what the folder lacks."""
+        self._folder = folder
+        self._threads = threads
+        self._manifest = Manifest.read(folder)
+        self._loaded: Model | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"LocalEmbedder(model={self.model!r}, dims={self.dims})"
+
+    @property
+    def provider(self) -> str:
+        return "local"
+
+    @property
+    def model(self) -> str:
+        return self._manifest.name
+
+    @property
+    def dims(self) -> int | None:
+        return self._manifest.dims
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(inputs=256, tokens=65_536, tokens_per_input=_MAX_TOKENS_PER_TEXT)
+
+    @property
+    def dense_weight(self) -> float:
+        return self._manifest.dense_weight
+
+    @property
+    def price(self) -> float | None:
+        return 0.0
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text without the special ones that frame a window."""
+        encodings = self._model().encode(texts)
+        return [sum(len(_content_ends(part)) for part in _parts(encoding)) for encoding in encodings]
+
+    def truncate(self, text: str) -> str:
+        """The text itself up to 8,192 tokens (it is split into windows), its beginning beyond that."""
+        [encoding] = self._model().encode([text])
+        ends = [end for part in _parts(encoding) for end in _content_ends(part)]
+        return text if len(ends) <= _MAX_TOKENS_PER_TEXT else text[: ends[_MAX_TOKENS_PER_TEXT - 1]]
+
+    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
+        """Unit vectors (n, dims) in the order of `texts`, made in a thread. Raises ModelError."""
+        return await asyncio.to_thread(self._embed, texts, kind)
+
+    async def close(self) -> None:
+        with self._lock:
+            self._loaded = None
+
+    def verify(self) -> None:
+        """Compares each file with the manifest's sha256. Raises ModelError for the first that differs."""
+        for name, expected in self._manifest.sha256.items():
+            path = self._folder / name
+            if not path.is_file():
+                raise ModelError(folder=self._folder, detail=tr(f"falta {name}.", f"{name} is missing."))
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != expected:
+                detail = tr(f"{name} no es el que dice {MANIFEST}", f"{name} is not the one that {MANIFEST} names")
+                raise ModelError(folder=self._folder, detail=f"{detail} (sha256 {found[:12]}…).")
+
+    def _model(self) -> Model:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = Model(self._folder, self._manifest, self._threads)
+            return self._loaded
+
+    def _embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
+        model = self._model()
+        prefix = self._manifest.query_prefix if kind == "query" else self._manifest.passage_prefix
+        encodings = model.encode([prefix + text for text in texts])
+        windows = [
+            _Window(text=number, ids=part.ids, weight=max(1, len(_content_ends(part))))
+            for number, encoding in enumerate(encodings)
+            for part in _parts(encoding)
+        ]
+        windows.sort(key=lambda window: len(window.ids))
+        sums = np.zeros((len(texts), model.dims), dtype=np.float32)
+        for group in _runs(windows):
+            vectors = model.run([window.ids for window in group])
+            weights = np.array([window.weight for window in group], dtype=np.float32)
+            np.add.at(sums, [window.text for window in group], vectors * weights[:, None])
+        return Embedded(vectors=_unit(sums), tokens=sum(window.weight for window in windows))
+
+
+def _parts(encoding: Encoding) -> list[Encoding]:
+    return [encoding, *encoding.overflowing]
+
+
+def _content_ends(encoding: Encoding) -> list[int]:
+    """Where each token ends in its text (characters), the special tokens left out."""
+    pairs = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+    return [end for (_, end), special in pairs if not special]
+
+
+def _runs(windows: Sequence[_Window]) -> Iterator[list[_Window]]:
+    """Groups neighbours, shortest first, so that little is padded and a run stays small in memory."""
+    group: list[_Window] = []
+    for window in windows:
+        if group and (len(group) == _ROWS_PER_RUN or (len(group) + 1) * len(window.ids) > _PADDED_TOKENS_PER_RUN):
+            yield group
+            group = []
+        group.append(window)
+    if group:
+        yield group
+
+
+def _unit(vectors: Matrix) -> Matrix:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Matrix = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return unit

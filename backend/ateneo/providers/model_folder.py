@@ -1,0 +1,155 @@
+"""A folder with a model: what its manifest says, and the loaded thing that turns token ids into vectors."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tokenizers import Encoding, Tokenizer
+
+from ateneo.errors import ModelError
+from ateneo.lang import tr
+from ateneo.types import Matrix
+
+MANIFEST = "ateneo.json"
+
+_GRAPH = "model.onnx"
+_TOKENIZER = "tokenizer.json"
+_USUAL_MAX_TOKENS = 512
+_ONNX_FAILURES = (
+    failures.EPFail,
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NoSuchFile,
+    failures.NotImplemented,
+    failures.RuntimeException,
+)
+
+Ids = npt.NDArray[np.int64]
+
+
+class Manifest(BaseModel):
+    """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
+
+    `pooling`: how token vectors become one; None looks at the graph (in it, where it gives one vector a text, else
+    the mean). `sha256`: file name -> hex digest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    dims: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=8)
+    pooling: Literal["in_graph", "mean", "cls"] | None = None
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    dense_weight: float = Field(default=0.3, ge=0, le=1)
+    sha256: Mapping[str, str] = {}
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Raises ModelError that names the missing files, or the field of the manifest that is wrong."""
+        missing = [name for name in (_GRAPH, _TOKENIZER) if not (folder / name).is_file()]
+        if missing:
+            names = ", ".join(missing)
+            raise ModelError(folder=folder, detail=tr(f"falta {names}.", f"{names} missing."))
+        path = folder / MANIFEST
+        if not path.is_file():
+            return cls(name=folder.name)
+        try:
+            return cls.model_validate({"name": folder.name, **json.loads(path.read_bytes())})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ModelError(folder=folder, detail=f"{MANIFEST}: {first['loc'][0]}: {first['msg']}.") from error
+        except (ValueError, TypeError) as error:
+            detail = tr(f"{MANIFEST} no es un objeto JSON.", f"{MANIFEST} is not a JSON object.")
+            raise ModelError(folder=folder, detail=detail) from error
+
+
+class Model:
+    """Tokeniser and ONNX session, loaded. Threads may share it."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        self._folder = folder
+        self._tokenizer = _tokenizer(folder, manifest)
+        self._session = _session(folder, threads)
+        self._inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        self._output = "embedding" if "embedding" in outputs else next(iter(outputs))
+        shape = outputs[self._output]
+        self._pooling = manifest.pooling or ("in_graph" if len(shape) == 2 else "mean")
+        self.dims = self._dims(shape[-1], manifest.dims)
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Windows of each text: the encoding and those in its `overflowing`."""
+        return list(self._tokenizer.encode_batch(list(texts)))
+
+    def run(self, rows: Sequence[Sequence[int]]) -> Matrix:
+        """One vector a row of token ids, shape (n, dims); padded to the longest row. Raises ModelError."""
+        ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = row
+            mask[number, : len(row)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        try:
+            [output] = self._session.run(
+                [self._output], {name: value for name, value in feed.items() if name in self._inputs}
+            )
+        except _ONNX_FAILURES as error:
+            raise ModelError(folder=self._folder, detail=f"{_GRAPH}: {error}") from error
+        return self._pooled(np.asarray(output, dtype=np.float32), mask)
+
+    def _pooled(self, output: Matrix, mask: Ids) -> Matrix:
+        if self._pooling == "in_graph":
+            return output
+        if self._pooling == "cls":
+            return np.ascontiguousarray(output[:, 0])
+        weights = mask[:, :, None].astype(np.float32)
+        mean: Matrix = (output * weights).sum(axis=1) / weights.sum(axis=1)
+        return mean
+
+    def _dims(self, in_graph: object, in_manifest: int | None) -> int:
+        if isinstance(in_graph, int) and in_manifest in {None, in_graph}:
+            return in_graph
+        if in_manifest is not None and not isinstance(in_graph, int):
+            return in_manifest
+        raise ModelError(
+            folder=self._folder,
+            detail=tr(
+                f"{MANIFEST} dice dims={in_manifest} y {_GRAPH} da {in_graph}.",
+                f"{MANIFEST} says dims={in_manifest} and {_GRAPH} gives {in_graph}.",
+            ),
+        )
+
+
+def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_buffer((folder / _TOKENIZER).read_bytes())
+    except ValueError as error:
+        raise ModelError(folder=folder, detail=f"{_TOKENIZER}: {error}") from error
+    own: Mapping[str, Any] = tokenizer.truncation or {}
+    tokenizer.no_padding()
+    # Truncation keeps what it cuts off, in windows: nothing is lost.
+    tokenizer.enable_truncation(manifest.max_tokens or own.get("max_length", _USUAL_MAX_TOKENS))
+    return tokenizer
+
+
+def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from PostgreSQL, which runs on the same machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(folder / _GRAPH, options, providers=["CPUExecutionProvider"])
+    except _ONNX_FAILURES as error:
+        raise ModelError(folder=folder, detail=f"{_GRAPH}: {error}") from error
