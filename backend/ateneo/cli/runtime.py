@@ -1,0 +1,86 @@
+"""What every command shares: the consoles, the language, the event loop, and how an error ends a command.
+
+Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for everything; 130 interrupted.
+"""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from rich.console import Console
+
+from ateneo import lang
+from ateneo.errors import AteneoError, SettingsError
+from ateneo.lang import tr
+from ateneo.settings import load
+
+INTERRUPTED = 130
+
+# markup and emoji codes are off because texts and ids of the user's pass through here: `[id]` must stay `[id]`
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def prepare() -> None:
+    """To be called first in a `main`: the language of the help, logs on stderr, terminals that lack letters."""
+    with contextlib.suppress(SettingsError):  # the command reads the settings itself, and reports them
+        lang.use(load().lang)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> None:
+    """Runs a command. Returns where it ends with 0 or None; else leaves the process with that code.
+
+    An AteneoError is printed, what happened and what to do, and ends with the error's own code; with `as_json` it
+    is one JSON object on stdout instead. Ctrl-C ends with 130.
+    """
+    try:
+        code = asyncio.run(_reported(work, as_json=as_json))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        err.print(tr("\nInterrumpido.", "\nInterrupted."))
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`); the interpreter's last flush must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    if code:
+        sys.exit(code)
+
+
+async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool) -> int:
+    # Inside the loop: the language that the command chose ends with its task.
+    try:
+        return await work or 0
+    except AteneoError as error:
+        if as_json:
+            print_json({"error": described(error)})
+        else:
+            report(error)
+        return error.exit_code
+
+
+def report(error: AteneoError) -> None:
+    """Prints an error on stderr: what happened, then what to do about it."""
+    err.print(f"❌ {error.message}", style="bold red", soft_wrap=True)
+    if error.remedy:
+        err.print(f"   {error.remedy}", soft_wrap=True)
+
+
+def described(error: AteneoError) -> dict[str, str]:
+    """An error for programs."""
+    return {"code": error.code, "message": error.message, "remedy": error.remedy}
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
