@@ -1,0 +1,158 @@
+"""Markdown, as people and converters write it, read into sections."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ateneo.text.outline import Outline
+from ateneo.text.tables import table_text
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$")
+_SETEXT = re.compile(r" {0,3}(=+|-+)\s*$")
+_RULE = re.compile(r" {0,3}([-*_])(?:\s*\1){2,}\s*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ITEM = re.compile(r"(\s*)(?:[-*+•–]|(\d{1,9}[.)]))\s+(?=\S)")
+_TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-*:?\s*)*\|?\s*$")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<body>(?:[^\n]*\n){0,100}?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+_FIELD = re.compile(r"([\w-]+):\s*(.*)")
+
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_CODE = re.compile(r"(`+)(.+?)\1")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_AUTOLINK = re.compile(r"<(https?://[^>\s]+)>")
+_STARS = re.compile(r"(\*{1,3})(?=[^\s*])([^*]*[^\s*])\1")
+_UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_]*[^\s_])\1(?!\w)")
+_STRIKES = re.compile(r"~~(?=\S)([^~]+)~~")
+_PRIVATE = 0xE000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file in Markdown says. `outline` holds its sections."""
+
+    outline: Outline
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Reading:
+    """Reads headings (# and underlined), paragraphs, lists, tables and fenced code, without their inline marks.
+
+    Front matter becomes `metadata`. A line that `page_marker` matches begins the page that its first group numbers.
+    """
+    text = _without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
+    metadata: dict[str, str] = {}
+    if front := _FRONT_MATTER.match(text):
+        metadata = {key.lower(): value.strip().strip("\"'") for key, value in _FIELD.findall(front["body"])}
+        text = text[front.end() :]
+    outline = Outline()
+    for block in _blocks(text.split("\n")):
+        marker = page_marker.fullmatch(block[0].strip()) if page_marker else None
+        if marker:
+            outline.turn_to(int(marker[1]))
+        else:
+            _add(outline, block)
+    return Reading(outline, metadata)
+
+
+def plain(text: str) -> str:
+    """The text without inline marks: emphasis, code, links (their text stays), escapes."""
+    text = _ESCAPE.sub(lambda found: chr(_PRIVATE + ord(found[1])), text)
+    text = _CODE.sub(lambda found: _hidden(found[2]), text)
+    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _AUTOLINK.sub(r"\1", text)
+    for marks, group in ((_STARS, r"\2"), (_STARS, r"\2"), (_UNDERSCORES, r"\2"), (_STRIKES, r"\1")):
+        text = marks.sub(group, text)
+    return "".join(chr(ord(c) - _PRIVATE) if _PRIVATE <= ord(c) < _PRIVATE + 128 else c for c in text)
+
+
+def _hidden(code: str) -> str:
+    return "".join(chr(_PRIVATE + ord(c)) if c.isascii() and c.isprintable() else c for c in code)
+
+
+def _without_comments(text: str) -> str:
+    kept = []
+    at = 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join([*kept, text[at:]])
+
+
+def _blocks(lines: list[str]) -> Iterator[list[str]]:
+    """Runs of lines that belong together: a fence with its code, a heading, or what blank lines separate."""
+    block: list[str] = []
+    fence = ""
+    for line in lines:
+        mark = _FENCE.match(line)
+        if fence:
+            block.append(line)
+            if mark and mark[1].startswith(fence) and not line.strip(" `~"):
+                yield block
+                block, fence = [], ""
+        elif mark or _HEADING.match(line):
+            if block:
+                yield block
+            block, fence = [line], mark[1] if mark else ""
+            if not fence:
+                yield block
+                block = []
+        elif line.strip():
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _add(outline: Outline, block: list[str]) -> None:
+    if found := _HEADING.match(block[0]):
+        outline.heading(len(found[1]), plain(found[2] or "").strip())
+    elif _FENCE.match(block[0]):
+        closed = len(block) > 1 and _FENCE.match(block[-1])
+        outline.text("\n".join(block[1:-1] if closed else block[1:]))
+    elif len(block) > 1 and "|" in block[0] and _TABLE_RULE.match(block[1]):
+        outline.text(table_text([_cells(line) for at, line in enumerate(block) if at != 1]))
+    else:
+        _add_prose(outline, block)
+
+
+def _add_prose(outline: Outline, block: list[str]) -> None:
+    lines: list[str] = []
+    for line in block:
+        underline = _SETEXT.match(line)
+        if underline and lines and not _ITEM.match(lines[0]):
+            outline.heading(1 if underline[1][0] == "=" else 2, plain(" ".join(lines)))
+            lines = []
+        elif not _RULE.match(line):
+            lines.append(line)
+    outline.text(plain(_flowed(lines)))
+
+
+def _flowed(lines: list[str]) -> str:
+    """Wrapped lines as one; list items and hard breaks (two spaces, or a backslash) stay lines."""
+    flowed: list[list[str]] = []
+    breaks = True
+    for raw in lines:
+        item = _ITEM.match(raw)
+        line = _item(raw, item) if item else raw.strip().lstrip("> ")
+        hard = raw.endswith("\\")
+        line = line[:-1].rstrip() if hard else line
+        if breaks or item:
+            flowed.append([line])
+        else:
+            flowed[-1].append(line)
+        breaks = hard or raw.endswith("  ")
+    return "\n".join(" ".join(parts) for parts in flowed)
+
+
+def _item(raw: str, found: re.Match[str]) -> str:
+    return f"{found[2] or '-'} {raw[found.end() :].strip()}"
+
+
+def _cells(line: str) -> list[str]:
+    inner = line.strip()
+    inner = inner.removeprefix("|")
+    inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
+    return [plain(cell.strip()) for cell in _CELL_BORDER.split(inner)]

@@ -1,0 +1,170 @@
+"""Pages of bare lines, as a PDF gives them, read into paragraphs under their headings.
+
+A PDF says where glyphs stand, not what a paragraph or a heading is; these rules read it from the lines' shape.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from ateneo.text.outline import Outline
+
+_EDGE_LINES = 2
+_RUNNING_SHARE = 0.6
+_FULL_LINE = 0.85
+
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}"
+    r"|\s*\b\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$|\s+[ivxlc]{1,7}$"
+)
+_LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
+_BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")
+_NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\s+[A-ZÁÉÍÓÚÑÜ¿¡«\"“].*[^\d\s.,;:]$")
+_NAMED = re.compile(
+    r"(?:(cap[ií]tulo|t[ií]tulo|parte|anexo|ap[eé]ndice)|(secci[oó]n|art[ií]culo|cl[aá]usula))\s+"
+    r"(?:\d{1,4}|[IVXLC]{1,6}|[A-Z])\b.{0,80}$",
+    re.IGNORECASE,
+)
+_TERMINAL = (".", ":", ";", ",", "!", "…")
+_LONGEST = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A paragraph, list item, row or heading, and the page where it begins. `wrapped`: of more than one line."""
+
+    text: str
+    page: int
+    wrapped: bool
+
+
+def read_pages(pages: Sequence[str], title: str = "") -> Outline:
+    """Reads the pages (the first is page 1). Lines that repeat at the edges of most pages are left out, and so is
+    the line that repeats `title` at the start."""
+    lines = _lines(pages)
+    outline = Outline(page=1)
+    blocks = _blocks(lines)
+    if title and blocks and blocks[0].text.casefold() == title.casefold():
+        blocks = blocks[1:]
+    deepest = max((level for block in blocks if (level := _numbered_level(block.text))), default=0)
+    for at, block in enumerate(blocks):
+        level = _level(block, blocks[at + 1] if at + 1 < len(blocks) else None, deepest + 1)
+        outline.turn_to(block.page)
+        if level:
+            outline.heading(level, block.text)
+        elif at and _is_row(block) and _is_row(blocks[at - 1]):
+            outline.line(block.text)
+        else:
+            outline.text(block.text)
+    return outline
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
+    """Every line with its page, empty ones included, without running headers and footers."""
+    split = [[_LEADERS.sub(" … ", line.strip()) for line in page.splitlines()] for page in pages]
+    running = _running(split)
+    kept = []
+    for number, lines in enumerate(split, start=1):
+        edges = _edges(lines)
+        kept += [(line, number) for at, line in enumerate(lines) if at not in edges or _shape(line) not in running]
+    return kept
+
+
+def _running(split: list[list[str]]) -> set[str]:
+    if len(split) < 2:
+        return set()
+    seen = Counter(shape for lines in split for shape in {_shape(lines[at]) for at in _edges(lines)})
+    least = max(2, ceil(len(split) * _RUNNING_SHARE))
+    return {
+        shape
+        for shape, count in seen.items()
+        if count >= least and (shape == "#" or any(character.isalpha() for character in shape))
+    }
+
+
+def _edges(lines: list[str]) -> set[int]:
+    filled = [at for at, line in enumerate(lines) if line]
+    return {*filled[:_EDGE_LINES], *filled[-_EDGE_LINES:]}
+
+
+def _shape(line: str) -> str:
+    """The line with its page number as #: two running headers differ in nothing else."""
+    return _PAGE_NUMBER.sub("#", line.casefold())
+
+
+# --- blocks -------------------------------------------------------------------------------------------------------
+
+
+def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
+    lengths = sorted(len(line) for line, _ in lines if line)
+    width = lengths[int(len(lengths) * 0.9)] if lengths else 0
+    blocks: list[_Block] = []
+    previous = ""
+    for line, page in lines:
+        if line and previous and _flows_on(previous, line, width):
+            blocks[-1] = _Block(_joined(blocks[-1].text, line), blocks[-1].page, wrapped=True)
+        elif line:
+            blocks.append(_Block(line, page, wrapped=False))
+        elif page == (blocks[-1].page if blocks else page):
+            previous = ""
+            continue
+        previous = line or previous
+    return blocks
+
+
+def _flows_on(previous: str, line: str, width: int) -> bool:
+    """Whether `line` goes on with the sentence of `previous`: its first word would not have fitted there, or it
+    begins in lower case."""
+    if _BULLET.match(line) or _numbered_level(line):
+        return False
+    if line[0].islower() and not previous.endswith((".", ":", ";", "!", "?")):
+        return True
+    if previous.endswith((".", ":", "!", "?")) and len(line) < width / 2:
+        return False
+    return len(previous) + 1 + len(line.split(maxsplit=1)[0]) > width * _FULL_LINE and len(previous) > width / 2
+
+
+def _joined(text: str, line: str) -> str:
+    if text.endswith("-") and len(text) > 1 and text[-2].islower() and line[0].islower():
+        return text[:-1] + line
+    return f"{text} {line}"
+
+
+# --- headings -----------------------------------------------------------------------------------------------------
+
+
+def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
+    """The heading's level, 0 for text. A heading is a short line that prose or a list follows."""
+    text = block.text
+    if block.wrapped or len(text) > _LONGEST or following is None or text.endswith(_TERMINAL):
+        return 0
+    numbered = _numbered_level(text)
+    if numbered:
+        return numbered if _is_prose(following) or _numbered_level(following.text) > numbered else 0
+    if not (text[0].isupper() or text[0] in "¿¡«") or not _is_prose(following):
+        return 0
+    return 0 if _DIGITS.search(text) or "$" in text or "|" in text else unnumbered
+
+
+def _numbered_level(text: str) -> int:
+    if len(text) > _LONGEST:
+        return 0
+    if named := _NAMED.match(text):
+        return 1 if named[1] else 2
+    numbered = _NUMBERED.match(text)
+    return numbered[1].count(".") + 1 if numbered else 0
+
+
+def _is_row(block: _Block) -> bool:
+    """A list item, or a line that stands alone and ends no sentence: a table's row, an address."""
+    return _BULLET.match(block.text) is not None or not (block.wrapped or block.text.endswith(_TERMINAL))
+
+
+def _is_prose(block: _Block) -> bool:
+    return block.wrapped or block.text.endswith((".", ":", "?", "!")) or _BULLET.match(block.text) is not None

@@ -1,0 +1,168 @@
+"""Files read into documents.
+
+Text formats are read here; PDF, Office, HTML and e-mail by kreuzberg (Rust), whose Markdown the same reader reads.
+`parse` works in this process; `parse_async` keeps what could hang or crash in a process of its own.
+"""
+
+import asyncio
+import csv
+import io
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentEncrypted, DocumentTooLarge
+from ateneo.lang import tr
+from ateneo.text import formats
+from ateneo.text.clean import clean
+from ateneo.text.isolation import run_isolated
+from ateneo.text.markdown import read_markdown
+from ateneo.text.outline import Outline, under_title
+from ateneo.text.pages import read_pages
+from ateneo.text.tables import table_text
+from ateneo.types import Document, Section
+
+_IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
+_PAGE_MARKER = re.compile(r"ateneo-page-(\d+)-ateneo")
+_NO_TITLE = re.compile(
+    r"\(?(?:untitled|unspecified|anonymous|unknown|sin t[ií]tulo|documento?\s*\d*"
+    r"|microsoft (?:word|powerpoint) - .*)\)?$",
+    re.IGNORECASE,
+)
+_HTML_HEADER = re.compile(r"\A---\n(?:[\w:.-]+:.*\n|\s*\n){0,200}?## [a-z][\w:.-]*:.*\n")
+_METADATA = ("authors", "subject", "keywords", "language", "created_at", "modified_at")
+_BLANK_LINES = re.compile(r"\n\s*\n")
+
+_Read = tuple[Outline, Mapping[str, Any], int | None]
+
+
+def parse(data: bytes, name: str, *, max_bytes: int) -> Document:
+    """Reads a file; `name` is its name, for its extension, its title and messages. `max_bytes` limits `data`.
+
+    The title is the one in the metadata, else the first heading, else the name; the first two also lead each
+    section's headings. Raises DocumentTooLarge, DocumentEmpty, DocumentEncrypted, DocumentCorrupt or
+    DocumentUnsupported.
+    """
+    mime = check(data, name, max_bytes=max_bytes)
+    if mime in _IN_PROCESS:
+        outline, metadata, pages = _read_text(formats.decode(data) or "", mime)
+    else:
+        outline, metadata, pages = _read_binary(data, name, mime)
+    return _document(name, mime, outline, metadata, pages)
+
+
+async def parse_async(data: bytes, name: str, *, max_bytes: int, timeout_s: float) -> Document:
+    """`parse` without holding up the event loop. What kreuzberg reads, it reads in a process of its own, which is
+    killed after `timeout_s` seconds, when the task is cancelled, or when it takes too much memory (DocumentCorrupt)."""
+    mime = await asyncio.to_thread(check, data, name, max_bytes=max_bytes)
+    if mime in _IN_PROCESS:
+        return await asyncio.to_thread(parse, data, name, max_bytes=max_bytes)
+    return await run_isolated(data, name, max_bytes=max_bytes, timeout_s=timeout_s)
+
+
+def check(data: bytes, name: str, *, max_bytes: int) -> str:
+    """Returns the MIME type of a file that is worth reading. Raises as `parse`, without reading it."""
+    if len(data) > max_bytes:
+        raise DocumentTooLarge(name=name, size=_size(len(data)), limit=_size(max_bytes))
+    if not data.strip():
+        raise DocumentEmpty(name=name)
+    return formats.detect(data, name)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{count} bytes"
+
+
+def _document(name: str, mime: str, outline: Outline, metadata: Mapping[str, Any], pages: int | None) -> Document:
+    sections = tuple(
+        Section(clean(section.text), tuple(map(clean, section.headings)), section.page)
+        for section in outline.sections()
+    )
+    if not any(character.isalnum() for section in sections for character in section.text):
+        raise DocumentEmpty(name=name)
+    title = clean(_title(metadata) or outline.first_heading or (_said(metadata, "subject") if _is_mail(mime) else ""))
+    kept = {key: metadata[key] for key in _METADATA if metadata.get(key) and not _NO_TITLE.match(str(metadata[key]))}
+    return Document(
+        title=title or clean(PurePath(name).name),
+        mime=mime,
+        sections=under_title(sections, title) if title else sections,
+        pages=pages,
+        metadata=kept,
+    )
+
+
+def _title(metadata: Mapping[str, Any]) -> str:
+    return _said(metadata, "title")
+
+
+def _said(metadata: Mapping[str, Any], key: str) -> str:
+    value = " ".join(str(metadata.get(key) or "").split())
+    return "" if _NO_TITLE.match(value) else value
+
+
+def _is_mail(mime: str) -> bool:
+    return mime in (formats.EMAIL, "application/vnd.ms-outlook")
+
+
+# --- text formats -------------------------------------------------------------------------------------------------
+
+
+def _read_text(text: str, mime: str) -> _Read:
+    if mime == formats.MARKDOWN:
+        reading = read_markdown(text)
+        return reading.outline, reading.metadata, None
+    outline = Outline()
+    if mime == formats.CSV:
+        outline.text(table_text(_rows(text)))
+    else:
+        for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+            outline.text(paragraph)
+    return outline, {}, None
+
+
+def _rows(text: str) -> list[list[str]]:
+    delimiter = max(",;\t|", key=text.partition("\n")[0].count)
+    return list(csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter))
+
+
+# --- what kreuzberg reads -----------------------------------------------------------------------------------------
+
+
+def _read_binary(data: bytes, name: str, mime: str) -> _Read:
+    result = _extract(_as_utf8(data, mime), name, mime)
+    metadata: Mapping[str, Any] = result.metadata
+    if mime == formats.PDF:
+        pages = [page["content"] for page in result.pages or []]
+        return read_pages(pages, _title(metadata)), metadata, len(pages)
+    content = _HTML_HEADER.sub("", result.content) if mime == formats.HTML else result.content
+    reading = read_markdown(content, _PAGE_MARKER)
+    return reading.outline, metadata, reading.outline.page
+
+
+def _as_utf8(data: bytes, mime: str) -> bytes:
+    text = formats.decode(data) if mime == formats.HTML else None
+    return text.encode("utf-8", "replace") if text is not None else data
+
+
+def _extract(data: bytes, name: str, mime: str) -> Any:
+    import kreuzberg
+
+    config = kreuzberg.ExtractionConfig(
+        use_cache=False,
+        enable_quality_processing=False,
+        output_format="plain" if mime == formats.PDF else "markdown",
+        pages=kreuzberg.PageConfig(
+            extract_pages=mime == formats.PDF,
+            insert_page_markers=mime == formats.PPTX,
+            marker_format="\n\nateneo-page-{page_num}-ateneo\n\n",
+        ),
+        concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
+    )
+    try:
+        return kreuzberg.extract_bytes_sync(data, mime, config)
+    except kreuzberg.KreuzbergError as error:
+        if "password" in str(error).lower() or "encrypt" in str(error).lower():
+            raise DocumentEncrypted(name=name) from error
+        detail = tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")
+        raise DocumentCorrupt(name=name, detail=detail) from error
