@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 import anthropic
 from anthropic import types as claude
@@ -18,6 +17,7 @@ from ateneo.errors import (
     ProviderUnavailable,
 )
 from ateneo.lang import tr
+from ateneo.providers.loops import PerLoop
 from ateneo.types import Answer, ChatRequest, Turn
 
 _NAME = "anthropic"
@@ -41,8 +41,7 @@ class AnthropicChat:
         self._base_url = base_url
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        # A client's connections belong to the event loop that opened them.
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = WeakKeyDictionary()
+        self._clients = PerLoop(self._new_client)
 
     @property
     def provider(self) -> str:
@@ -59,27 +58,24 @@ class AnthropicChat:
         """
         messages = [_param(turn) for turn in (*request.history, Turn("user", request.message))]
         with self._errors():
-            message = await self._client().messages.create(
+            message = await self._clients.get().messages.create(
                 model=self._model, max_tokens=request.max_tokens, system=request.system, messages=messages
             )
         return self._read(message)
 
     async def close(self) -> None:
-        """Closes the running loop's connections."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        """Closes the connections of every loop that still runs."""
+        here = asyncio.get_running_loop()
+        for loop, client in self._clients.drain():
+            if loop is here:
+                await client.close()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
 
-    def _client(self) -> anthropic.AsyncAnthropic:
-        loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            self._clients[loop] = anthropic.AsyncAnthropic(
-                api_key=self._api_key,
-                base_url=self._base_url,
-                timeout=self._timeout_s,
-                max_retries=self._max_retries,
-            )
-        return self._clients[loop]
+    def _new_client(self) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(
+            api_key=self._api_key, base_url=self._base_url, timeout=self._timeout_s, max_retries=self._max_retries
+        )
 
     def _read(self, message: object) -> Answer:
         # The SDK does not validate: a body of another shape arrives as a str, a list, or a Message full of None.
