@@ -25,7 +25,7 @@ from rich.text import Text
 EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
-QUESTIONS = ("tp-02", "tp-03", "tp-05", "ca-01", "ca-02", "ca-03")
+QUESTIONS = ("tp-27", "tp-45", "ca-10", "ca-14", "ca-16", "ca-22")
 
 sys.path.insert(0, str(BACKEND))
 

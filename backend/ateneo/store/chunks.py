@@ -1,7 +1,7 @@
 """The record, `public.knowledge_chunks`: which chunks wait for an embedding, and how embeddings are written."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ateneo.store.pool import Database
 from ateneo.types import Matrix, Pending
@@ -75,6 +75,13 @@ async def store_embeddings(db: Database, generation: int, chunks: Sequence[Pendi
                 vectors.shape[1],
             )
         )
+
+
+async def refresh_statistics(db: Database, empresas: Iterable[str]) -> int:
+    """Refreshes the term statistics of those of the companies whose size has moved by half. Returns how many."""
+    async with db.acquire() as connection:
+        done = [await connection.fetchval("SELECT ateneo.refresh_stats_if_stale($1)", e) for e in sorted(empresas)]
+    return sum(done)
 
 
 async def companies(db: Database) -> dict[str, int]:

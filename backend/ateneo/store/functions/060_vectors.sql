@@ -1,5 +1,6 @@
 -- The bulk way in for embeddings: a batch in one statement, into the guide's column and into the index alike. A vector
--- is kept only where the text is still the one that was embedded. `flat` holds the vectors end to end.
+-- is kept only where the text is still the one that was embedded. `flat` holds the vectors end to end. The hashes are
+-- compared by IS NOT DISTINCT FROM because that cannot be a join key: as one, every text of the table would be hashed.
 CREATE OR REPLACE FUNCTION ateneo.store_embeddings(gen smallint, empresas text[], ids text[], hashes bytea[], flat real[], dims int)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE n bigint; is_legacy boolean;
@@ -15,7 +16,7 @@ BEGIN
       FROM unnest($1, $2, $3) WITH ORDINALITY AS t(e, i, h, n)),
     written AS (
       UPDATE public.knowledge_chunks k SET embedding = CASE WHEN $6 THEN g.v ELSE k.embedding END FROM given g
-      WHERE k.id = g.i AND k.empresa_id = g.e AND sha256(convert_to(k.contenido, 'UTF8')) = g.h
+      WHERE k.id = g.i AND k.empresa_id = g.e AND sha256(convert_to(k.contenido, 'UTF8')) IS NOT DISTINCT FROM g.h
       RETURNING k.empresa_id, k.id, g.v)
     INSERT INTO ateneo.vec_g%s (empresa_id, chunk_id, embedding)
     SELECT w.empresa_id, w.id, @vector@.l2_normalize(w.v)::@vector@.halfvec FROM written w WHERE ateneo.indexable(w.v)

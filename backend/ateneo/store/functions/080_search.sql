@@ -2,13 +2,15 @@
 --   BEGIN; SET LOCAL ateneo.empresa_id = 'acme';
 --   SELECT contenido, score FROM ateneo.search('¿cuántos días de vacaciones tengo?'); COMMIT;
 -- Dense leg: exact cosine over the company's own vectors. Lexical leg: GIN candidates, exact BM25. Each leg scores the
--- other's candidates before the fusion (no "missing = 0"), which is a min-max convex combination.
+-- other's candidates before the fusion (no "missing = 0"), a convex combination: meaning min-max over the candidates,
+-- words as a share of the ideal passage's score (docs/adr/0007-fusion.md).
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
 -- `empresa`, when given, must be the transaction's tenant.
 
 -- The query's terms as a sparse vector of idf = ln(1 + (N - df + 0.5) / (df + 0.5)), and those rare enough to look up
--- candidates by (df < 10 %; all of them where none is). A company without statistics has its df counted on the spot.
-CREATE OR REPLACE FUNCTION ateneo.query_terms(p_empresa text, p_query text, OUT weights @vector@.sparsevec, OUT candidates bigint[])
+-- candidates by (df < 10 %; all of them where none is). `ideal` is the score of a passage of average length that has
+-- every word of the query once. A company without statistics has its df counted on the spot.
+CREATE OR REPLACE FUNCTION ateneo.query_terms(p_empresa text, p_query text, OUT weights @vector@.sparsevec, OUT candidates bigint[], OUT ideal float8)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
 DECLARE ndocs int; known boolean;
 BEGIN
@@ -25,8 +27,9 @@ BEGIN
     SELECT t, df, ln(1 + (ndocs - least(df, ndocs) + 0.5) / (df + 0.5))::float4 AS idf FROM counted)
   SELECT coalesce(array_agg(t) FILTER (WHERE df < 0.1 * ndocs), array_agg(t)),
     (SELECT ('{' || string_agg(b.d || ':' || b.i, ',') || '}/268435456')::@vector@.sparsevec
-     FROM (SELECT 1 + (t & 268435455) AS d, max(idf) AS i FROM weighed GROUP BY 1) b)
-    INTO candidates, weights FROM weighed;
+     FROM (SELECT 1 + (t & 268435455) AS d, max(idf) AS i FROM weighed GROUP BY 1) b),
+    sum(idf)
+    INTO candidates, weights, ideal FROM weighed;
 END $$;
 
 CREATE OR REPLACE FUNCTION ateneo.checked_vector(p_vector @vector@.vector, p_generation smallint, OUT generation smallint, OUT unit @vector@.halfvec)
@@ -47,7 +50,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION ateneo.search(
-  query text, query_vector @vector@.vector DEFAULT NULL, k int DEFAULT 10, dense_weight float8 DEFAULT 0.3,
+  query text, query_vector @vector@.vector DEFAULT NULL, k int DEFAULT 10, dense_weight float8 DEFAULT 0.4,
   generation smallint DEFAULT NULL, empresa text DEFAULT NULL, pool int DEFAULT 100)
 RETURNS TABLE (chunk_id text, document_id text, chunk_index int, contenido text, tokens_count int, title text, source text,
   page int, headings text[], score float8, dense_score float8, lexical_score float8, dense_rank int, lexical_rank int)
@@ -55,7 +58,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET extra_float_digits = 1 AS $$
 DECLARE
   tenant text := ateneo.tenant();
-  gen smallint; unit @vector@.halfvec; weights @vector@.sparsevec; candidates bigint[];
+  gen smallint; unit @vector@.halfvec; weights @vector@.sparsevec; candidates bigint[]; ideal float8;
   dense_leg text;
 BEGIN
   IF empresa IS DISTINCT FROM tenant AND empresa IS NOT NULL THEN
@@ -63,10 +66,10 @@ BEGIN
   END IF;
   k := least(greatest(coalesce(k, 10), 1), 200);
   pool := least(greatest(coalesce(pool, 100), k), 400);
-  dense_weight := least(greatest(coalesce(dense_weight, 0.3), 0), 1);
+  dense_weight := least(greatest(coalesce(dense_weight, 0.4), 0), 1);
   SELECT c.generation, c.unit INTO gen, unit FROM ateneo.checked_vector(query_vector, generation) c;
   IF query IS NOT NULL THEN
-    SELECT t.weights, t.candidates INTO weights, candidates FROM ateneo.query_terms(tenant, query) t;
+    SELECT t.weights, t.candidates, t.ideal INTO weights, candidates, ideal FROM ateneo.query_terms(tenant, query) t;
   END IF;
   -- without a vector there is no table to name: an empty one of the right shape stands in
   dense_leg := CASE WHEN unit IS NULL THEN '(SELECT NULL::text empresa_id, NULL::text chunk_id, NULL::@vector@.halfvec embedding WHERE false)'
@@ -94,7 +97,7 @@ BEGIN
     m AS (
       SELECT s.*,
         coalesce((ds - min(ds) OVER ()) / nullif(max(ds) OVER () - min(ds) OVER (), 0), CASE WHEN ds IS NULL THEN 0 ELSE 1 END) AS dn,
-        coalesce((ls - min(ls) OVER ()) / nullif(max(ls) OVER () - min(ls) OVER (), 0), CASE WHEN coalesce(ls, 0) = 0 THEN 0 ELSE 1 END) AS ln
+        coalesce(ls / $8, 0) AS ln
       FROM s),
     best AS MATERIALIZED (
       SELECT m.*, (CASE WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * ln END)::float8 AS fused
@@ -106,5 +109,5 @@ BEGIN
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
     LEFT JOIN ateneo.document doc ON doc.empresa_id = $2 AND doc.document_id = r.document_id::text
     ORDER BY b.fused DESC, b.chunk_id $q$, dense_leg)
-  USING unit, tenant, pool, weights, candidates, dense_weight, k;
+  USING unit, tenant, pool, weights, candidates, dense_weight, k, ideal;
 END $$;
