@@ -11,11 +11,12 @@
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument
-    │   ├── UnknownEmpresa, UnknownDocument
+    │   ├── UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
     │       └── DocumentCorrupt, DocumentUnsupported
     ├── AccessDenied                 an API key that is missing, unknown or revoked
+    │   └── OtherEmpresa             a request that names another company than its key's
     ├── ModelError                   a local model folder that cannot be used
     └── ProviderError
         ├── ProviderRejected         401, 403, 404: trying again cannot help
@@ -238,6 +239,17 @@ class UnknownDocument(InputError):
     en = "There is no document “{document_id}”."
 
 
+class UnknownApiKey(InputError):
+    """Fields: key_id."""
+
+    code = "unknown-api-key"
+    status = 404
+    es = "No existe la clave de API «{key_id}»."
+    en = "There is no API key “{key_id}”."
+    remedy_es = "`ateneo keys list` muestra las que hay."
+    remedy_en = "`ateneo keys list` shows those that there are."
+
+
 class DocumentError(InputError):
     """Fields: name."""
 
@@ -306,6 +318,15 @@ class AccessDenied(AteneoError):
     en = "The API key is missing, unknown or revoked."
     remedy_es = "Mandala como «Authorization: Bearer CLAVE»; se crea con `ateneo keys create --empresa-id X`."
     remedy_en = "Send it as “Authorization: Bearer KEY”; `ateneo keys create --empresa-id X` makes one."
+
+
+class OtherEmpresa(AccessDenied):
+    code = "other-empresa"
+    status = 403
+    es = "El pedido nombra a una empresa que no es la de su clave de API."
+    en = "The request names a company that is not the one of its API key."
+    remedy_es = "Quitá empresa_id del pedido: la clave ya dice de quién es."
+    remedy_en = "Leave empresa_id out of the request: the key says whose it is."
 
 
 class ModelError(AteneoError):

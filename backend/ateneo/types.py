@@ -231,7 +231,7 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key as it is stored: never the key itself."""
+    """An API key as it is stored: never the key itself. Times are ISO 8601, `last_used_at` to the minute."""
 
     key_id: str
     empresa_id: str
@@ -239,3 +239,4 @@ class ApiKey:
     name: str
     created_at: str
     revoked: bool
+    last_used_at: str | None = None

@@ -1,0 +1,122 @@
+"""API keys, `ate_<prefix>_<secret>` (table `ateneo.api_key`): only the sha256 of a key is stored."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from ateneo.errors import AccessDenied, BadArgument, UnknownApiKey
+from ateneo.lang import tr
+from ateneo.store.pool import Database
+from ateneo.types import ApiKey
+
+_PREFIX_BYTES, _SECRET_BYTES = 6, 32
+_SHAPE = re.compile(rf"ate_([0-9a-f]{{{2 * _PREFIX_BYTES}}})_[0-9a-f]{{{2 * _SECRET_BYTES}}}")
+_COLUMNS = "key_id, empresa_id, prefix, name, created_at, revoked_at, last_used_at"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made. `secret` is the key itself, to be shown this once: it is not stored."""
+
+    secret: str = field(repr=False)
+    stored: ApiKey
+
+
+async def create(db: Database, empresa_id: str, name: str = "") -> NewKey:
+    """Makes a key of 256 random bits for one company. Raises BadArgument for an empresa_id that cannot be one."""
+    if not (empresa_id.strip() and _fits(empresa_id)):
+        raise _bad("empresa_id", empresa_id)
+    if not _fits(name):
+        raise _bad("name", name)
+    prefix = secrets.token_hex(_PREFIX_BYTES)
+    secret = f"ate_{prefix}_{secrets.token_hex(_SECRET_BYTES)}"
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            "INSERT INTO ateneo.api_key (empresa_id, name, prefix, key_hash) VALUES ($1, $2, $3, $4)"  # noqa: S608
+            f" RETURNING {_COLUMNS}",
+            empresa_id,
+            name,
+            prefix,
+            _hash(secret),
+        )
+    assert row is not None
+    return NewKey(secret, _key(row))
+
+
+async def authenticate(db: Database, secret: str) -> ApiKey:
+    """The key that `secret` is. Asks the database every time, so that a revocation holds at once.
+
+    Raises AccessDenied, the same for a key of the wrong shape, an unknown one and a revoked one.
+    """
+    shape = _SHAPE.fullmatch(secret)
+    if shape is None:
+        raise AccessDenied()
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_COLUMNS}, key_hash, (last_used_at > now() - interval '1 minute') IS NOT TRUE AS stale"  # noqa: S608
+            " FROM ateneo.api_key WHERE prefix = $1",
+            shape[1],
+        )
+        if row is None or not hmac.compare_digest(row["key_hash"], _hash(secret)) or row["revoked_at"] is not None:
+            raise AccessDenied()
+        # Once a minute, so that a busy key does not become a busy row.
+        if row["stale"]:
+            await connection.execute("UPDATE ateneo.api_key SET last_used_at = now() WHERE key_id = $1", row["key_id"])
+    return _key(row)
+
+
+async def list_keys(db: Database, empresa_id: str | None = None) -> list[ApiKey]:
+    """The keys of one company, or of all, revoked ones included; oldest first."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM ateneo.api_key"  # noqa: S608
+            " WHERE $1::text IS NULL OR empresa_id = $1 ORDER BY created_at, key_id",
+            empresa_id,
+        )
+    return [_key(row) for row in rows]
+
+
+async def revoke(db: Database, key_id: str) -> ApiKey:
+    """Ends a key, from the next request on; revoking it again changes nothing. Raises UnknownApiKey."""
+    if not _fits(key_id):
+        raise UnknownApiKey(key_id=ascii(key_id[:40]))
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            "UPDATE ateneo.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1"  # noqa: S608
+            f" RETURNING {_COLUMNS}",
+            key_id,
+        )
+    if row is None:
+        raise UnknownApiKey(key_id=key_id)
+    return _key(row)
+
+
+def _fits(text: str) -> bool:
+    """Whether PostgreSQL can store it and a terminal can show it: no NUL, no lone surrogates, no control characters."""
+    return len(text) <= 200 and text.isprintable()
+
+
+def _bad(name: str, value: str) -> BadArgument:
+    rule = tr("son de 1 a 200 caracteres imprimibles", "it takes 1 to 200 printable characters")
+    return BadArgument(name=name, value=ascii(value[:40]), rule=rule)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _key(row: asyncpg.Record) -> ApiKey:
+    used = row["last_used_at"]
+    return ApiKey(
+        key_id=row["key_id"],
+        empresa_id=row["empresa_id"],
+        prefix=row["prefix"],
+        name=row["name"],
+        created_at=row["created_at"].isoformat(),
+        revoked=row["revoked_at"] is not None,
+        last_used_at=used and used.isoformat(timespec="minutes"),
+    )
