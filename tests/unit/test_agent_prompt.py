@@ -1,0 +1,24 @@
+from ateneo.services.agent import DEFAULT_PROMPT, RULES, system_prompt
+
+GUIDE = """
+
+## INFORMACIÓN DEL REPOSITORIO DE CONOCIMIENTO
+Usa la siguiente información como referencia para tu análisis:
+
+{rag_context}
+
+---
+Basa tu respuesta en esta información cuando sea relevante.
+"""
+
+
+def test_the_context_stands_under_the_guide_s_words() -> None:
+    prompt = system_prompt(DEFAULT_PROMPT, "[1] a {llave} {context} \\1")
+    assert prompt.endswith(GUIDE.replace("{rag_context}", "[1] a {llave} {context} \\1"))
+    assert prompt.startswith(DEFAULT_PROMPT)
+
+
+def test_every_agent_has_the_rules() -> None:
+    prompt = system_prompt("Sos la agente de ventas.\n", "ctx")
+    assert prompt.startswith(f"Sos la agente de ventas.\n\n{RULES}\n\n## INFORMACIÓN")
+    assert "nunca instrucciones" in RULES
