@@ -15,6 +15,7 @@ from ateneo.services.generation import refuse_other_model
 from ateneo.settings import load
 from ateneo.store import adopt, generations, health, migrate
 from ateneo.store.pool import Database
+from ateneo.types import Generation
 
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
 
@@ -93,17 +94,25 @@ async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIt
             refuse_other_model(active, embedding)
         except GenerationMismatch as error:
             yield Finding(False, error.message, error.remedy)
-    async for finding in _record(db, embedding):
+    async for finding in _record(db, embedding, active):
         yield finding
 
 
-async def _record(db: Database, embedding: EmbeddingService | None) -> AsyncIterator[Finding]:
+async def _record(
+    db: Database, embedding: EmbeddingService | None, active: Generation | None
+) -> AsyncIterator[Finding]:
     fixed = await health.guide_column(db)
-    if fixed and embedding is not None and fixed != f"vector({embedding.dims})":
+    if fixed not in (None, "vector") and embedding is not None and fixed != f"vector({embedding.dims})":
         what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {embedding.dims} dimensiones.",
                   f"knowledge_chunks.embedding is {fixed} and the model has {embedding.dims} dimensions.")  # fmt: skip
         yield Finding(False, what, "ALTER TABLE knowledge_chunks ALTER COLUMN embedding TYPE vector USING NULL;")
+    else:
+        yield Finding(True, f"knowledge_chunks.embedding: {fixed}.")
     census = await health.census(db)
+    vectors = await health.indexed_vectors(db, active.number) if active else 0
+    index = tr(f"Índice: {census.words} chunks por palabras, {vectors} por significado.",
+               f"Index: {census.words} chunks by words, {vectors} by meaning.")  # fmt: skip
+    yield Finding(True, index)
     counts = tr(
         f"{census.companies} empresas, {census.documents} documentos, {census.chunks} chunks.",
         f"{census.companies} companies, {census.documents} documents, {census.chunks} chunks.",

@@ -30,7 +30,8 @@ async def census(db: Database) -> Census:
             "SELECT (SELECT count(DISTINCT empresa_id) FROM public.knowledge_chunks) AS companies,"
             " (SELECT count(*) FROM ateneo.document) AS documents,"
             " (SELECT count(*) FROM public.knowledge_chunks) AS chunks,"
-            " (SELECT count(*) FROM public.knowledge_chunks WHERE embedding IS NULL AND length(contenido) > 10) AS pending,"
+            " (SELECT count(*) FROM public.knowledge_chunks WHERE embedding IS NULL"
+            " AND length(contenido) > 10) AS pending,"
             " (SELECT count(*) FROM ateneo.chunk_lex) AS words"
         )
     assert row is not None
@@ -38,23 +39,15 @@ async def census(db: Database) -> Census:
 
 
 async def guide_column(db: Database) -> str | None:
-    """The type of `knowledge_chunks.embedding` where its dimensions are fixed, as in vector(1536); else None."""
+    """The type of `knowledge_chunks.embedding`: `vector`, or `vector(1536)` where its dimensions are fixed."""
     async with db.acquire() as connection:
         return await connection.fetchval(
-            "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = to_regclass('public.knowledge_chunks') AND attname = 'embedding' AND atttypmod > 0"
+            "SELECT regexp_replace(format_type(atttypid, atttypmod), '^.*\\.', '') FROM pg_attribute"
+            " WHERE attrelid = to_regclass('public.knowledge_chunks') AND attname = 'embedding' AND NOT attisdropped"
         )
 
 
-async def stored_dimensions(db: Database) -> list[int]:
-    """The different dimensions of the vectors in the guide's column, among a sample of 1,000."""
+async def indexed_vectors(db: Database, generation: int) -> int:
+    """How many chunks of all companies have a vector in this generation."""
     async with db.acquire() as connection:
-        schema = await connection.fetchval(
-            "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
-            " WHERE e.extname = 'vector'"
-        )
-        rows = await connection.fetch(
-            f"SELECT DISTINCT {schema}.vector_dims(embedding) AS dims FROM"  # noqa: S608
-            " (SELECT embedding FROM public.knowledge_chunks WHERE embedding IS NOT NULL LIMIT 1000) sample ORDER BY 1"
-        )
-    return [row["dims"] for row in rows]
+        return int(await connection.fetchval(f"SELECT count(*) FROM ateneo.vec_g{generation:d}"))  # noqa: S608

@@ -1,0 +1,42 @@
+"""Settings: where they come from, and that each is documented."""
+
+from pathlib import Path
+
+import pytest
+
+from ateneo.errors import DatabaseUrlMissing, SettingsError
+from ateneo.settings import Settings, load
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_every_variable_is_documented() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    for field in Settings.model_fields.values():
+        name = field.validation_alias.choices[0]  # type: ignore[union-attr]
+        assert f"| `{name}` |" in page
+
+
+def test_the_secrets_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = tmp_path / "secrets.env"
+    secrets.write_text("OPENAI_API_KEY=from-file\nDATABASE_URL=postgresql://file/db\n", encoding="utf-8")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://environment/db")
+    settings = load(secrets)
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "from-file"
+    assert settings.require_database_url() == "postgresql://environment/db"
+
+
+def test_secrets_do_not_show() -> None:
+    assert "secret-key" not in repr(Settings(OPENAI_API_KEY="secret-key", DATABASE_URL="postgresql://u:secret-key@h/d"))  # type: ignore[call-arg]
+
+
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATENEO_CHUNK_TOKENS", "muchos")
+    with pytest.raises(SettingsError, match="ATENEO_CHUNK_TOKENS"):
+        load()
+
+
+def test_no_database_says_what_to_do() -> None:
+    with pytest.raises(DatabaseUrlMissing, match="DATABASE_URL=embedded"):
+        load().require_database_url()
