@@ -127,6 +127,21 @@ def test_a_later_passage_that_does_not_fit_is_skipped_whole() -> None:
     assert "Largo" not in context.text
 
 
+def test_a_passage_that_fits_alone_but_not_beside_the_first_makes_room_for_a_smaller_one() -> None:
+    hits = [hit("a", "uno " * 50), hit("b", "dos " * 60), hit("c", "tres " * 5)]
+    context = build_context(hits, Words(), max_tokens=120)
+    assert [one.chunk_id for one in context.hits] == ["a", "c"]
+
+
+def test_where_the_whole_counts_more_than_its_parts_the_weakest_goes() -> None:
+    hits = [hit("a", "uno " * 20), hit("b", "dos " * 20), hit("c", "tres " * 20)]
+    counter = Superadditive()
+    parts = [build_context([one], counter, max_tokens=10_000).tokens for one in hits]
+    context = build_context(hits, counter, max_tokens=sum(parts) + 20)
+    assert [one.chunk_id for one in context.hits] == ["a", "b"]
+    assert context.tokens <= sum(parts) + 20
+
+
 def test_a_first_passage_without_a_sentence_that_fits_leaves_room_for_others() -> None:
     hits = [hit("a", "palabra " * 500), hit("b", "Corto.")]
     assert [one.chunk_id for one in build_context(hits, Words(), max_tokens=60).hits] == ["b"]

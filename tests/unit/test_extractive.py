@@ -93,6 +93,14 @@ async def test_meaning_finds_what_words_do_not() -> None:
     assert nothing.text.startswith("No lo sé")
 
 
+async def test_words_in_common_add_to_meaning() -> None:
+    sentence = "La computadora se devuelve al terminar el contrato."
+    async with EmbeddingService(LocalEmbedder(bundled_model_dir())) as embedding:
+        # A cosine alone is 1 at most.
+        answer = await ExtractiveChat(embedding, least_evidence=1.2).answer(request(sentence, [hit("a", sentence)]))
+    assert [one.quote for one in answer.citations] == [sentence]
+
+
 def test_headings_and_scraps_are_not_quoted() -> None:
     assert [one.text for one in quotables(PASSAGES)] == [
         "El personal que trabaje un feriado cobra la jornada doble.",
