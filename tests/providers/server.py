@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 from collections import deque
+from contextlib import suppress
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -38,6 +39,7 @@ class Fault(Enum):
     BAD_DIMENSIONS = auto()  # 400 about the setting, not about a text
     SERVER_ERROR = auto()
     HANG = auto()  # no answer until the server stops
+    TRICKLE = auto()  # an answer of one byte now and then, until the server stops
     RESET = auto()  # the connection is cut before any answer
     TRUNCATED = auto()  # half of the body, then the end
     GARBAGE = auto()
@@ -76,10 +78,12 @@ class ProviderServer:
     """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies).
 
     `poison`: a request with a text that contains it gets 400. `gate`: while it is not set, answers wait.
+    `scale`: length of the vectors.
     """
 
     def __init__(self, dims: int = 8) -> None:
         self.dims = dims
+        self.scale = 1.0
         self.otherwise = Fault.OK
         self.retry_headers: dict[str, str] = {}
         self.poison: str | None = None
@@ -164,6 +168,11 @@ class ProviderServer:
     def _answer(self, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault) -> None:
         if fault is Fault.HANG:
             self._stopped.wait()
+        elif fault is Fault.TRICKLE:
+            _send(http, 200, b"{" * 2000, cut=True)
+            with suppress(ConnectionError):
+                while not self._stopped.wait(0.02):
+                    http.wfile.write(b"{")
         elif fault is Fault.RESET:
             _reset(http)
         elif fault is Fault.UNAUTHORIZED:
@@ -198,7 +207,7 @@ class ProviderServer:
     def _embed(self, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault) -> None:
         texts: list[str] = body["input"]
         dims = body.get("dimensions", self.dims) + (fault is Fault.WRONG_DIMS)
-        vectors = [vector_for(text, dims) for text in texts]
+        vectors = [vector_for(text, dims) * np.float32(self.scale) for text in texts]
         if fault is Fault.NAN:
             vectors[-1][0] = np.nan
         if fault is Fault.ZERO:

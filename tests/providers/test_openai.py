@@ -110,8 +110,9 @@ async def test_each_fault_has_its_error(
     assert (await embedder.embed(TEXTS)).vectors.shape == (3, 8)
 
 
-async def test_a_server_that_hangs_is_given_up(provider_server: ProviderServer) -> None:
-    provider_server.script(Fault.HANG)
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.TRICKLE])
+async def test_a_server_that_takes_too_long_is_given_up(provider_server: ProviderServer, fault: Fault) -> None:
+    provider_server.script(fault)
     embedder = OpenAIEmbedder(api_key=KEY, model="m", base_url=provider_server.url, timeout_s=0.2)
     with pytest.raises(ProviderUnavailable, match=r"0\.2 s"):
         await embedder.embed(["uno"])

@@ -48,6 +48,7 @@ class LocalEmbedder:
         self._folder = folder
         self._threads = threads
         self._manifest = Manifest.read(folder)
+        self._dims = self._manifest.dims
         self._loaded: Model | None = None
         self._lock = threading.Lock()
 
@@ -64,7 +65,7 @@ class LocalEmbedder:
 
     @property
     def dims(self) -> int | None:
-        return self._manifest.dims
+        return self._dims
 
     @property
     def limits(self) -> Limits:
@@ -113,6 +114,7 @@ class LocalEmbedder:
         with self._lock:
             if self._loaded is None:
                 self._loaded = Model(self._folder, self._manifest, self._threads)
+                self._dims = self._loaded.dims
             return self._loaded
 
     def _embed(self, texts: Sequence[str], kind: Kind) -> Embedded:

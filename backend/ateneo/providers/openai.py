@@ -37,6 +37,8 @@ COMPATIBLE_LIMITS = Limits(inputs=32, tokens=300_000, tokens_per_input=8192)
 
 _DENSE_WEIGHT = 0.5
 _SETTINGS_OF_A_REQUEST = {"model", "dimensions", "encoding_format"}
+_SHORTEST_KEY = 8
+"""A shorter one is a stand-in for servers that need none ("none", "ollama"), and may be a word of the message."""
 _ANY_KEY = re.compile(r"\bsk-[\w*.-]+")
 
 
@@ -219,7 +221,8 @@ class OpenAIEmbedder:
 
     def _redacted(self, message: str) -> str:
         """A vendor's message, shortened, without the key that it may quote."""
-        return _ANY_KEY.sub("***", message.replace(self._key, "***"))[:500]
+        quoted = self._key if len(self._key) >= _SHORTEST_KEY else None
+        return _ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500]
 
     def _took_too_long(self) -> str:
         return tr(f"más de {self._timeout_s:g} s sin respuesta", f"no answer within {self._timeout_s:g} s")
