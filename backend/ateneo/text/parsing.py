@@ -64,14 +64,16 @@ async def parse_async(data: bytes, name: str, *, max_bytes: int, timeout_s: floa
 def check(data: bytes, name: str, *, max_bytes: int) -> str:
     """Returns the MIME type of a file that is worth reading. Raises as `parse`, without reading it."""
     if len(data) > max_bytes:
-        raise DocumentTooLarge(name=name, size=_size(len(data)), limit=_size(max_bytes))
+        raise DocumentTooLarge(name=name, size=readable_size(len(data)), limit=readable_size(max_bytes))
     if not data.strip():
         raise DocumentEmpty(name=name)
     return formats.detect(data, name)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{count} bytes"
+def readable_size(count: int, *, least: bool = False) -> str:
+    """A size in bytes, for messages; `least` where no more than that was looked at."""
+    size = f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{count} bytes"
+    return tr(f"al menos {size}", f"at least {size}") if least else size
 
 
 def _document(name: str, mime: str, outline: Outline, metadata: Mapping[str, Any], pages: int | None) -> Document:

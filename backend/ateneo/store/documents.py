@@ -1,0 +1,222 @@
+"""Documents: a file's row in `ateneo.document`, its chunks in the record, and where each stands in `chunk_meta`."""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import asyncpg
+
+from ateneo.errors import UnknownDocument
+from ateneo.store.chunks import content_hash
+from ateneo.store.pool import Connection, Database
+from ateneo.types import Chunk, Matrix, StoredDocument
+
+_BATCH = 500
+
+# chunks are counted by the record itself: other programs may write there, too
+_SELECT = """
+SELECT d.document_id, d.empresa_id, d.title, d.source, d.mime, d.bytes, d.pages, d.created_at,
+       (SELECT count(*) FROM public.knowledge_chunks k
+         WHERE k.empresa_id = d.empresa_id AND k.document_id::text = d.document_id) AS chunks
+FROM ateneo.document d
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to store. `source` is the name by which a new version replaces the old one; `content_hash` the
+    sha256 of the file; `document_id` None leaves the id to the version before, or to chance."""
+
+    title: str
+    source: str
+    mime: str
+    content_hash: bytes
+    bytes: int
+    pages: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    document_id: str | None = None
+
+
+async def save(
+    db: Database,
+    empresa_id: str,
+    new: NewDocument,
+    chunks: Sequence[Chunk],
+    vectors: Matrix | None,
+    generation: int | None,
+) -> StoredDocument:
+    """Stores the document, its chunks and their vectors (n, dims) of `generation` in one transaction.
+
+    What the company had under the same source or the same document_id is replaced. Without vectors the chunks wait
+    for the backfill. Returns it with status created or replaced.
+    """
+    async with db.transaction() as connection:
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('ateneo.document:' || $1 || ':' || $2, 0))",
+            empresa_id,
+            new.source,
+        )
+        older = await connection.fetch(
+            "SELECT document_id, source, created_at FROM ateneo.document"
+            " WHERE empresa_id = $1 AND (source = $2 OR document_id = $3) ORDER BY created_at FOR UPDATE",
+            empresa_id,
+            new.source,
+            new.document_id,
+        )
+        for replaced in {row["document_id"] for row in older} | ({new.document_id} if new.document_id else set()):
+            await _remove(connection, empresa_id, replaced)
+        same_source = next((row["document_id"] for row in older if row["source"] == new.source), None)
+        document_id = new.document_id or same_source or str(uuid.uuid4())
+        await _insert_document(connection, empresa_id, document_id, new, older[0]["created_at"] if older else None)
+        ids = await _insert_chunks(connection, empresa_id, document_id, chunks)
+        if vectors is not None and chunks:
+            assert generation is not None
+            await _store_vectors(connection, empresa_id, ids, chunks, vectors, generation)
+        row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,
+                                        document_id)  # fmt: skip
+    assert row is not None
+    return replace(_stored(row), status="replaced" if older else "created")
+
+
+async def _insert_document(
+    connection: Connection, empresa_id: str, document_id: str, new: NewDocument, created_at: object
+) -> None:
+    await connection.execute(
+        "INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash, bytes, pages,"
+        " metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, coalesce($10, now()))",
+        empresa_id,
+        document_id,
+        new.title,
+        new.source,
+        new.mime,
+        new.content_hash,
+        new.bytes,
+        new.pages,
+        json.dumps(dict(new.metadata), ensure_ascii=False, allow_nan=False),
+        created_at,
+    )
+
+
+async def _insert_chunks(
+    connection: Connection, empresa_id: str, document_id: str, chunks: Sequence[Chunk]
+) -> list[str]:
+    ids = [str(uuid.uuid4()) for _ in chunks]
+    # an adopted table may keep document_id as uuid or number: the record's own input function reads the text
+    await connection.execute(
+        "INSERT INTO public.knowledge_chunks (id, document_id, empresa_id, chunk_index, contenido, tokens_count)"
+        " SELECT t.id, (jsonb_populate_record(NULL::public.knowledge_chunks,"
+        " jsonb_build_object('document_id', $2::text))).document_id, $1, t.chunk_index, t.contenido, t.tokens"
+        " FROM unnest($3::text[], $4::int[], $5::text[], $6::int[]) AS t(id, chunk_index, contenido, tokens)",
+        empresa_id,
+        document_id,
+        ids,
+        [one.index for one in chunks],
+        [one.contenido for one in chunks],
+        [one.tokens for one in chunks],
+    )
+    # arrays of arrays must be rectangular: headings travel as JSON
+    await connection.execute(
+        "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings)"
+        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings))"
+        " FROM unnest($2::text[], $3::int[], $4::jsonb[]) AS t(id, page, headings)",
+        empresa_id,
+        ids,
+        [one.page for one in chunks],
+        [json.dumps(one.headings, ensure_ascii=False) for one in chunks],
+    )
+    return ids
+
+
+async def _store_vectors(
+    connection: Connection, empresa_id: str, ids: list[str], chunks: Sequence[Chunk], vectors: Matrix, generation: int
+) -> None:
+    hashes = [content_hash(one.contenido) for one in chunks]
+    for start in range(0, len(ids), _BATCH):
+        batch = slice(start, start + _BATCH)
+        await connection.execute(
+            "SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], $5::real[], $6)",
+            generation,
+            [empresa_id] * len(ids[batch]),
+            ids[batch],
+            hashes[batch],
+            vectors[batch].ravel().tolist(),
+            vectors.shape[1],
+        )
+
+
+async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: bytes) -> StoredDocument | None:
+    """The company's document with these very bytes; None where there is none, or `source` names other bytes now."""
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            f"{_SELECT} WHERE d.empresa_id = $1 AND d.content_hash = $2 AND (d.source = $3 OR NOT EXISTS ("
+            " SELECT FROM ateneo.document o WHERE o.empresa_id = $1 AND o.source = $3))"
+            " ORDER BY d.source = $3 DESC, d.document_id LIMIT 1",
+            empresa_id,
+            file_hash,
+            source,
+        )
+    return None if row is None else _stored(row)
+
+
+async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
+    """Raises UnknownDocument where the company has no such document."""
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id, document_id
+        )
+    if row is None:
+        raise UnknownDocument(document_id=document_id)
+    return _stored(row)
+
+
+async def list_documents(
+    db: Database, empresa_id: str, *, limit: int = 100, after: str | None = None
+) -> list[StoredDocument]:
+    """Up to `limit` documents in the order of their sources; `after` is the last source of the page before."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            f"{_SELECT} WHERE d.empresa_id = $1 AND ($2::text IS NULL OR d.source > $2) ORDER BY d.source LIMIT $3",
+            empresa_id,
+            after,
+            limit,
+        )
+    return [_stored(row) for row in rows]
+
+
+async def delete(db: Database, empresa_id: str, document_id: str) -> None:
+    """Deletes the document and its chunks in one transaction. Raises UnknownDocument where the company has none."""
+    async with db.transaction() as connection:
+        if not await _remove(connection, empresa_id, document_id):
+            raise UnknownDocument(document_id=document_id)
+
+
+async def _remove(connection: Connection, empresa_id: str, document_id: str) -> bool:
+    await connection.execute(
+        "DELETE FROM ateneo.chunk_meta m USING public.knowledge_chunks k"
+        " WHERE m.empresa_id = $1 AND k.empresa_id = $1 AND k.id = m.chunk_id AND k.document_id::text = $2",
+        empresa_id,
+        document_id,
+    )
+    await connection.execute(
+        "DELETE FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id::text = $2", empresa_id, document_id
+    )
+    found = await connection.fetchval(
+        "DELETE FROM ateneo.document WHERE empresa_id = $1 AND document_id = $2 RETURNING true", empresa_id, document_id
+    )
+    return bool(found)
+
+
+def _stored(row: asyncpg.Record) -> StoredDocument:
+    return StoredDocument(
+        document_id=row["document_id"],
+        empresa_id=row["empresa_id"],
+        title=row["title"],
+        source=row["source"],
+        mime=row["mime"],
+        chunks=row["chunks"],
+        bytes=row["bytes"],
+        pages=row["pages"],
+        created_at=row["created_at"].isoformat(),
+    )
