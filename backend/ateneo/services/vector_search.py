@@ -5,8 +5,8 @@ from typing import Any
 from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import refuse_other_model
-from ateneo.store import generations
+from ateneo.services.generation import own_generation
+from ateneo.store import chunks, generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
 from ateneo.text.clean import clean
@@ -105,12 +105,14 @@ class VectorSearchService:
         return self._schema
 
     async def _own_generation(self) -> Generation | None:
-        """The active generation, if it is of our model; None where the database has no vectors at all."""
+        """The active generation, if it is of our model; None where the database has no vectors at all.
+
+        Vectors that other programs wrote before there was a generation get theirs here.
+        """
         if self._generation is None:
             active = await generations.active(self.db)
-            if active is not None:
-                refuse_other_model(active, self.embedding)
-            self._generation = active
+            if active is not None or await chunks.any_embedding(self.db):
+                self._generation = await own_generation(self.db, self.embedding)
         return self._generation
 
 

@@ -84,6 +84,14 @@ async def refresh_statistics(db: Database, empresas: Iterable[str]) -> int:
     return sum(done)
 
 
+async def any_embedding(db: Database) -> bool:
+    """Whether the guide's column holds any vector, of whichever company."""
+    async with db.acquire() as connection:
+        return bool(
+            await connection.fetchval("SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE embedding IS NOT NULL)")
+        )
+
+
 async def companies(db: Database) -> dict[str, int]:
     """Every company and how many chunks it has. For operators only: it crosses tenants."""
     async with db.acquire() as connection:
