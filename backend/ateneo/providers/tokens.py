@@ -1,28 +1,41 @@
-"""Counts and cuts by OpenAI's tokens (cl100k_base, the vocabulary of its embedding models), without a network.
+"""Counts and cuts by OpenAI's tokens (cl100k_base, the vocabulary of its embedding models), offline (ADR 2)."""
 
-tiktoken downloads its vocabularies when first used; `cl100k_base.tiktoken.gz` is that download, kept here (ADR 0002).
-"""
-
-import base64
-import gzip
+import warnings
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from tiktoken import Encoding
+from ateneo.errors import SettingsError
+from ateneo.lang import tr
 
-_SPLIT = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
-    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-)
+if TYPE_CHECKING:
+    from bpe_openai import Encoding
+
+
+_loading = Lock()
+
+
+def _cl100k() -> "Encoding":
+    with _loading:
+        return _load()
 
 
 @cache
-def _cl100k() -> Encoding:
-    packed = (files(__package__) / "cl100k_base.tiktoken.gz").read_bytes()
-    pairs = (line.split() for line in gzip.decompress(packed).splitlines())
-    ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
-    return Encoding("cl100k_base", pat_str=_SPLIT, mergeable_ranks=ranks, special_tokens={})
+def _load() -> "Encoding":
+    # Imported here: it takes a second and 100 MB, which only those who use OpenAI should pay.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # how the package reads its own data
+            from bpe_openai import get_encoding
+
+            return get_encoding("cl100k_base")
+    except ImportError:
+        detail = tr(
+            "OpenAI necesita el paquete bpe-openai, que no está instalado (no lo hay para Mac con Intel).",
+            "OpenAI needs the package bpe-openai, which is not installed (there is none for Intel Macs).",
+        )
+        raise SettingsError(name="ATENEO_EMBEDDING_PROVIDER", detail=detail) from None
 
 
 def count_tokens(texts: Sequence[str]) -> list[int]:
@@ -37,7 +50,7 @@ def truncate(text: str, limit: int) -> str:
     tokens = encoding.encode_ordinary(text)
     kept = limit
     while len(tokens) > limit:
-        text = encoding.decode(tokens[:kept], errors="ignore")
+        text = encoding.decode_bytes(tokens[:kept]).decode("utf-8", errors="ignore")
         tokens = encoding.encode_ordinary(text)
         # The text cut short can split into more tokens than the ones it was made of.
         kept -= 1
