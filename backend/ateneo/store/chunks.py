@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import asyncpg
+
+from ateneo.errors import GenerationMismatch
 from ateneo.store.pool import Database
 from ateneo.types import Matrix, Pending
 
@@ -61,11 +64,12 @@ def content_hash(contenido: str) -> bytes:
 async def store_embeddings(db: Database, generation: int, chunks: Sequence[Pending], vectors: Matrix) -> int:
     """Writes the vectors (n, dims) of `chunks` in one statement: the guide's column and the index.
 
-    A vector is kept only where the text is still the one that was embedded. Returns how many were.
+    A vector is kept only where the text is still the one that was embedded. Returns how many were. Raises
+    GenerationMismatch where the generation is gone or has other dimensions.
     """
     async with db.transaction() as connection:
-        return int(
-            await connection.fetchval(
+        try:
+            kept = await connection.fetchval(
                 "SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], $5::real[], $6)",
                 generation,
                 [chunk.empresa_id for chunk in chunks],
@@ -74,7 +78,11 @@ async def store_embeddings(db: Database, generation: int, chunks: Sequence[Pendi
                 vectors.ravel().tolist(),
                 vectors.shape[1],
             )
-        )
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == "AT001":
+                raise GenerationMismatch(stored="?", asked=error.args[0]) from error
+            raise
+    return int(kept)
 
 
 async def refresh_statistics(db: Database, empresas: Iterable[str]) -> int:
