@@ -25,7 +25,8 @@ from rich.text import Text
 EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
-QUESTIONS = ("tp-27", "tp-45", "ca-10", "ca-14", "ca-16", "ca-22")
+QUESTIONS = ("tp-27", "tp-45", "ca-10", "ca-15", "ca-16", "ca-22")
+FOR_THE_AGENT = "tp-01"
 
 sys.path.insert(0, str(BACKEND))
 
@@ -76,8 +77,8 @@ async def existing_backend(db: asyncpg.Connection) -> None:
     chapter(
         "a",
         "Un backend que ya existe",
-        "Dos empresas comparten una tabla knowledge_chunks llena de texto. No hay columna de\n"
-        "embeddings y no hay más búsqueda que LIKE.",
+        "Dos empresas comparten una tabla knowledge_chunks llena de texto. No hay columna de embeddings y no hay "
+        "más búsqueda que LIKE.",
     )
     await db.execute(EXISTING)
     table = Table("empresa_id", "empresa", "documentos", "chunks", box=None, header_style="dim")
@@ -133,13 +134,13 @@ async def new_files(db: asyncpg.Connection) -> None:
     out.print(f"Chunks sin embedding: {pending}.")
 
 
-def chosen_questions() -> list[dict[str, str]]:
+def questions_by_id() -> dict[str, dict[str, str]]:
     every = {}
     for empresa_id in EMPRESAS:
         for line in (EXAMPLES / f"questions-{empresa_id}.jsonl").read_text(encoding="utf-8").splitlines():
             question = json.loads(line)
             every[question["id"]] = question
-    return [every[name] for name in QUESTIONS]
+    return every
 
 
 async def questions(db: asyncpg.Connection) -> None:
@@ -148,12 +149,13 @@ async def questions(db: asyncpg.Connection) -> None:
     chapter(
         "d",
         "Seis preguntas por significado",
-        "Ninguna palabra importante de la pregunta está en el pasaje que la contesta. «significado»\n"
-        "es la similitud coseno; «palabras», BM25. ✓ marca el pasaje que responde.",
+        "Ninguna palabra importante de la pregunta está en el pasaje que la contesta. «significado» es la similitud "
+        "coseno; «palabras», BM25. ✓ marca el pasaje que responde.",
     )
     search = VectorSearchService(db)
     foreign = 0
-    for question in chosen_questions():
+    every = questions_by_id()
+    for question in (every[name] for name in QUESTIONS):
         found = await search.search(question["empresa_id"], question["question"], k=3)
         out.print(f"\n[bold]{escape(question['question'])}[/] [dim]({question['empresa_id']})")
         for hit in found.hits:
@@ -184,14 +186,14 @@ async def agent(db: asyncpg.Connection) -> None:
     chapter(
         "e",
         "Un agente que cita",
-        "AgentService(db).chat(...) contesta desde los pasajes y dice de dónde sale cada cosa.",
+        "AgentService(db).chat(...) contesta desde los pasajes y dice de dónde sale todo.",
     )
-    question = chosen_questions()[0]
+    question = questions_by_id()[FOR_THE_AGENT]
     answer = await AgentService(db).chat(question["empresa_id"], "rrhh", question["question"])
     out.print(f"\n[bold]{escape(question['question'])}")
     out.print(Text(answer.content[0].text))
-    for number, citation in enumerate(answer.citations, 1):
-        out.print(f"  \\[{number}] [cyan]{escape(citation.label)}[/]  [dim]chunk {citation.chunk_id[:8]}")
+    for citation in answer.citations:
+        out.print(f"  \\[{citation.number}] [cyan]{escape(citation.label)}[/]  [dim]chunk {citation.chunk_id[:8]}")
     if answer.extractive:
         out.print("[dim]Sin ANTHROPIC_API_KEY contesta el modo extractivo; con la clave, Claude.")
 

@@ -40,7 +40,7 @@ def write_folder(model: onnx.ModelProto, tokenizer: Tokenizer, folder: Path) -> 
         "normalize": "in_graph",
         "query_prefix": "",
         "passage_prefix": "",
-        "dense_weight": 0.3,
+        "dense_weight": 0.4,
         "license": "Apache-2.0 AND CC-BY-SA-3.0",
         "sources": SOURCES,
         "sha256": {name: _sha256(folder / name) for name in ("model.onnx", "tokenizer.json")},

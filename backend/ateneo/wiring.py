@@ -1,4 +1,7 @@
-"""Builds everything from the settings; nothing below reads them."""
+"""Builds everything from the settings; nothing below reads them.
+
+Vendors' clients are imported where they are chosen: the two official SDKs take two seconds to load.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +11,6 @@ from ateneo import lang
 from ateneo.errors import SettingsError
 from ateneo.lang import tr
 from ateneo.ports import ChatModel, Embedder
-from ateneo.providers.anthropic import AnthropicChat
-from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.agent import AgentService
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
@@ -19,8 +19,8 @@ from ateneo.services.ingestion import IngestionService
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store import generations, migrate
-from ateneo.store.pool import Database
 from ateneo.store.migrate import Step
+from ateneo.store.pool import Database
 
 __all__ = ["House", "open_database", "own_generation", "upgrade"]
 
@@ -31,6 +31,8 @@ def embedder(settings: Settings) -> Embedder:
     """The provider that the settings name. Raises SettingsError where its key is missing."""
     provider = settings.embedding_provider
     if provider == "local" or (provider == "auto" and settings.openai_api_key is None):
+        from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+
         return LocalEmbedder(settings.model_dir or bundled_model_dir(), threads=settings.threads)
     key = settings.openai_api_key
     if key is None and settings.openai_base_url is None:
@@ -41,8 +43,10 @@ def embedder(settings: Settings) -> Embedder:
                 "is missing, and ATENEO_EMBEDDING_PROVIDER=openai needs it.",
             ),
         )
+    from ateneo.providers.openai import OpenAIEmbedder
+
     return OpenAIEmbedder(
-        api_key=key.get_secret_value() if key else "none",
+        api_key=key.get_secret_value() if key else None,
         model=settings.embedding_model or OPENAI_MODEL,
         base_url=settings.openai_base_url,
         dimensions=settings.embedding_dimensions,
@@ -69,6 +73,8 @@ def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
                 "is missing, and ATENEO_CHAT_PROVIDER=anthropic needs it.",
             ),
         )
+    from ateneo.providers.anthropic import AnthropicChat
+
     return AnthropicChat(
         api_key=key.get_secret_value(), model=settings.chat_model, base_url=settings.anthropic_base_url
     )

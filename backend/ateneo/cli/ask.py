@@ -43,7 +43,9 @@ def show(answer: Answer) -> None:
     if answer.citations:
         out.print()
         out.print(tr("Fuentes", "Sources"), style="bold")
-    for number, citation in enumerate(answer.citations, 1):
-        out.print(Text.assemble((f"  [{number}] ", "bold"), (citation.label, "cyan"), f"  {citation.chunk_id[:8]}"))
+    for citation in answer.citations:
+        out.print(
+            Text.assemble((f"  [{citation.number}] ", "bold"), (citation.label, "cyan"), f"  {citation.chunk_id[:8]}")
+        )
         out.print(Text(f"      «{snippet(citation.quote, 160)}»", style="dim"))
     out.print(Text(f"{answer.provider} · {answer.model}", style="dim"))

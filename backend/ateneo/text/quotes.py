@@ -48,13 +48,14 @@ def content_words(text: str) -> Words:
 
 
 def quotables(passages: Sequence[Hit]) -> list[Quotable]:
-    """Returns the sentences worth quoting, in order, none twice: no headings, rules of tables, or scraps."""
+    """Returns the sentences worth quoting, in order, none twice: no headings, questions, rules of tables, or scraps."""
     found: dict[str, Quotable] = {}
     for number, hit in enumerate(passages, 1):
         heading = hit.headings[-1] if hit.headings else hit.title or ""
         for at, sentence in enumerate(split_sentences(hit.contenido)):
             is_heading = sentence.startswith("#") or (at == 0 and bool(heading) and sentence.endswith(heading))
-            if not is_heading and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
+            is_question = sentence.rstrip(' »”"*_').endswith("?")
+            if not is_heading and not is_question and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
                 found.setdefault(sentence, Quotable(number, sentence, heading))
     return list(found.values())
 
