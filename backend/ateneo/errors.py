@@ -246,8 +246,6 @@ class UnknownApiKey(InputError):
     status = 404
     es = "No existe la clave de API «{key_id}»."
     en = "There is no API key “{key_id}”."
-    remedy_es = "`ateneo keys list` muestra las que hay."
-    remedy_en = "`ateneo keys list` shows those that there are."
 
 
 class DocumentError(InputError):
@@ -337,9 +335,7 @@ class ModelError(AteneoError):
     es = "El modelo local en {folder} no sirve: {detail}"
     en = "The local model in {folder} cannot be used: {detail}"
     remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; sin ATENEO_MODEL_DIR se usa el incluido."
-    remedy_en = (
-        "A folder with model.onnx and tokenizer.json is needed; without ATENEO_MODEL_DIR the bundled one is used."
-    )
+    remedy_en = "It takes a folder with model.onnx and tokenizer.json; without ATENEO_MODEL_DIR it is the bundled one."
 
 
 # --- providers --------------------------------------------------------------------------------------------------
