@@ -1,0 +1,260 @@
+"""Real files of each kind, good and bad, through `parse` and `parse_async`."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from tests.files.make import ENCRYPTED_DOCX, docx, pdf, zipped
+
+from ateneo.errors import (
+    DocumentCorrupt,
+    DocumentEmpty,
+    DocumentEncrypted,
+    DocumentError,
+    DocumentTooLarge,
+    DocumentUnsupported,
+)
+from ateneo.text.isolation import run_isolated
+from ateneo.text.parsing import parse, parse_async
+from ateneo.types import Document, Section
+
+EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/files/*"))
+LIMIT = 10_000_000
+DOCX_MIME = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+def read(data: bytes | str, name: str) -> Document:
+    return parse(data.encode() if isinstance(data, str) else data, name, max_bytes=LIMIT)
+
+
+def outline(document: Document) -> list[tuple[tuple[str, ...], str]]:
+    return [(section.headings, section.text) for section in document.sections]
+
+
+MANUAL = [
+    (("Manual",), "Texto inicial."),
+    (("Manual", "Licencias"), "La licencia es de 90 días."),
+    (("Manual", "Licencias", "Montos"), "Concepto | Monto\nViáticos | Monto: $ 1.234,50\nComida | Monto: $ 500"),
+    (("Manual", "Feriados"), "Se paga el doble."),
+]
+
+
+def test_markdown_keeps_its_headings_and_tables() -> None:
+    text = (
+        "# Manual\n\nTexto inicial.\n\n## Licencias\nLa licencia es\nde **90 días**.\n\n### Montos\n\n"
+        "| Concepto | Monto |\n|---|---:|\n| Viáticos | $ 1.234,50 |\n| [Comida](x.html) | $ 500 |\n\n"
+        "Feriados\n--------\n\nSe paga el `doble`.\n"
+    )
+    document = read(text, "manual.md")
+    assert outline(document) == MANUAL
+    assert (document.title, document.mime, document.pages) == ("Manual", "text/markdown", None)
+
+
+def test_word_keeps_its_headings_and_tables() -> None:
+    table = [["Concepto", "Monto"], ["Viáticos", "$ 1.234,50"], ["Comida", "$ 500"]]
+    texts = ["Texto inicial.", "La licencia es de 90 días.", "Se paga el doble."]
+    made = docx(
+        [("Manual", 1), texts[0], ("Licencias", 2), texts[1], ("Montos", 3), table, ("Feriados", 2), texts[2]],
+    )
+    document = read(made, "manual.docx")
+    assert outline(document) == MANUAL
+    assert (document.title, document.mime) == ("Manual", DOCX_MIME)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_html_keeps_its_headings_and_tables_and_leaves_scripts_out(encoding: str) -> None:
+    page = (
+        f'<html lang="es"><head><meta charset="{encoding}"><title>Manual</title><style>p {{}}</style></head><body>'
+        "<script>alert('no')</script><h1>Manual</h1><p>Texto <b>inicial</b>.</p><h2>Licencias</h2>"
+        "<p>La licencia es de <a href='x'>90 días</a>.</p><h3>Montos</h3><table><tr><th>Concepto</th><th>Monto</th>"
+        "</tr><tr><td>Viáticos</td><td>$ 1.234,50</td></tr><tr><td>Comida</td><td>$ 500</td></tr></table>"
+        "<h2>Feriados</h2><p>Se paga el doble.</p></body></html>"
+    )
+    document = read(page.encode(encoding), "manual.html")
+    assert outline(document) == MANUAL
+    assert document.title == "Manual"
+
+
+def test_pdf_keeps_pages_and_headings_and_leaves_running_lines_out() -> None:
+    wrapped = ["Quien trabaja en un día feriado cobra el doble de lo que cobra en", "un día común de la semana."]
+    pages = [
+        [
+            "Manual · página 1",
+            "Manual",
+            "Feriados",
+            *wrapped,
+            "La regla sigue en la página que viene y ocupa más de una",
+        ],
+        ["Manual · página 2", "línea.", "Licencias", "Hay que avisar:", "- por escrito", "- a tiempo"],
+    ]
+    document = read(pdf(pages, title="Manual"), "manual.pdf")
+    assert document.sections == (
+        Section(
+            "Quien trabaja en un día feriado cobra el doble de lo que cobra en un día común de la semana.\n\n"
+            "La regla sigue en la página que viene y ocupa más de una línea.",
+            ("Manual", "Feriados"),
+            1,
+        ),
+        Section("Hay que avisar:\n\n- por escrito\n- a tiempo", ("Manual", "Licencias"), 2),
+    )
+    assert document.pages == 2
+
+
+def test_pdf_numbered_headings_give_the_levels() -> None:
+    lines = ["1. Personal", "Rige para todos.", "1.1 Horario", "De ocho a cinco.", "2. Compras", "Con orden de compra."]
+    assert outline(read(pdf([lines], title="R"), "r.pdf")) == [
+        (("R", "1. Personal"), "Rige para todos."),
+        (("R", "1. Personal", "1.1 Horario"), "De ocho a cinco."),
+        (("R", "2. Compras"), "Con orden de compra."),
+    ]
+
+
+def test_titles_come_from_metadata_then_headings_then_the_name() -> None:
+    assert read("---\ntitle: 'De la ficha'\n---\n# Del texto\n\nHola.", "a.md").title == "De la ficha"
+    assert read("# Del texto\n\nHola.", "a.md").title == "Del texto"
+    assert read("Hola.", "a.md").title == "a.md"
+    assert read(pdf([["Hola a todas."]], title="untitled"), "a.pdf").title == "a.pdf"
+    assert outline(read("---\ntitle: 'De la ficha'\n---\n# Del texto\n\nHola.", "a.md")) == [
+        (("De la ficha", "Del texto"), "Hola.")
+    ]
+
+
+def test_headings_without_text_are_not_lost() -> None:
+    assert outline(read("# M\n\n## Vacío\n\n## Lleno\n\nHola.", "a.md")) == [
+        (("M",), "Vacío"),
+        (("M", "Lleno"), "Hola."),
+    ]
+
+
+def test_code_is_no_heading_and_comments_are_no_text() -> None:
+    text = (
+        "# M\n\n<!-- nota\n# interna -->\n```sh\n# comentario\nls *.md\n```\n\nFin \\*literal\\*, `a*b*c` y 2 * 3 * 4."
+    )
+    assert outline(read(text, "a.md")) == [(("M",), "# comentario\nls *.md\n\nFin *literal*, a*b*c y 2 * 3 * 4.")]
+
+
+def test_csv_rows_stand_on_their_own() -> None:
+    document = read("producto;precio;stock\nRemera;10;\n\n", "p.csv")
+    assert outline(document) == [((), "producto | precio | stock\nRemera | precio: 10")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["Año señor".encode(), "Año señor".encode("latin-1"), "Año señor".encode("utf-16"), "\ufeffAño señor".encode()],
+)
+def test_plain_text_in_any_usual_encoding(data: bytes) -> None:
+    assert read(data, "sin-extension").sections == (Section("Año señor"),)
+
+
+def test_hostile_characters_are_cleaned_and_kept() -> None:
+    text = "Uno\x00 \u202eאבג\u202c e\u0301 \ufeff🏖️"
+    [section] = read(text, "a.txt").sections
+    assert section.text == text.replace("\x00", "")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_example_files_have_a_title_and_headings(path: Path) -> None:
+    document = read(path.read_bytes(), path.name)
+    assert document.title != path.name
+    assert {section.headings[0] for section in document.sections} == {document.title}
+    assert len({section.headings for section in document.sections}) > 2
+    assert (document.pages is not None) == (path.suffix == ".pdf")
+
+
+GOOD_DOCX = docx(["Hola a todos y a todas."])
+GOOD_PDF = pdf([["Hola a todos y a todas."]])
+BOMB = zipped({"[Content_Types].xml": "<Types/>", "word/document.xml": b" " * 60_000_000})
+
+BAD = {
+    "vacio.md": (b"", DocumentEmpty),
+    "vacio.pdf": (b"", DocumentEmpty),
+    "espacios.txt": (b" \n\t\x0c", DocumentEmpty),
+    "signos.md": (b"---\n\n***\n", DocumentEmpty),
+    "en-blanco.pdf": (pdf([[""]]), DocumentEmpty),
+    "sin-texto.docx": (docx([""]), DocumentEmpty),
+    "sin-texto.html": (b"<html><body><img src='x'></body></html>", DocumentEmpty),
+    "clave.pdf": (pdf([["Secreto."]], encrypted=True), DocumentEncrypted),
+    "clave.docx": (ENCRYPTED_DOCX.read_bytes(), DocumentEncrypted),
+    "cortado.pdf": (GOOD_PDF[: len(GOOD_PDF) // 3], DocumentCorrupt),
+    "cabecera.pdf": (b"%PDF-1.7\n", DocumentCorrupt),
+    "cortado.docx": (GOOD_DOCX[: len(GOOD_DOCX) // 2], DocumentCorrupt),
+    "otro.docx": (zipped({"hola.txt": "hola"}), DocumentCorrupt),
+    "texto.docx": (b"esto es texto", DocumentCorrupt),
+    "texto.pdf": (b"esto es texto", DocumentCorrupt),
+    "xml-roto.docx": (zipped({"[Content_Types].xml": "<", "word/document.xml": "<w:doc"}), DocumentCorrupt),
+    "bomba.docx": (BOMB, DocumentCorrupt),
+    "archivo.zip": (zipped({"hola.txt": "hola"}), DocumentUnsupported),
+    "foto.png": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), DocumentUnsupported),
+    "foto.txt": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4, DocumentUnsupported),
+    "programa": (b"\x7fELF" + bytes(200), DocumentUnsupported),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_bad_file_has_its_own_error(name: str) -> None:
+    data, expected = BAD[name]
+    with pytest.raises(DocumentError) as caught:
+        read(data, name)
+    assert type(caught.value) is expected
+    assert name in caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked_and_called_by_its_name() -> None:
+    assert len(BOMB) < 100_000
+    with pytest.raises(DocumentCorrupt, match="bomba zip"):
+        read(BOMB, "bomba.docx")
+
+
+def test_the_size_is_checked_before_anything_else() -> None:
+    with pytest.raises(DocumentTooLarge, match=r"1\.0 MiB.*1000 bytes"):
+        parse(b"\x00" * 1024 * 1024, "x.bin", max_bytes=1000)
+
+
+async def test_the_isolated_reader_reads_the_same() -> None:
+    for data, name in ((GOOD_PDF, "a.pdf"), (GOOD_DOCX, "a.docx"), (b"# Uno\n\nHola.", "a.md")):
+        assert await parse_async(data, name, max_bytes=LIMIT, timeout_s=60) == read(data, name)
+
+
+async def test_the_isolated_reader_gives_the_same_errors() -> None:
+    with pytest.raises(DocumentEncrypted) as caught:
+        await run_isolated(BAD["clave.pdf"][0], "clave.pdf", max_bytes=LIMIT, timeout_s=60)
+    assert caught.value.fields == {"name": "clave.pdf"}
+
+
+def _children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
+async def test_a_reader_that_takes_too_long_is_ended() -> None:
+    before = _children()
+    with pytest.raises(DocumentCorrupt, match="lento"):
+        await parse_async(GOOD_PDF, "lento.pdf", max_bytes=LIMIT, timeout_s=0.01)
+    assert _children() <= before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
+async def test_a_reader_whose_caller_gives_up_is_ended() -> None:
+    before = _children()
+    task = asyncio.create_task(parse_async(GOOD_PDF, "a.pdf", max_bytes=LIMIT, timeout_s=60))
+    while not _children() - before:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert _children() <= before
+
+
+async def test_secrets_stay_out_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ateneo.text import isolation
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secreto")
+    assert "OPENAI_API_KEY" not in isolation._environment()
+
+
+@pytest.mark.parametrize("unit", ["<!--", "<http://", "[a](", "`` ` ", "*a ", "_a ", "|-", "> "])
+def test_long_runs_of_marks_are_read_in_one_pass(unit: str) -> None:
+    [section] = read("# T\n\n" + unit * (200_000 // len(unit)) + "\n\nFin.", "a.md").sections
+    assert section.text.endswith("Fin.")
