@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
 QUESTIONS = ("tp-27", "tp-45", "ca-10", "ca-15", "ca-16", "ca-22")
-FOR_THE_AGENT = "tp-01"
+FOR_THE_AGENT = "tp-28"
 
 sys.path.insert(0, str(BACKEND))
 
