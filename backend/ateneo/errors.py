@@ -8,6 +8,7 @@
     │   ├── RightsMissing            the role may not do what is needed
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
+    │   ├── RecordRefused            a constraint of the user's own table stands in the way
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument
@@ -163,6 +164,17 @@ class AdoptionRefused(DatabaseError):
     en = "I cannot adopt the table knowledge_chunks as it is: {detail}. Nothing was changed."
     remedy_es = "Esto la prepara (revisalo antes): {sql}"
     remedy_en = "This prepares it (look it over first): {sql}"
+
+
+class RecordRefused(DatabaseError):
+    """Fields: detail."""
+
+    code = "record-refused"
+    status = 409
+    es = "La tabla knowledge_chunks no aceptó los datos: {detail}"
+    en = "The table knowledge_chunks did not accept the data: {detail}"
+    remedy_es = "Si document_id apunta a una tabla tuya, creá antes esa fila y pasá su id como document_id."
+    remedy_en = "If document_id references a table of yours, create that row first and pass its id as document_id."
 
 
 class GenerationMismatch(DatabaseError):

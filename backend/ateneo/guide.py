@@ -31,28 +31,14 @@ class VectorSearchService(vector_search.VectorSearchService):
     """`VectorSearchService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        settings = load()
-        super().__init__(
-            db,
-            get_embedding_service(),
-            dense_weight=settings.dense_weight,
-            max_query_chars=settings.max_query_chars,
-        )
+        super().__init__(db, get_embedding_service(), **wiring.search_options(load()))
 
 
 class IngestionService(ingestion.IngestionService):
     """`IngestionService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        settings = load()
-        super().__init__(
-            wiring.Database.wrap(db),
-            get_embedding_service(),
-            chunk_tokens=settings.chunk_tokens,
-            chunk_overlap=settings.chunk_overlap,
-            max_bytes=settings.max_upload_mb * 1024 * 1024,
-            timeout_s=settings.extract_timeout_s,
-        )
+        super().__init__(db, get_embedding_service(), **wiring.ingestion_options(load()))
 
 
 class AgentService(agent.AgentService):

@@ -80,25 +80,19 @@ def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
     )
 
 
-def search_service(db: Any, embedding: EmbeddingService, settings: Settings) -> VectorSearchService:
-    return VectorSearchService(
-        db, embedding, dense_weight=settings.dense_weight, max_query_chars=settings.max_query_chars
-    )
+def search_options(settings: Settings) -> dict[str, Any]:
+    """What VectorSearchService takes from the settings."""
+    return {"dense_weight": settings.dense_weight, "max_query_chars": settings.max_query_chars}
 
 
-def ingestion_service(db: Any, embedding: EmbeddingService, settings: Settings) -> IngestionService:
-    return IngestionService(
-        Database.wrap(db),
-        embedding,
-        chunk_tokens=settings.chunk_tokens,
-        chunk_overlap=settings.chunk_overlap,
-        max_bytes=settings.max_upload_mb * 1024 * 1024,
-        timeout_s=settings.extract_timeout_s,
-    )
-
-
-def agent_service(search: VectorSearchService, chat: ChatModel, settings: Settings) -> AgentService:
-    return AgentService(search, chat, answer_tokens=settings.chat_max_tokens)
+def ingestion_options(settings: Settings) -> dict[str, Any]:
+    """What IngestionService takes from the settings."""
+    return {
+        "chunk_tokens": settings.chunk_tokens,
+        "chunk_overlap": settings.chunk_overlap,
+        "max_bytes": settings.max_upload_mb * 1024 * 1024,
+        "timeout_s": settings.extract_timeout_s,
+    }
 
 
 async def open_database(settings: Settings) -> Database:
@@ -139,14 +133,14 @@ class House:
         embedding = embedding_service(settings)
         chat = chat_model(settings, embedding)
         db = await open_database(settings)
-        search = search_service(db, embedding, settings)
+        search = VectorSearchService(db, embedding, **search_options(settings))
         return cls(
             settings=settings,
             db=db,
             embedding=embedding,
             search=search,
-            ingestion=ingestion_service(db, embedding, settings),
-            agent=agent_service(search, chat, settings),
+            ingestion=IngestionService(db, embedding, **ingestion_options(settings)),
+            agent=AgentService(search, chat, answer_tokens=settings.chat_max_tokens),
             chat=chat,
         )
 

@@ -20,6 +20,7 @@ from ateneo.errors import (
     DocumentUnsupported,
     GenerationMismatch,
     ProviderUnavailable,
+    RecordRefused,
     UnknownDocument,
 )
 from ateneo.providers.openai import OpenAIEmbedder
@@ -314,3 +315,18 @@ async def test_another_models_vectors_are_not_mixed_in(
     with pytest.raises(GenerationMismatch):
         await ingestion.process_document(b"Un texto cualquiera.", "acme", name="uno.txt")
     assert provider.calls == 0
+
+
+async def test_a_foreign_key_of_the_users_is_explained_and_satisfied(
+    database: Database, ingestion: IngestionService
+) -> None:
+    """An adopted table whose document_id references the user's own table of documents."""
+    async with database.acquire() as connection:
+        await connection.execute("CREATE TABLE documents (id text PRIMARY KEY)")
+        await connection.execute("ALTER TABLE knowledge_chunks ADD FOREIGN KEY (document_id) REFERENCES documents (id)")
+        await connection.execute("INSERT INTO documents VALUES ('mine')")
+    with pytest.raises(RecordRefused, match="document_id"):
+        await ingestion.process_document(RULES.encode(), "acme", name="a.md")
+    assert await stored(database, "acme") == EMPTY
+    kept = await ingestion.process_document(RULES.encode(), "acme", name="a.md", document_id="mine")
+    assert kept.document_id == "mine"

@@ -29,18 +29,21 @@ def ingest(
     run_or_exit(_ingest(paths, empresa_id, force))
 
 
-def files_in(paths: Iterable[Path]) -> list[Path]:
-    """Every file named, and every visible file under the folders named, in order."""
-    found: list[Path] = []
+def files_in(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Every file named, and every visible file under the folders named, in order, each with its document's name.
+
+    The name of a file in a folder is its path from there, so that equal file names in two folders stay two documents.
+    """
+    found: list[tuple[Path, str]] = []
     for path in paths:
         if not path.exists():
             rule = tr("no existe ese archivo o carpeta", "there is no such file or folder")
             raise BadArgument(name="PATH", value=path, rule=rule)
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.is_file())
-            found += sorted(p for p in inside if not any(s.startswith(".") for s in p.relative_to(path).parts))
+            inside = sorted((p.relative_to(path), p) for p in path.rglob("*") if p.is_file())
+            found += [(p, n.as_posix()) for n, p in inside if not any(part.startswith(".") for part in n.parts)]
         else:
-            found.append(path)
+            found.append((path, path.name))
     return found
 
 
@@ -54,10 +57,10 @@ async def _ingest(paths: list[Path], empresa_id: str, force: bool) -> int:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
         ) as bar:
             task = bar.add_task("", total=len(files))
-            for path in files:
-                bar.update(task, description=escape(path.name[:28]))
+            for path, name in files:
+                bar.update(task, description=escape(name[-28:]))
                 try:
-                    stored = await house.ingestion.process_document(path, empresa_id, force=force)
+                    stored = await house.ingestion.process_document(path, empresa_id, name=name, force=force)
                 except DocumentError as error:
                     failed.append(str(error))
                 else:

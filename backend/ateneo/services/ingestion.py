@@ -42,7 +42,7 @@ class IngestionService:
 
     def __init__(
         self,
-        db: Database,
+        db: Any,
         embedding: EmbeddingService,
         *,
         chunk_tokens: int = 200,
@@ -50,8 +50,9 @@ class IngestionService:
         max_bytes: int = 50 * 1024 * 1024,
         timeout_s: float = 60.0,
     ) -> None:
-        """`max_bytes`: largest file; `timeout_s`: seconds that reading one may take."""
-        self.db = db
+        """`db`: a Database, or an asyncpg connection or pool; `max_bytes`: largest file; `timeout_s`: seconds that
+        reading one may take."""
+        self.db = Database.wrap(db)
         self.embedding = embedding
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap

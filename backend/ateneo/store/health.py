@@ -41,10 +41,11 @@ async def census(db: Database) -> Census:
 async def guide_column(db: Database) -> str | None:
     """The type of `knowledge_chunks.embedding`: `vector`, or `vector(1536)` where its dimensions are fixed."""
     async with db.acquire() as connection:
-        return await connection.fetchval(
+        found: str | None = await connection.fetchval(
             "SELECT regexp_replace(format_type(atttypid, atttypmod), '^.*\\.', '') FROM pg_attribute"
             " WHERE attrelid = to_regclass('public.knowledge_chunks') AND attname = 'embedding' AND NOT attisdropped"
         )
+    return found
 
 
 async def indexed_vectors(db: Database, generation: int) -> int:

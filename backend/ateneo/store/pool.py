@@ -8,7 +8,15 @@ from urllib.parse import urlsplit
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from ateneo.errors import AteneoError, DatabaseError, DatabaseUnavailable, NotUpgraded, RightsMissing, SettingsError
+from ateneo.errors import (
+    AteneoError,
+    DatabaseError,
+    DatabaseUnavailable,
+    NotUpgraded,
+    RecordRefused,
+    RightsMissing,
+    SettingsError,
+)
 from ateneo.lang import tr
 from ateneo.store import embedded
 
@@ -56,6 +64,8 @@ def translated(where: str, role: str = "?") -> Iterator[None]:
         raise NotUpgraded(where=where) from error
     except _LOST as error:
         raise DatabaseUnavailable(where=where, detail=_first_line(error)) from error
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise RecordRefused(detail=_first_line(error)) from error
     except asyncpg.PostgresError as error:
         raise DatabaseError(detail=_first_line(error)) from error
 
