@@ -1,0 +1,44 @@
+"""`/health`: the process lives. `/ready`: it can serve."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from ateneo.api.problems import RESPONSES, of_error
+from ateneo.api.tenant import OpenHouse
+from ateneo.errors import AteneoError
+from ateneo.lang import tr
+from ateneo.services.readiness import check_ready
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    status: Literal["ready"] = "ready"
+    model: str = Field(examples=["local/minilm-es-v0"])
+    vectors: bool = Field(description=tr("si ya hay embeddings", "whether there are embeddings yet"))
+
+
+@router.get("/health", operation_id="health", summary=tr("El proceso vive", "The process lives"))
+async def health() -> Health:
+    return Health()
+
+
+@router.get(
+    "/ready",
+    operation_id="ready",
+    summary=tr("Puede atender: base al día y del mismo modelo", "It can serve: database upgraded, of the same model"),
+    response_model=Ready,
+    responses=RESPONSES,
+)
+async def ready(house: OpenHouse) -> Ready | Response:
+    try:
+        active = await check_ready(house.db, house.embedding)
+    except AteneoError as error:
+        return of_error(error, status=503)
+    return Ready(model=f"{house.embedding.provider}/{house.embedding.model}", vectors=active is not None)

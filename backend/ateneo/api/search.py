@@ -1,0 +1,87 @@
+"""`/search/semantic`: the passages that answer a question."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from ateneo.api.bodies import Body, Text
+from ateneo.api.problems import RESPONSES
+from ateneo.api.tenant import OpenHouse, Tenant
+from ateneo.lang import tr
+from ateneo.types import Mode
+
+router = APIRouter(tags=["search"], responses=RESPONSES)
+
+_QUESTION = "¿Cuánto me pagan si trabajo un feriado?"
+# In the description alone: the service checks them, and says what is wrong in the reader's language.
+_K_RANGE: dict[str, Any] = {"minimum": 1, "maximum": 200}
+_WEIGHT_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1}
+_MODE = tr("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
+_WEIGHT = tr("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
+
+
+class SearchRequest(Body):
+    query: Text = Field(examples=[_QUESTION])
+    k: int = Field(10, json_schema_extra=_K_RANGE)
+    mode: Mode = Field("hybrid", description=_MODE)
+    dense_weight: float | None = Field(None, description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)
+
+
+class Passage(BaseModel):
+    """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    chunk_id: str = Field(examples=["0197b1c2-6f1e-4b7e-9d55-0c7f5a3a9f10"])
+    document_id: str | None
+    chunk_index: int | None
+    label: str = Field(examples=["Feriados y horas extra · Pago · p. 2"])
+    contenido: str = Field(examples=["El trabajo en día feriado se paga con un recargo del 100 %."])
+    score: float = Field(examples=[0.93])
+    dense_score: float | None = Field(examples=[0.71])
+    lexical_score: float | None = Field(examples=[8.4])
+    title: str | None = Field(examples=["Feriados y horas extra"])
+    source: str | None = Field(examples=["feriados-y-horas-extra.md"])
+    page: int | None = Field(examples=[2])
+    headings: tuple[str, ...] = Field(examples=[["Feriados y horas extra", "Pago"]])
+    tokens_count: int | None = Field(examples=[120])
+
+
+class SearchResponse(BaseModel):
+    """`mode` is the one that was used; `warnings` say why where it is not the one asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    query: str = Field(examples=[_QUESTION])
+    mode: Mode
+    dense_weight: float = Field(examples=[0.3])
+    warnings: tuple[str, ...] = Field(examples=[[]])
+    hits: tuple[Passage, ...]
+
+
+@router.get(
+    "/search/semantic",
+    operation_id="search_semantic",
+    summary=tr("Busca por significado y por palabras", "Searches by meaning and by words"),
+)
+async def search_semantic(
+    house: OpenHouse,
+    empresa_id: Tenant,
+    q: Annotated[str, Query(examples=[_QUESTION])],
+    k: Annotated[int, Query(json_schema_extra=_K_RANGE)] = 10,
+    mode: Annotated[Mode, Query(description=_MODE)] = "hybrid",
+    dense_weight: Annotated[float | None, Query(description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)] = None,
+) -> SearchResponse:
+    found = await house.search.search(empresa_id, q, k, mode=mode, dense_weight=dense_weight)
+    return SearchResponse.model_validate(found)
+
+
+@router.post(
+    "/search/semantic",
+    operation_id="search_semantic_post",
+    summary=tr("Busca, con la pregunta en el cuerpo", "Searches, the question in the body"),
+)
+async def search_semantic_post(house: OpenHouse, empresa_id: Tenant, body: SearchRequest) -> SearchResponse:
+    found = await house.search.search(empresa_id, body.query, body.k, mode=body.mode, dense_weight=body.dense_weight)
+    return SearchResponse.model_validate(found)

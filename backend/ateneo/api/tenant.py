@@ -1,0 +1,58 @@
+"""Who asks: the API key of the request decides the company, and nothing else in it can."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from ateneo.errors import AccessDenied, OtherEmpresa
+from ateneo.store import keys
+from ateneo.wiring import House
+
+_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ate_…")
+
+
+def house(request: Request) -> House:
+    """The application's House."""
+    opened: House = request.app.state.house
+    return opened
+
+
+async def tenant(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    header: Annotated[str | None, Security(_HEADER)],
+) -> str:
+    """The empresa_id of the request's key.
+
+    Raises AccessDenied, and OtherEmpresa where the query or a JSON body names another company.
+    """
+    secret = bearer.credentials if bearer else header
+    if not secret:
+        raise AccessDenied()
+    key = await keys.authenticate(house(request).db, secret)
+    refuse_other(request.query_params.getlist("empresa_id"), key.empresa_id)
+    refuse_other(await _named_in_json(request), key.empresa_id)
+    return key.empresa_id
+
+
+def refuse_other(named: Iterable[object], empresa_id: str) -> None:
+    """Raises OtherEmpresa where one of the companies named is not the key's. None names nobody."""
+    if any(name not in (None, empresa_id) for name in named):
+        raise OtherEmpresa()
+
+
+async def _named_in_json(request: Request) -> list[object]:
+    if "json" not in request.headers.get("content-type", ""):
+        return []
+    try:
+        body = await request.json()  # FastAPI has parsed it already: the same object
+    except (ValueError, RecursionError):
+        return []  # not JSON: the route has refused it, or takes no body
+    return [body.get("empresa_id")] if isinstance(body, dict) else []
+
+
+Tenant = Annotated[str, Depends(tenant)]
+OpenHouse = Annotated[House, Depends(house)]

@@ -1,0 +1,40 @@
+"""`/health` and `/ready`."""
+
+import httpx
+import pytest
+from tests.api.conftest import Api
+from tests.api.server import serving, settings
+
+from ateneo.store import generations
+from ateneo.store.pool import Database
+
+
+async def test_ready(api: Api) -> None:
+    """Without a key."""
+    assert httpx.get(f"{api.url}/health").json() == {"status": "ok"}
+    answer = httpx.get(f"{api.url}/ready")
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["vectors"]) == ("ready", True)
+
+
+async def test_not_ready_before_the_upgrade(bare_url: str) -> None:
+    with serving(settings(bare_url)) as url:
+        answer = httpx.get(f"{url}/ready")
+        search = httpx.get(f"{url}/documents", headers={"X-API-Key": "ate_000000000000_" + "0" * 64})
+        assert httpx.get(f"{url}/health").status_code == 200
+    for said in (answer, search):
+        assert (said.status_code, said.json()["code"]) == (503, "not-upgraded")
+        assert "ateneo db upgrade" in said.json()["remedy"]
+
+
+async def test_not_ready_with_vectors_of_another_model(database_url: str, database: Database) -> None:
+    await generations.create(database, "openai", "text-embedding-3-small", 1536)
+    with serving(settings(database_url)) as url:
+        answer = httpx.get(f"{url}/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "generation")
+    assert "backfill" in answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_reference_needs_no_key(api: Api, path: str) -> None:
+    assert httpx.get(api.url + path).status_code == 200
