@@ -1,0 +1,150 @@
+"""The command line as a person meets it: real processes, their exit codes, and what they say."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+ATENEO = str(Path(sys.executable).with_name("ateneo"))
+MANUAL = "# Manual\n\n## Licencias\n\nPor mudanza se otorgan dos días corridos de licencia, con aviso previo.\n"
+
+
+def ateneo(*arguments: str, url: str | None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "DATABASE_"))}
+    database = {"DATABASE_URL": url} if url else {}
+    return subprocess.run(
+        [ATENEO, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=clean | {"COLUMNS": "80", "ATENEO_SECRETS_FILE": "/nonexistent"} | database | environment,
+    )
+
+
+def test_from_nothing_to_an_answer(bare_url: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "manual.md").write_text(MANUAL, encoding="utf-8")
+    (tmp_path / "sub" / "manual.md").write_text(
+        "# Otro\n\nEl depósito cierra a las seis de la tarde.", encoding="utf-8"
+    )
+    plan = ateneo("db", "upgrade", "--plan", url=bare_url)
+    assert plan.returncode == 0
+    assert "CREATE EXTENSION" in plan.stdout
+    assert "@vector@" not in plan.stdout
+    assert ateneo("db", "upgrade", url=bare_url).returncode == 0
+    again = ateneo("db", "upgrade", url=bare_url)
+    assert "ya estaba al día" in again.stdout
+    load = ateneo("ingest", "--empresa-id", "acme", str(tmp_path), url=bare_url)
+    assert load.returncode == 0, load.stderr
+    assert "2 nuevos" in load.stdout
+    assert "2 sin cambios" in ateneo("ingest", "-e", "acme", str(tmp_path), url=bare_url).stdout
+    found = ateneo("search", "-e", "acme", "mudanza", "--json", url=bare_url)
+    assert json.loads(found.stdout)["hits"][0]["source"] == "manual.md"
+    shown = ateneo("search", "-e", "acme", "mudanza", url=bare_url)
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert "significado" in shown.stdout
+    answer = ateneo("ask", "-e", "acme", "¿cuántos días de licencia dan por mudanza?", url=bare_url)
+    assert "dos días corridos" in answer.stdout
+    assert "extractiva" in answer.stdout
+    doctor = ateneo("doctor", url=bare_url)
+    assert doctor.returncode == 0, doctor.stdout
+    assert "pgvector" in doctor.stdout
+
+
+def test_no_database() -> None:
+    for command in (["doctor"], ["db", "upgrade"], ["search", "-e", "x", "hola"], ["ingest", "-e", "x", "."]):
+        run = ateneo(*command, url=None)
+        assert run.returncode != 0
+        assert "DATABASE_URL no está configurada" in run.stdout + run.stderr
+        assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("mysql://u:secreta@h/d", "no es una dirección de PostgreSQL"),
+        ("postgresql://u:secreta@127.0.0.1:1/d", "No hay conexión"),
+        ("postgresql://u:secreta@h:notaport/d", "DATABASE_URL"),
+        ("cualquier cosa", "DATABASE_URL"),
+    ],
+)
+def test_a_wrong_url(url: str, word: str) -> None:
+    run = ateneo("db", "upgrade", url=url)
+    assert run.returncode != 0
+    assert word in run.stderr
+    assert "secreta" not in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_database_that_is_not_upgraded(bare_url: str) -> None:
+    run = ateneo("search", "-e", "x", "hola", url=bare_url)
+    assert run.returncode != 0
+    assert "ateneo db upgrade" in run.stderr
+    assert ateneo("doctor", url=bare_url).returncode == 1
+
+
+@pytest.mark.parametrize("command", ["search", "ask"])
+def test_an_unknown_company(database_url: str, command: str) -> None:
+    run = ateneo(command, "-e", "nadie", "hola", url=database_url)
+    assert run.returncode == 2
+    assert "«nadie»" in run.stderr
+
+
+def test_bad_files_are_reported_and_the_good_ones_loaded(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "bueno.md").write_text(MANUAL, encoding="utf-8")
+    (tmp_path / "vacio.txt").write_bytes(b"")
+    (tmp_path / "roto.pdf").write_bytes(b"%PDF-1.7 no es un pdf")
+    run = ateneo("ingest", "-e", "acme", str(tmp_path), url=database_url)
+    assert run.returncode == 3
+    assert "1 nuevos" in run.stdout
+    assert "vacio.txt" in run.stderr
+    assert "roto.pdf" in run.stderr
+    assert ateneo("ingest", "-e", "acme", str(tmp_path / "nada"), url=database_url).returncode == 2
+
+
+def test_a_rejected_key_is_told_by_doctor(database_url: str) -> None:
+    from tests.providers.server import Fault, ProviderServer
+
+    with ProviderServer() as server:
+        server.otherwise = Fault.UNAUTHORIZED
+        run = ateneo("doctor", url=database_url, OPENAI_API_KEY="sk-secreta", OPENAI_BASE_URL=server.url)
+    assert run.returncode == 1
+    assert "rechazó" in run.stdout
+    assert "sk-secreta" not in run.stdout + run.stderr
+
+
+def test_english_by_setting() -> None:
+    assert "DATABASE_URL is not set" in ateneo("db", "upgrade", url=None, ATENEO_LANG="en").stderr
+    assert "Searches the documents" in ateneo("--help", url=None, ATENEO_LANG="en").stdout
+
+
+async def test_an_old_pgvector_and_none(bare_url: str) -> None:
+    connection = await asyncpg.connect(bare_url)
+    await connection.execute(
+        "CREATE EXTENSION vector; UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'"
+    )
+    old = ateneo("db", "upgrade", url=bare_url)
+    assert old.returncode != 0
+    assert "0.7.4" in old.stderr
+    assert "ALTER EXTENSION vector UPDATE" in old.stderr
+    await connection.execute("DROP EXTENSION vector")
+    name = await connection.fetchval("SELECT quote_ident(current_database())")
+    await connection.execute(f"ALTER DATABASE {name} SET extension_control_path = '/nonexistent'")
+    await connection.close()
+    none = ateneo("db", "upgrade", url=bare_url)
+    assert none.returncode != 0
+    assert "ninguna" in none.stderr
+
+
+def test_forget_embeddings(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "manual.md").write_text(MANUAL, encoding="utf-8")
+    ateneo("ingest", "-e", "acme", str(tmp_path), url=database_url)
+    assert ateneo("db", "forget-embeddings", url=database_url).returncode != 0
+    assert "1 chunks" in ateneo("db", "forget-embeddings", "--yes", url=database_url).stdout
+    assert ateneo("backfill", "--yes", url=database_url).returncode == 0
