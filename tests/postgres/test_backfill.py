@@ -106,6 +106,7 @@ async def test_limit_company_and_a_second_run(database: Database) -> None:
         async with service(server) as embedding:
             work = Backfill(database, embedding, batch_size=8, concurrency=3)
             first = await work.run("acme", 11)
+            assert first.stopped is None
             assert (first.processed, first.remaining, first.failed) == (11, 19, ())
             assert await value(database, "SELECT max(id) FROM knowledge_chunks WHERE embedding IS NOT NULL") == (
                 "acme-0010"

@@ -43,7 +43,9 @@ async def count_skipped(db: Database, empresa_id: str | None) -> int:
 async def pending_page(db: Database, empresa_id: str | None, after: tuple[str, str] | None, size: int) -> list[Pending]:
     """The next `size` waiting chunks after the key `(chunk_id, empresa_id)`, in the order of that key."""
     chunk_id, owner = after or (None, None)
-    async with db.acquire() as connection:
+    async with db.transaction() as connection:
+        # How many chunks wait is badly estimated: left to itself the planner may sort all that is left for every page.
+        await connection.execute("SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan")
         rows = await connection.fetch(
             "SELECT empresa_id, id, contenido FROM public.knowledge_chunks"  # noqa: S608
             f" WHERE {_PENDING} AND ($2::text IS NULL OR (id >= $2 AND (id, empresa_id) > ($2, $3::text)))"
