@@ -1,7 +1,11 @@
 """Every failure is a problem+json that says what to do, in the reader's language, and never a stack trace."""
 
+import asyncio
 import io
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import httpx
@@ -14,6 +18,7 @@ from ateneo.api.app import create_app
 from ateneo.api.context import preferred
 from ateneo.lang import Lang
 
+TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1"
 FIELDS = {"type", "title", "status", "detail", "code", "remedy"}
 
 
@@ -95,18 +100,27 @@ async def test_a_provider_that_fails(database_url: str, log: io.StringIO, fault:
     assert "sk-muy-secreta" not in answer.text + log.getvalue()
 
 
+@asynccontextmanager
+async def _operator(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def test_a_database_that_is_gone(server_url: str, database_url: str) -> None:
     headers = {"Authorization": f"Bearer {await new_key(database_url, 'acme')}"}
     name = database_url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
     with serving(settings(database_url)) as url:
         assert httpx.get(f"{url}/documents", headers=headers).status_code == 200
-        connection = await asyncpg.connect(server_url)
-        await connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        await connection.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
-        gone = [httpx.get(url + path, headers=headers) for path in ("/documents", "/documents", "/ready")]
-        assert httpx.get(f"{url}/health").status_code == 200
-        await connection.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
-        await connection.close()
+        async with _operator(server_url) as connection:
+            while await connection.fetchval(TERMINATE, name):
+                await asyncio.sleep(0.01)
+            await connection.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
+            gone = [httpx.get(url + path, headers=headers) for path in ("/documents", "/documents", "/ready")]
+            assert httpx.get(f"{url}/health").status_code == 200
+            await connection.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
         back = httpx.get(f"{url}/documents", headers=headers)
     assert [(answer.status_code, answer.json()["code"]) for answer in gone] == [(503, "database-unavailable")] * 3
     assert all(answer.json()["remedy"] for answer in gone)
