@@ -131,7 +131,7 @@ async def test_another_companys_documents_never_appear(
         b"# Otra\n\nFeriados: se pagan triple.", "b", name="x.md"
     )
     for mode in ("hybrid", "dense", "lexical"):
-        hits = (await search.search("b", "feriado vacaciones clave", k=50, mode=mode)).hits  # type: ignore[arg-type]
+        hits = (await search.search("b", "feriado vacaciones clave", k=50, mode=mode)).hits
         assert {hit.title for hit in hits} <= {"Otra"}
 
 
