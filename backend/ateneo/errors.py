@@ -11,7 +11,7 @@
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
-    │   ├── EmptyQuery, QueryTooLong, BadArgument
+    │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
     │   ├── UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
@@ -229,6 +229,16 @@ class QueryTooLong(InputError):
     en = "The query has {length} characters and the limit is {limit}."
     remedy_es = "Resumila, o subí ATENEO_MAX_QUERY_CHARS."
     remedy_en = "Shorten it, or raise ATENEO_MAX_QUERY_CHARS."
+
+
+class DatasetInvalid(InputError):
+    """Fields: where (a file, with `:line` where one is to blame), detail."""
+
+    code = "dataset"
+    es = "{where} no sirve para evaluar: {detail}."
+    en = "{where} cannot be evaluated with: {detail}."
+    remedy_es = "El formato está en docs/how-to/evaluate.md."
+    remedy_en = "The format is described in docs/how-to/evaluate.md."
 
 
 class UnknownEmpresa(InputError):
