@@ -109,18 +109,28 @@ async def _operator(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
         await connection.close()
 
 
+async def _rename(connection: "asyncpg.Connection[Any]", old: str, new: str) -> None:
+    """Renames a database whose clients may connect again at any moment."""
+    while True:
+        await connection.fetchval(TERMINATE, old)
+        try:
+            await connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+        except asyncpg.ObjectInUseError:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
 async def test_a_database_that_is_gone(server_url: str, database_url: str) -> None:
     headers = {"Authorization": f"Bearer {await new_key(database_url, 'acme')}"}
     name = database_url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
     with serving(settings(database_url)) as url:
         assert httpx.get(f"{url}/documents", headers=headers).status_code == 200
         async with _operator(server_url) as connection:
-            while await connection.fetchval(TERMINATE, name):
-                await asyncio.sleep(0.01)
-            await connection.execute(f"ALTER DATABASE {name} RENAME TO {name}_away")
+            await _rename(connection, name, f"{name}_away")
             gone = [httpx.get(url + path, headers=headers) for path in ("/documents", "/documents", "/ready")]
             assert httpx.get(f"{url}/health").status_code == 200
-            await connection.execute(f"ALTER DATABASE {name}_away RENAME TO {name}")
+            await _rename(connection, f"{name}_away", name)
         back = httpx.get(f"{url}/documents", headers=headers)
     assert [(answer.status_code, answer.json()["code"]) for answer in gone] == [(503, "database-unavailable")] * 3
     assert all(answer.json()["remedy"] for answer in gone)

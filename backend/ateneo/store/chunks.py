@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from ateneo.errors import GenerationMismatch
-from ateneo.store.pool import Database
+from ateneo.store.pool import Connection, Database, packed_vectors
 from ateneo.types import Matrix, Pending
 
 SHORTEST = 10
@@ -70,20 +70,28 @@ async def store_embeddings(db: Database, generation: int, chunks: Sequence[Pendi
     GenerationMismatch where the generation is gone or has other dimensions.
     """
     async with db.transaction() as connection:
-        try:
-            kept = await connection.fetchval(
-                "SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], $5::real[], $6)",
-                generation,
-                [chunk.empresa_id for chunk in chunks],
-                [chunk.chunk_id for chunk in chunks],
-                [chunk.content_hash for chunk in chunks],
-                vectors.ravel().tolist(),
-                vectors.shape[1],
-            )
-        except asyncpg.PostgresError as error:
-            if error.sqlstate == "AT001":
-                raise GenerationMismatch(stored="?", asked=error.args[0]) from error
-            raise
+        return await write_vectors(connection, generation, chunks, vectors, binary=db.binary_vectors)
+
+
+async def write_vectors(
+    connection: Connection, generation: int, chunks: Sequence[Pending], vectors: Matrix, *, binary: bool
+) -> int:
+    """`store_embeddings` inside the caller's transaction; `binary` as in `Database.binary_vectors`."""
+    sent = "$5" if binary else "ateneo.cut_vectors($5::real[], $6)"
+    arguments = (packed_vectors(vectors),) if binary else (vectors.ravel().tolist(), vectors.shape[1])
+    try:
+        kept = await connection.fetchval(
+            f"SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], {sent})",
+            generation,
+            [chunk.empresa_id for chunk in chunks],
+            [chunk.chunk_id for chunk in chunks],
+            [chunk.content_hash for chunk in chunks],
+            *arguments,
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "AT001":
+            raise GenerationMismatch(stored="?", asked=error.args[0]) from error
+        raise
     return int(kept)
 
 

