@@ -32,6 +32,8 @@ from ateneo.types import Mode
 
 _BATCH = 64
 """Chunks a page of the backfill: small, so that the bar moves and Ctrl-C ends soon."""
+_LOCAL_CONCURRENCY = 2
+"""Pages at a time: the local model fills the cores with one while the other is written."""
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -214,7 +216,8 @@ async def _runs(
     db, embedding = search.db, search.embedding
     configurations = _configurations(options, search.dense_weight)
     by_meaning = any(one.mode != "lexical" for one in configurations)
-    backfill = Backfill(db, embedding, batch_size=_BATCH, concurrency=settings.embedding_concurrency)
+    pages = _LOCAL_CONCURRENCY if embedding.provider == "local" else settings.embedding_concurrency
+    backfill = Backfill(db, embedding, batch_size=_BATCH, concurrency=pages)
     loader = Loader(
         db,
         IngestionService(db, embedding, **wiring.ingestion_options(settings)),

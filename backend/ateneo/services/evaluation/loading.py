@@ -20,7 +20,7 @@ ANSWER = "answer"
 """Stands in a ranking for every chunk that holds the whole answer: to have found one of them is to have found it."""
 
 _AT_ONCE = 1000
-_LEAST_SHARE = 0.5
+_HALF = 0.5
 
 Tell = Callable[[int, int], None]
 """Is told (done, of how many)."""
@@ -143,7 +143,7 @@ def answering(passage: str, texts: list[StoredText]) -> frozenset[str]:
     """The ids of the chunks that hold the passage, compared word by word: case, marks and white space do not count.
 
     Where none holds it as it is (it was cut in two, or is the row of a table whose headings the parser repeats), the
-    chunks with most of its words in its order, half of them or more. Empty: none.
+    chunks with most of its words in its order, more than half of them. Empty: none.
     """
     wanted = _words(passage)
     found = {one.chunk_id: _words(one.contenido) for one in texts}
@@ -152,7 +152,7 @@ def answering(passage: str, texts: list[StoredText]) -> frozenset[str]:
         return frozenset(whole)
     shares = {one: _share_in_order(wanted, words) for one, words in found.items()}
     most = max(shares.values(), default=0.0)
-    return frozenset(one for one, share in shares.items() if share == most and share >= _LEAST_SHARE)
+    return frozenset(one for one, share in shares.items() if share == most and share > _HALF)
 
 
 def _share_in_order(wanted: list[str], words: list[str]) -> float:
