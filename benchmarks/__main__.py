@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import backfill, memory, search_overhead
+from benchmarks import backfill, memory, planning, search_overhead
 
-ALL = {"backfill": backfill.main, "memory": memory.main, "search_overhead": search_overhead.main}
+ALL = {
+    "backfill": backfill.main,
+    "memory": memory.main,
+    "planning": planning.main,
+    "search_overhead": search_overhead.main,
+}
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(ALL)

@@ -1,4 +1,5 @@
 -- A new generation: its row and its narrow table. STORAGE PLAIN keeps vectors in line, so that exact scans stay cheap.
+-- HASH partitions hold a company's own indexes beside a sixteenth of the others: planning stays cheap with hundreds.
 CREATE OR REPLACE FUNCTION ateneo.create_generation(p_provider text, p_model text, p_dims int) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -10,8 +11,12 @@ BEGIN
   IF FOUND THEN RETURN g; END IF;
   SELECT coalesce(max(generation), 0) + 1, count(*) = 0 INTO g, first FROM ateneo.generation;
   EXECUTE format('CREATE TABLE ateneo.vec_g%s (empresa_id text NOT NULL, chunk_id text NOT NULL,
-    embedding @vector@.halfvec(%s) NOT NULL, PRIMARY KEY (empresa_id, chunk_id))', g, p_dims);
+    embedding @vector@.halfvec(%s) NOT NULL, PRIMARY KEY (empresa_id, chunk_id)) PARTITION BY HASH (empresa_id)', g, p_dims);
   IF p_dims < 3900 THEN EXECUTE format('ALTER TABLE ateneo.vec_g%s ALTER embedding SET STORAGE PLAIN', g); END IF;
+  FOR part IN 0..15 LOOP
+    EXECUTE format('CREATE TABLE ateneo.vec_g%1$s_p%2$s PARTITION OF ateneo.vec_g%1$s
+      FOR VALUES WITH (MODULUS 16, REMAINDER %2$s)', g, part);
+  END LOOP;
   INSERT INTO ateneo.generation (generation, provider, model, dims, legacy, active)
     VALUES (g, p_provider, p_model, p_dims, first, first);
   RETURN g;
