@@ -8,6 +8,7 @@
     │   ├── RightsMissing            the role may not do what is needed
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
+    │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
@@ -175,6 +176,15 @@ class RecordRefused(DatabaseError):
     en = "The table knowledge_chunks did not accept the data: {detail}"
     remedy_es = "Si document_id apunta a una tabla tuya, creá antes esa fila y pasá su id como document_id."
     remedy_en = "If document_id references a table of yours, create that row first and pass its id as document_id."
+
+
+class MaintenanceRunning(DatabaseError):
+    code = "maintenance-running"
+    status = 409
+    es = "Ya hay un mantenimiento del índice en marcha en esta base."
+    en = "Maintenance of the index is under way already in this database."
+    remedy_es = "Esperá a que termine; `ateneo index status` muestra cómo está el índice."
+    remedy_en = "Wait until it has ended; `ateneo index status` shows how the index is."
 
 
 class GenerationMismatch(DatabaseError):

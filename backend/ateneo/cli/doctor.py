@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Annotated
 
+import typer
 from rich.padding import Padding
 from rich.text import Text
 
@@ -10,6 +12,7 @@ from ateneo import wiring
 from ateneo.cli.runtime import out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
 from ateneo.lang import tr
+from ateneo.services import maintenance
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import refuse_other_model
 from ateneo.settings import load
@@ -17,6 +20,7 @@ from ateneo.store import adopt, generations, health, migrate
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
+_GOOD_RECALL = 0.99
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
 
 
@@ -29,13 +33,18 @@ class Finding:
     remedy: str = ""
 
 
-def doctor() -> None:
-    run_or_exit(_doctor())
+def doctor(
+    recall: Annotated[
+        bool,
+        typer.Option("--recall", help=tr("Mide también el recall, por empresa.", "Measures recall too, by company.")),
+    ] = False,
+) -> None:
+    run_or_exit(_doctor(recall))
 
 
-async def _doctor() -> int:
+async def _doctor(recall: bool) -> int:
     broken = False
-    async for finding in examine():
+    async for finding in examine(recall=recall):
         out.print(Text.assemble(_SIGNS[finding.ok], " ", finding.what))
         if finding.remedy:
             out.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 2)))
@@ -46,8 +55,8 @@ async def _doctor() -> int:
     return 0
 
 
-async def examine() -> AsyncIterator[Finding]:
-    """The checks, in the order in which a new user meets them."""
+async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
+    """The checks, in the order in which a new user meets them; with `recall` also how true each company's index is."""
     settings = load()
     yield Finding(True, tr("Configuración leída.", "Settings read."))
     embedding: EmbeddingService | None = None
@@ -63,6 +72,9 @@ async def examine() -> AsyncIterator[Finding]:
         async with await wiring.open_database(settings) as db:
             async for finding in _database(db, embedding):
                 yield finding
+            if recall:
+                async for finding in _recall(db):
+                    yield finding
     except AteneoError as error:
         yield Finding(False, error.message, error.remedy)
     if embedding is not None:
@@ -96,6 +108,14 @@ async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIt
             yield Finding(False, error.message, error.remedy)
     async for finding in _record(db, embedding, active):
         yield finding
+
+
+async def _recall(db: Database) -> AsyncIterator[Finding]:
+    async for measured in maintenance.measure_all(db):
+        how = "HNSW" if measured.index_name else tr("exacta", "exact")
+        what = f"Recall@{measured.k} {measured.empresa_id}: {measured.recall:.3f} ({how})."
+        good = measured.recall >= _GOOD_RECALL
+        yield Finding(good or None, what, "" if good else "ateneo index rebuild --empresa-id " + measured.empresa_id)
 
 
 async def _record(

@@ -33,12 +33,16 @@ END $$;
 -- Index rows whose chunk is gone. Returns how many were removed.
 CREATE OR REPLACE FUNCTION ateneo.remove_orphans() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE n bigint;
+DECLARE n bigint; g smallint;
 BEGIN
   WITH gone AS (
     SELECT c.empresa_id, c.chunk_id FROM ateneo.chunk_lex c
     WHERE NOT EXISTS (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id)),
   dropped AS (SELECT ateneo.drop_chunk(empresa_id, chunk_id) FROM gone)
   SELECT count(*) INTO n FROM dropped;
+  FOR g IN SELECT generation FROM ateneo.generation LOOP
+    EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE NOT EXISTS
+      (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g);
+  END LOOP;
   RETURN n;
 END $$;

@@ -1,0 +1,188 @@
+"""`ateneo index`: how the search index is, its upkeep, and its rebuild from the record."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ateneo import wiring
+from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.lang import tr
+from ateneo.services import maintenance
+from ateneo.services.maintenance import CompanyIndex, Status
+from ateneo.settings import load
+from ateneo.store import indexes
+
+app = typer.Typer(no_args_is_help=True)
+
+_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
+_NOT_ALL = 3
+
+
+@app.command(help=tr("Muestra cómo está el índice.", "Shows how the index is."))
+def status(
+    recall: Annotated[
+        bool,
+        typer.Option("--recall", help=tr("Mide antes el recall por empresa.", "Measures recall by company first.")),
+    ] = False,
+    as_json: _JSON = False,
+) -> None:
+    run_or_exit(_status(recall, as_json), as_json=as_json)
+
+
+@app.command(
+    help=tr(
+        "Da o quita índices HNSW por empresa, renueva los gastados y refresca las estadísticas, sin bloquear a nadie.",
+        "Gives or takes companies' HNSW indexes, renews worn ones and refreshes statistics, without blocking anyone.",
+    )
+)
+def tune(as_json: _JSON = False) -> None:
+    run_or_exit(_tune(as_json), as_json=as_json)
+
+
+@app.command(
+    help=tr(
+        "Rehace el índice a partir de knowledge_chunks mientras se usa; interrumpido, sigue donde estaba.",
+        "Makes the index anew from knowledge_chunks while it is in use; interrupted, it goes on where it was.",
+    )
+)
+def rebuild(
+    empresa_id: Annotated[
+        str | None, typer.Option("--empresa-id", help=tr("Solo esta empresa.", "This company only."))
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    run_or_exit(_rebuild(empresa_id, as_json), as_json=as_json)
+
+
+async def _status(recall: bool, as_json: bool) -> None:
+    settings = load()
+    async with await wiring.open_database(settings) as db:
+        if recall:
+            with _progress() as progress:
+                task = progress.add_task(tr("Midiendo recall", "Measuring recall"), total=None)
+                async for found in maintenance.measure_all(db):
+                    progress.update(
+                        task, description=tr(f"Recall de {found.empresa_id}", f"Recall of {found.empresa_id}")
+                    )
+        found_status = await maintenance.status(db, threshold=settings.hnsw_threshold)
+    if as_json:
+        print_json(asdict(found_status))
+    else:
+        _show(found_status)
+
+
+def _show(status: Status) -> None:
+    table = _table(
+        tr("tabla", "table"), rows=tr("filas", "rows"), data=tr("datos", "data"), index=tr("índices", "indexes")
+    )
+    for part in status.parts:
+        table.add_row(part.name, f"{part.rows:,}", _size(part.table_bytes), _size(part.index_bytes))
+    out.print(table)
+    table = _table(
+        tr("empresa", "company"),
+        chunks="chunks",
+        vectors=tr("vectores", "vectors"),
+        search=tr("búsqueda", "search"),
+        churn=tr("desgaste", "churn"),
+        words=tr("estadísticas (n, palabras por chunk)", "statistics (n, words a chunk)"),
+        recall="recall",
+    )
+    for company in status.companies:
+        table.add_row(company.empresa_id, f"{company.chunks:,}", f"{company.vectors:,}", *_columns(company))
+    out.print(table)
+    for scope in status.unfinished:
+        name = scope or tr("todas las empresas", "all companies")
+        out.print(tr(f"Sin terminar: rebuild de {name}.", f"Not finished: rebuild of {name}."), style="yellow")
+    due = len(status.tasks) + sum(company.stats_stale for company in status.companies)
+    if due:
+        what = tr(f"{due} tareas pendientes: `ateneo index tune`.", f"{due} things to do: `ateneo index tune`.")
+        out.print(what, style="yellow")
+
+
+def _columns(company: CompanyIndex) -> Iterator[str]:
+    yield f"HNSW ({_size(company.index_bytes)})" if company.index_name else tr("exacta", "exact")
+    yield "" if company.churn is None else f"{company.churn:.0%}"
+    if company.stats_chunks is None or company.stats_avgdl is None:
+        yield tr("no hay", "none")
+    else:
+        moved = f"{company.stats_chunks:,} → {company.chunks:,}, {company.stats_avgdl:.0f} → {company.avgdl:.0f}"
+        yield moved + (tr(" (viejas)", " (stale)") if company.stats_stale else "")
+    yield "" if company.recall is None else f"{company.recall:.3f} @{company.recall_k}"
+
+
+async def _tune(as_json: bool) -> int:
+    settings = load()
+    done: list[dict[str, Any]] = []
+    async with await wiring.open_database(settings) as db:
+        with _progress() as progress:
+            task = progress.add_task(tr("Mirando el índice", "Looking at the index"), total=None)
+
+            def on_progress(doing: indexes.Task, how: indexes.Progress) -> None:
+                progress.update(
+                    task,
+                    description=f"{doing.action} {doing.name}: {how.phase}",
+                    completed=how.done,
+                    total=how.total or None,
+                )
+
+            async for tuned in maintenance.tune(db, threshold=settings.hnsw_threshold, on_progress=on_progress):
+                done.append(asdict(tuned))
+                if not as_json:
+                    out.print(_line(tuned))
+    if as_json:
+        print_json(done)
+    elif not done:
+        out.print(tr("No había nada que hacer.", "There was nothing to do."))
+    return 0 if all(item["done"] for item in done) else _NOT_ALL
+
+
+def _line(tuned: maintenance.Tuned) -> str:
+    what = f"{tuned.action:<10} {tuned.target}" + (f" ({tuned.empresa_id})" if tuned.empresa_id else "")
+    if tuned.done:
+        return f"  ✓ {what}  {tuned.seconds:.1f} s"
+    return f"  ! {what}  " + tr(
+        "una transacción abierta no lo dejó; la próxima vez sigue.", "an open transaction stood in the way; next time."
+    )
+
+
+async def _rebuild(empresa_id: str | None, as_json: bool) -> int:
+    async with await wiring.open_database(load()) as db:
+        with _progress() as progress:
+            task = progress.add_task(tr("Rehaciendo el índice", "Rebuilding the index"), total=None)
+            made = await maintenance.rebuild_index(
+                db, empresa_id, on_page=lambda done, total: progress.update(task, completed=done, total=total)
+            )
+    if as_json:
+        print_json(asdict(made))
+        return _NOT_ALL if made.busy else 0
+    out.print(tr(f"Listo: {made.chunks} chunks.", f"Done: {made.chunks} chunks."), style="green")
+    if made.resumed:
+        out.print(tr(f"({made.resumed} eran de una vez anterior.)", f"({made.resumed} were from an earlier run.)"))
+    if made.busy:
+        out.print(tr(f"{made.busy} chunks estaban siendo escritos: repetilo luego.",
+                     f"{made.busy} chunks were being written: run it again later."), style="yellow")  # fmt: skip
+        return _NOT_ALL
+    return 0
+
+
+def _table(first: str, **columns: str) -> Table:
+    table = Table(first)
+    for name, heading in columns.items():
+        table.add_column(heading, justify="left" if name in ("search", "words") else "right")
+    return table
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+        yield progress
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**2:,.1f} MiB"
