@@ -11,6 +11,7 @@ Matrix = npt.NDArray[np.float32]
 """Vectors as rows, shape (n, dims), float32."""
 
 Mode = Literal["hybrid", "dense", "lexical"]
+Fusion = Literal["convex", "rrf"]
 Kind = Literal["passage", "query"]
 
 
@@ -119,6 +120,8 @@ class Hit:
     source: str | None = None
     page: int | None = None
     headings: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
+    """The query's words (folded) that the passage has."""
 
     @property
     def label(self) -> str:
@@ -140,6 +143,10 @@ class SearchResult:
     hits: tuple[Hit, ...]
     dense_weight: float
     warnings: tuple[str, ...] = ()
+    corrected: Mapping[str, str] = field(default_factory=dict)
+    """Words that no passage of the company has -> its own words that were searched instead ("quisiste decir")."""
+    plan: Mapping[str, Any] | None = None
+    """How it was done, where asked for: legs, candidates, what the filter left."""
 
 
 @dataclass(frozen=True, slots=True)

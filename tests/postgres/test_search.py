@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 import numpy as np
@@ -44,11 +45,8 @@ async def _fill(connection: Connection, empresa_id: str = "acme", texts: Sequenc
         await connection.execute(GUIDE_INSERT, "doc", empresa_id, index, text, 12, None)
 
 
-async def _search(db: Database, query: str | None, empresa_id: str = "acme", **options: object) -> list[Hit]:
-    arguments: dict[str, object] = {"vector": None, "generation": None, "k": 10, "dense_weight": 0.4, "pool": 100}
-    return await door.search(
-        db, schema="public", empresa_id=empresa_id, query=query, **(arguments | options)  # type: ignore[arg-type]
-    )  # fmt: skip
+async def _search(db: Database, query: str | None, empresa_id: str = "acme", **options: Any) -> list[Hit]:
+    return list((await door.search(db, door.Query(empresa_id, query, **options), schema="public")).hits)
 
 
 async def test_what_the_guides_sql_writes_is_found(database: Database) -> None:

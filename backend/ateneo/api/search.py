@@ -9,7 +9,7 @@ from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.lang import tr
-from ateneo.types import Mode
+from ateneo.types import Fusion, Mode
 
 router = APIRouter(tags=["search"], responses=RESPONSES)
 
@@ -19,6 +19,11 @@ _K_RANGE: dict[str, Any] = {"minimum": 1, "maximum": 200}
 _WEIGHT_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1}
 _MODE = tr("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
 _WEIGHT = tr("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
+_FILTER = tr("condiciones sobre los metadatos", "conditions on the metadata")
+_FUSION = tr("cómo se juntan significado y palabras", "how meaning and words are put together")
+_SKIP = tr("cuántos resultados saltear", "how many hits to skip")
+_SKIP_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1000}
+_EXPLAIN = tr("agrega cómo se buscó", "adds how it was searched")
 
 
 class SearchRequest(Body):
@@ -26,6 +31,10 @@ class SearchRequest(Body):
     k: int = Field(10, json_schema_extra=_K_RANGE)
     mode: Mode = Field("hybrid", description=_MODE)
     dense_weight: float | None = Field(None, description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)
+    filter: dict[str, Any] | None = Field(None, description=_FILTER, examples=[{"mime": "application/pdf"}])
+    fusion: Fusion = Field("convex", description=_FUSION)
+    skip: int = Field(0, description=_SKIP, json_schema_extra=_SKIP_RANGE)
+    explain: bool = Field(False, description=_EXPLAIN)
 
 
 class Passage(BaseModel):
@@ -46,6 +55,9 @@ class Passage(BaseModel):
     page: int | None = Field(examples=[2])
     headings: tuple[str, ...] = Field(examples=[["Feriados y horas extra", "Pago"]])
     tokens_count: int | None = Field(examples=[120])
+    dense_rank: int | None = Field(examples=[2])
+    lexical_rank: int | None = Field(examples=[1])
+    matched: tuple[str, ...] = Field(examples=[["feriado"]])
 
 
 class SearchResponse(BaseModel):
@@ -57,6 +69,8 @@ class SearchResponse(BaseModel):
     mode: Mode
     dense_weight: float = Field(examples=[0.3])
     warnings: tuple[str, ...] = Field(examples=[[]])
+    corrected: dict[str, str] = Field(examples=[{"feriadoo": "feriado"}])
+    plan: dict[str, Any] | None = None
     hits: tuple[Passage, ...]
 
 
@@ -72,8 +86,9 @@ async def search_semantic(
     k: Annotated[int, Query(json_schema_extra=_K_RANGE)] = 10,
     mode: Annotated[Mode, Query(description=_MODE)] = "hybrid",
     dense_weight: Annotated[float | None, Query(description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)] = None,
+    skip: Annotated[int, Query(description=_SKIP, json_schema_extra=_SKIP_RANGE)] = 0,
 ) -> SearchResponse:
-    found = await house.search.search(empresa_id, q, k, mode=mode, dense_weight=dense_weight)
+    found = await house.search.search(empresa_id, q, k, mode=mode, dense_weight=dense_weight, skip=skip)
     return SearchResponse.model_validate(found)
 
 
@@ -83,5 +98,6 @@ async def search_semantic(
     summary=tr("Busca, con la pregunta en el cuerpo", "Searches, the question in the body"),
 )
 async def search_semantic_post(house: OpenHouse, empresa_id: Tenant, body: SearchRequest) -> SearchResponse:
-    found = await house.search.search(empresa_id, body.query, body.k, mode=body.mode, dense_weight=body.dense_weight)
+    options = body.model_dump(exclude={"query", "empresa_id"})
+    found = await house.search.search(empresa_id, body.query, **options)
     return SearchResponse.model_validate(found)

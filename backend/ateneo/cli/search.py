@@ -1,7 +1,8 @@
 """`ateneo search`: the passages of one company that answer a question, with their scores."""
 
 import dataclasses
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
@@ -13,7 +14,7 @@ from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import chunks
-from ateneo.types import Hit, Mode, SearchResult
+from ateneo.types import Hit, SearchResult
 
 EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa que pregunta.", "Who asks."))]
 
@@ -26,14 +27,29 @@ def search(
     dense_weight: Annotated[
         float | None, typer.Option(help=tr("Peso del significado, de 0 a 1.", "Weight of meaning, 0 to 1."))
     ] = None,
+    where: Annotated[
+        str | None, typer.Option("--filter", help=tr("Filtro JSON sobre metadatos.", "JSON filter on metadata."))
+    ] = None,
+    fusion: Annotated[str, typer.Option(help="convex | rrf")] = "convex",
+    skip: Annotated[int, typer.Option(help=tr("Cuántos saltear (páginas).", "How many to skip (pages)."))] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help=tr("Cómo se buscó.", "How it was searched."))] = False,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
-    run_or_exit(_search(query, empresa_id, k, mode, dense_weight, as_json))  # type: ignore[arg-type]
+    options = {"mode": mode, "dense_weight": dense_weight, "fusion": fusion, "skip": skip, "explain": explain}
+    run_or_exit(_search(query, empresa_id, k, options | {"filter": _json(where)}, as_json))
 
 
-async def _search(query: str, empresa_id: str, k: int, mode: Mode, weight: float | None, as_json: bool) -> None:
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except json.JSONDecodeError as error:
+        rule = tr(f"no es JSON ({error})", f"this is not JSON ({error})")
+        raise typer.BadParameter(rule, param_hint="--filter") from None
+
+
+async def _search(query: str, empresa_id: str, k: int, options: dict[str, Any], as_json: bool) -> None:
     async with await wiring.House.open(load()) as house:
-        found = await house.search.search(empresa_id, query, k, mode=mode, dense_weight=weight)
+        found = await house.search.search(empresa_id, query, k, **options)
         if not found.hits and not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
     if as_json:
@@ -46,12 +62,18 @@ def show(found: SearchResult) -> None:
     """Prints the hits: rank, source, the two scores, and the beginning of the text."""
     for warning in found.warnings:
         err.print(f"! {warning}", style="yellow")
+    for word, other in found.corrected.items():
+        err.print(
+            tr(f"Quisiste decir: {other} (por «{word}»)", f"Did you mean: {other} (for “{word}”)"), style="yellow"
+        )
     if not found.hits:
         out.print(tr("No encontré nada sobre eso.", "I found nothing about that."))
     for rank, hit in enumerate(found.hits, 1):
         out.print(Text.assemble((f"{rank}. ", "bold"), (hit.label, "bold cyan")), soft_wrap=False)
         out.print(Padding(Text(_scores(hit), style="dim"), (0, 0, 0, 3)))
         out.print(Padding(Text(snippet(hit.contenido)), (0, 0, 0, 3)))
+    if found.plan:
+        out.print(Text(json.dumps(found.plan, ensure_ascii=False), style="dim"))
 
 
 def _scores(hit: Hit) -> str:

@@ -1,5 +1,6 @@
 """Search by meaning and by words, and the context that agents answer from."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
@@ -11,7 +12,7 @@ from ateneo.store import search as door
 from ateneo.store.pool import Database
 from ateneo.text.clean import clean
 from ateneo.text.context import build_context
-from ateneo.types import Generation, Hit, Mode, SearchResult
+from ateneo.types import Fusion, Generation, Hit, Mode, SearchResult
 
 CANDIDATES = 100
 """How many passages each leg proposes for the fusion."""
@@ -43,31 +44,50 @@ class VectorSearchService:
         *,
         mode: Mode = "hybrid",
         dense_weight: float | None = None,
+        filter: Mapping[str, Any] | None = None,
+        fusion: Fusion = "convex",
+        skip: int = 0,
+        explain: bool = False,
     ) -> SearchResult:
-        """The k best passages of `empresa_id` (1 <= k <= 200), one statement after the query is embedded.
+        """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
+        query is embedded.
+
+        `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
+        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at. In the
+        query "quoted words" must occur in a row and -words must not.
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
-        text = self._checked(query, k, mode)
+        text = self._checked(query, k, mode, skip)
         weight = self.dense_weight if dense_weight is None else dense_weight
         if not 0 <= weight <= 1:
             raise BadArgument(name="dense_weight", value=weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
-        schema = await self._vector_schema()
+        if fusion not in ("convex", "rrf"):
+            raise BadArgument(name="fusion", value=fusion, rule="convex, rrf")
         generation = None if mode == "lexical" else await self._own_generation()
-        warnings = () if generation or mode == "lexical" else (_no_vectors_yet(),)
-        hits = await door.search(
-            self.db,
-            schema=schema,
+        asked = door.Query(
             empresa_id=empresa_id,
-            query=None if mode == "dense" and generation else text,
+            text=None if mode == "dense" and generation else text,
             vector=await self.embedding.embed_query(text) if generation else None,
             generation=generation.number if generation else None,
             k=k,
             dense_weight=weight,
-            pool=max(CANDIDATES, k),
+            pool=max(CANDIDATES, k + skip),
+            filter=filter,
+            fusion=fusion,
+            skip=skip,
+            explain=explain,
         )
-        used: Mode = mode if generation else "lexical"
-        return SearchResult(query=text, mode=used, hits=tuple(hits), dense_weight=weight, warnings=warnings)
+        found = await door.search(self.db, asked, schema=await self._vector_schema())
+        return SearchResult(
+            query=text,
+            mode=mode if generation else "lexical",
+            hits=found.hits,
+            dense_weight=weight,
+            warnings=tuple(_warnings(found, no_vectors=generation is None and mode != "lexical")),
+            corrected=found.corrected,
+            plan=found.plan,
+        )
 
     async def semantic_search(self, empresa_id: str, query: str, limit: int = 10) -> list[Hit]:
         """By meaning alone."""
@@ -87,7 +107,7 @@ class VectorSearchService:
         found = await self.search(empresa_id, query, k=20)
         return build_context(found.hits, self.embedding, max_tokens=max_tokens).text
 
-    def _checked(self, query: str, k: int, mode: str) -> str:
+    def _checked(self, query: str, k: int, mode: str, skip: int) -> str:
         text = clean(query).strip()
         if not text:
             raise EmptyQuery()
@@ -95,6 +115,8 @@ class VectorSearchService:
             raise QueryTooLong(length=len(text), limit=self.max_query_chars)
         if not 1 <= k <= 200:
             raise BadArgument(name="k", value=k, rule=tr("va de 1 a 200", "it goes from 1 to 200"))
+        if not 0 <= skip <= 1000:
+            raise BadArgument(name="skip", value=skip, rule=tr("va de 0 a 1000", "it goes from 0 to 1000"))
         if mode not in ("hybrid", "dense", "lexical"):
             raise BadArgument(name="mode", value=mode, rule="hybrid, dense, lexical")
         return text
@@ -116,8 +138,14 @@ class VectorSearchService:
         return self._generation
 
 
-def _no_vectors_yet() -> str:
-    return tr(
-        "Todavía no hay embeddings: busqué solo por palabras. Generalos con `ateneo backfill`.",
-        "There are no embeddings yet: I searched by words alone. Make them with `ateneo backfill`.",
-    )
+def _warnings(found: door.Found, *, no_vectors: bool) -> Iterator[str]:
+    if no_vectors:
+        yield tr(
+            "Todavía no hay embeddings: busqué solo por palabras. Generalos con `ateneo backfill`.",
+            "There are no embeddings yet: I searched by words alone. Make them with `ateneo backfill`.",
+        )
+    if found.phrases_nowhere:
+        yield tr(
+            "Ningún pasaje tiene la frase entre comillas tal cual: la busqué por sus palabras.",
+            "No passage has the quoted phrase as it stands: I searched for its words.",
+        )

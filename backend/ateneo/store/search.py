@@ -1,62 +1,100 @@
 """The way to the one door, `ateneo.search(...)`: one statement, the tenant set for that statement alone."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 import asyncpg
 
-from ateneo.errors import GenerationMismatch
-from ateneo.store.pool import Connection, Database
-from ateneo.types import Hit, Matrix
+from ateneo.errors import BadArgument, GenerationMismatch
+from ateneo.store.pool import VECTOR_SCHEMA, Connection, Database
+from ateneo.types import Fusion, Hit, Matrix
 
 # The tenant goes through the setting, as it must, and comes back as an argument, so that search() runs after it.
 _SEARCH = """
 SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS empresa OFFSET 0) t
-CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint, t.empresa, $7) s
+CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint, t.empresa, $7,
+  $8::jsonb, $9, $10, $11) s
 """
-_VECTOR_SCHEMA = (
-    "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
-    " WHERE e.extname = 'vector'"
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What one search asks. `text` None leaves words out; `vector` (dims,), of the model of `generation`, None leaves
+    meaning out. `pool`: candidates of each leg; `skip`: hits of earlier pages."""
+
+    empresa_id: str
+    text: str | None
+    vector: Matrix | None = None
+    generation: int | None = None
+    k: int = 10
+    dense_weight: float = 0.4
+    pool: int = 100
+    filter: Mapping[str, Any] | None = None
+    fusion: Fusion = "convex"
+    skip: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hits, best first. `corrected`: unknown word -> the one searched instead; `phrases_nowhere`: no passage has the
+    quoted words in a row, so they counted as words."""
+
+    hits: tuple[Hit, ...] = ()
+    corrected: Mapping[str, str] = field(default_factory=dict)
+    phrases_nowhere: bool = False
+    plan: Mapping[str, Any] | None = None
 
 
 async def vector_schema(db: Database) -> str:
-    """The schema that pgvector lives in."""
+    """The schema that pgvector lives in, quoted."""
     async with db.acquire() as connection:
-        return await connection.fetchval(_VECTOR_SCHEMA) or "public"
+        schema = await connection.fetchval(VECTOR_SCHEMA)
+        return str(await connection.fetchval("SELECT quote_ident($1)", schema or "public"))
 
 
-async def search(
-    db: Database,
-    *,
-    schema: str,
-    empresa_id: str,
-    query: str | None,
-    vector: Matrix | None,
-    generation: int | None,
-    k: int,
-    dense_weight: float,
-    pool: int,
-) -> list[Hit]:
-    """Hits of one company, best first. `query` None leaves words out, `vector` (dims,) None leaves meaning out.
-
-    Raises GenerationMismatch where `generation` is gone or has other dimensions.
-    """
+async def search(db: Database, query: Query, *, schema: str) -> Found:
+    """One company's hits. Raises GenerationMismatch where the generation is gone or has other dimensions, BadArgument
+    for a filter that is none."""
     arguments = (
-        empresa_id,
-        query,
-        None if vector is None else vector.tolist(),
-        k,
-        dense_weight,
-        generation,
-        pool,
+        query.empresa_id,
+        query.text,
+        None if query.vector is None else query.vector.tolist(),
+        query.k,
+        query.dense_weight,
+        query.generation,
+        query.pool,
+        None if query.filter is None else json.dumps(query.filter, ensure_ascii=False),
+        query.fusion,
+        query.skip,
+        query.explain,
     )
     async with db.acquire() as connection:
-        rows = await _fetch(connection, _SEARCH.format(schema=schema), arguments)
-    return [Hit(**{**row, "headings": tuple(row["headings"])}) for row in rows]
+        rows = await _fetch(connection, _SEARCH.format(schema=schema), arguments, query)
+    if not rows:
+        return Found()
+    notes = json.loads(rows[0]["notes"] or "{}")
+    return Found(
+        hits=tuple(_hit(row) for row in rows),
+        corrected=notes.get("corrected", {}),
+        phrases_nowhere="phrases" in notes,
+        plan=json.loads(rows[0]["plan"]) if rows[0]["plan"] else None,
+    )
 
 
-async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...]) -> list[asyncpg.Record]:
+def _hit(row: asyncpg.Record) -> Hit:
+    values = {name: value for name, value in row.items() if name not in ("notes", "plan")}
+    return Hit(**{**values, "headings": tuple(row["headings"]), "matched": tuple(row["matched"])})
+
+
+async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...], query: Query) -> list[asyncpg.Record]:
     try:
         return await connection.fetch(sql, *arguments)
     except asyncpg.PostgresError as error:
         if error.sqlstate == "AT001":
             raise GenerationMismatch(stored="?", asked=error.args[0]) from error
+        if error.sqlstate == "AT002" or (query.filter is not None and isinstance(error, asyncpg.DataError)):
+            raise BadArgument(name="filter", value=query.filter, rule=str(error.args[0])) from error
         raise

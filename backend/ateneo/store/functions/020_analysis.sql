@@ -1,16 +1,20 @@
--- Text analysis, all of it in SQL: the same words in Python agreed for fewer than one passage in five.
--- Stemming comes after folding, so that "informacion" meets "información". A word with ñ is indexed with n as well.
+-- Text analysis, all of it in SQL: the same words in Python agreed for fewer than one passage in five. Everything here
+-- takes folded text. Stemming comes after folding, so that "informacion" meets "información".
+DROP FUNCTION IF EXISTS ateneo.doc_lexemes(text), ateneo.query_lexemes(text);
 
--- A tsvector holds at most 1 MB: beyond 200,000 characters the legacy INSERT would fail, so the rest is left out.
-CREATE OR REPLACE FUNCTION ateneo.doc_lexemes(t text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT CASE WHEN strpos(f, 'ñ') = 0 THEN to_tsvector('pg_catalog.spanish', f)
-    ELSE to_tsvector('pg_catalog.spanish', f) || to_tsvector('pg_catalog.spanish',
-      (SELECT string_agg(translate(m[1], 'ñ', 'n'), ' ') FROM regexp_matches(f, '(\w*ñ\w*)', 'g') m)) END
-  FROM (SELECT ateneo.fold(left(t, 200000)) AS f OFFSET 0) x
+-- Verbs that change their vowel: "querés" and "quieres", "podés" and "puede", "contá" and "cuenta" get one stem.
+CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN strpos(lexeme, 'ue') > 1 OR strpos(lexeme, 'ie') > 0
+    THEN replace(regexp_replace(lexeme, '([^qg])ue', '\1o', 'g'), 'ie', 'e') ELSE lexeme END
 $$;
 
-CREATE OR REPLACE FUNCTION ateneo.query_lexemes(t text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT tsvector_to_array(to_tsvector('pg_catalog.spanish', ateneo.fold(left(t, 4000))))
+-- The parser reads "rg-4310/2021" as a negative number and a path, so its marks become spaces; codes are kept whole
+-- by ateneo.identifiers. A word with ñ is indexed with n as well: who types "ano" finds "año".
+CREATE OR REPLACE FUNCTION ateneo.doc_lexemes(folded text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN strpos(f, 'ñ') = 0 THEN to_tsvector('ateneo.es', f)
+    ELSE to_tsvector('ateneo.es', f) || to_tsvector('ateneo.es',
+      (SELECT string_agg(translate(m[1], 'ñ', 'n'), ' ') FROM regexp_matches(f, '(\w*ñ\w*)', 'g') m)) END
+  FROM (SELECT translate(folded, '-/_', '   ') AS f OFFSET 0) x
 $$;
 
 -- md5, not hashtext(): the same in every version of PostgreSQL.
@@ -18,19 +22,34 @@ CREATE OR REPLACE FUNCTION ateneo.term(empresa text, lexeme text) RETURNS bigint
   SELECT ('x' || left(md5(empresa || chr(31) || lexeme), 15))::bit(60)::bigint
 $$;
 
--- The document's side of BM25 (k1 1.2, b 0.75; Robertson & Zaragoza 2009): tf (k1+1) / (tf + k1 (1 - b + b dl/avgdl)).
--- Grouped by dimension, since two terms on one would make sparsevec raise; at most 15,000 of its 16,000 entries.
+-- A term's dimension in the sparse vectors.
+CREATE OR REPLACE FUNCTION ateneo.dimension(term bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
+  'SELECT 1 + (term & 268435455)';
+
+-- A passage's terms and how often each occurs. A tsvector holds at most 1 MB: beyond 200,000 characters the legacy
+-- INSERT would fail, so the rest is left out; of a sparsevec's 16,000 entries 15,000 are used, the frequent first.
+CREATE OR REPLACE FUNCTION ateneo.doc_terms(empresa text, contenido text) RETURNS TABLE (t bigint, tf float8)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT ateneo.term(empresa, l), sum(n)::float8
+  FROM (SELECT ateneo.fold(left(contenido, 200000)) AS f OFFSET 0) x,
+    LATERAL (
+      SELECT ateneo.stem(lexeme) AS l, cardinality(positions) AS n FROM unnest(ateneo.doc_lexemes(x.f))
+      UNION ALL SELECT i, 1 FROM ateneo.identifiers(x.f) i) found
+  GROUP BY 1 ORDER BY 2 DESC LIMIT 15000
+$$;
+
+-- The passage's side of BM25 (Robertson & Zaragoza 2009): tf (k1+1) / (tf + k1 (1 - b + b dl/avgdl)), with the k1 and b of
+-- the company. idf comes with the query. Grouped by dimension: two terms on one would make sparsevec raise.
 CREATE OR REPLACE FUNCTION ateneo.analyse(empresa text, contenido text, avgdl float8,
   OUT dl int, OUT terms bigint[], OUT bm25 @vector@.sparsevec)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT coalesce(max(d), 0)::int, coalesce(array_agg(t), '{}'),
     ('{' || coalesce(string_agg(k || ':' || w, ','), '') || '}/268435456')::@vector@.sparsevec
   FROM (
-    SELECT min(t) AS t, k, min(d) AS d, (2.2 * sum(tf) / (sum(tf) + 1.2 * (0.25 + 0.75 * min(d) / greatest(avgdl, 1))))::float4 AS w
-    FROM (
-      SELECT t, 1 + (t & 268435455) AS k, tf, sum(tf) OVER () AS d
-      FROM (
-        SELECT ateneo.term(empresa, lexeme) AS t, cardinality(positions)::float8 AS tf
-        FROM unnest(ateneo.doc_lexemes(contenido)) ORDER BY cardinality(positions) DESC LIMIT 15000) counted) measured
-    GROUP BY k) weighed
+    SELECT min(t) AS t, k, min(d) AS d,
+      ((k1 + 1) * sum(tf) / (sum(tf) + k1 * (1 - b + b * min(d) / greatest(avgdl, 1))))::float4 AS w
+    FROM (SELECT t, ateneo.dimension(t) AS k, tf, sum(tf) OVER () AS d FROM ateneo.doc_terms(empresa, contenido)) measured,
+      (SELECT coalesce(max(s.k1), 1.2) AS k1, coalesce(max(s.b), 0.75) AS b
+       FROM ateneo.tenant_stats s WHERE s.empresa_id = empresa) company
+    GROUP BY k, k1, b) weighed
 $$;

@@ -5,32 +5,15 @@
 -- other's candidates before the fusion (no "missing = 0"), a convex combination: meaning min-max over the candidates,
 -- words as a share of the ideal passage's score (docs/adr/0007-fusion.md).
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
--- `empresa`, when given, must be the transaction's tenant.
+-- `empresa`, when given, must be the transaction's tenant. `filter`: see 077_filter.sql. `fusion`: convex or rrf. `skip` pages.
+-- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
+-- not. Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
+-- with `explain` the plan. With a restriction meaning is compared exactly.
 
--- The query's terms as a sparse vector of idf = ln(1 + (N - df + 0.5) / (df + 0.5)), and those rare enough to look up
--- candidates by (df < 10 %; all of them where none is). `ideal` is the score of a passage of average length that has
--- every word of the query once. A company without statistics has its df counted on the spot.
-CREATE OR REPLACE FUNCTION ateneo.query_terms(p_empresa text, p_query text, OUT weights @vector@.sparsevec, OUT candidates bigint[], OUT ideal float8)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
-DECLARE ndocs int; known boolean;
-BEGIN
-  SELECT n INTO ndocs FROM ateneo.tenant_stats WHERE empresa_id = p_empresa;
-  known := FOUND;
-  IF NOT known THEN SELECT count(*) INTO ndocs FROM ateneo.chunk_lex WHERE empresa_id = p_empresa; END IF;
-  WITH asked AS (
-    SELECT DISTINCT ateneo.term(p_empresa, l) AS t FROM unnest(ateneo.query_lexemes(p_query)) l),
-  counted AS MATERIALIZED (
-    SELECT a.t, greatest(1, least(ndocs, CASE WHEN known THEN coalesce(s.df, 1) ELSE
-        (SELECT count(*) FROM ateneo.chunk_lex c WHERE c.empresa_id = p_empresa AND c.terms @> ARRAY[a.t]) END)) AS df
-    FROM asked a LEFT JOIN ateneo.term_stats s ON s.empresa_id = p_empresa AND s.term = a.t),
-  weighed AS MATERIALIZED (
-    SELECT t, df, ln(1 + (ndocs - least(df, ndocs) + 0.5) / (df + 0.5))::float4 AS idf FROM counted)
-  SELECT coalesce(array_agg(t) FILTER (WHERE df < 0.1 * ndocs), array_agg(t)),
-    (SELECT ('{' || string_agg(b.d || ':' || b.i, ',') || '}/268435456')::@vector@.sparsevec
-     FROM (SELECT 1 + (t & 268435455) AS d, max(idf) AS i FROM weighed GROUP BY 1) b),
-    sum(idf)
-    INTO candidates, weights, ideal FROM weighed;
-END $$;
+-- How the dense leg of a company runs when nothing restricts it.
+CREATE OR REPLACE FUNCTION ateneo.dense_plan(gen smallint, p_empresa text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT 'exact' $$;
+
 
 CREATE OR REPLACE FUNCTION ateneo.checked_vector(p_vector @vector@.vector, p_generation smallint, OUT generation smallint, OUT unit @vector@.halfvec)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -49,40 +32,70 @@ BEGIN
   IF ateneo.indexable(p_vector) THEN unit := @vector@.l2_normalize(p_vector)::@vector@.halfvec; END IF;
 END $$;
 
+DROP FUNCTION IF EXISTS ateneo.search(text, @vector@.vector, int, float8, smallint, text, int);
+
 CREATE OR REPLACE FUNCTION ateneo.search(
   query text, query_vector @vector@.vector DEFAULT NULL, k int DEFAULT 10, dense_weight float8 DEFAULT 0.4,
-  generation smallint DEFAULT NULL, empresa text DEFAULT NULL, pool int DEFAULT 100)
+  generation smallint DEFAULT NULL, empresa text DEFAULT NULL, pool int DEFAULT 100, filter jsonb DEFAULT NULL,
+  fusion text DEFAULT 'convex', skip int DEFAULT 0, explain boolean DEFAULT false)
 RETURNS TABLE (chunk_id text, document_id text, chunk_index int, contenido text, tokens_count int, title text, source text,
-  page int, headings text[], score float8, dense_score float8, lexical_score float8, dense_rank int, lexical_rank int)
+  page int, headings text[], score float8, dense_score float8, lexical_score float8, dense_rank int, lexical_rank int,
+  matched text[], notes jsonb, plan jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET extra_float_digits = 1 AS $$
 DECLARE
   tenant text := ateneo.tenant();
-  gen smallint; unit @vector@.halfvec; weights @vector@.sparsevec; candidates bigint[]; ideal float8;
-  dense_leg text;
+  gen smallint; unit @vector@.halfvec; asked record; q record; path jsonpath; restricted boolean; needed bigint[]; barred bigint[];
+  dense_table text; among text := ''; allowed text := ''; phrases text[]; notes jsonb;
 BEGIN
   IF empresa IS DISTINCT FROM tenant AND empresa IS NOT NULL THEN
     RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
   END IF;
+  skip := least(greatest(coalesce(skip, 0), 0), 1000);
   k := least(greatest(coalesce(k, 10), 1), 200);
-  pool := least(greatest(coalesce(pool, 100), k), 400);
+  pool := least(greatest(coalesce(pool, 100), k + skip), 1200);
   dense_weight := least(greatest(coalesce(dense_weight, 0.4), 0), 1);
   SELECT c.generation, c.unit INTO gen, unit FROM ateneo.checked_vector(query_vector, generation) c;
-  IF query IS NOT NULL THEN
-    SELECT t.weights, t.candidates, t.ideal INTO weights, candidates, ideal FROM ateneo.query_terms(tenant, query) t;
+  SELECT * INTO asked FROM ateneo.read_query(query);
+  SELECT * INTO q FROM ateneo.weigh_query(tenant, asked.rest);
+  path := CASE WHEN filter IS NOT NULL THEN ateneo.filter_path(filter) END;
+  phrases := asked.phrases;
+  notes := jsonb_strip_nulls(jsonb_build_object('corrected', q.corrected));
+  SELECT array_agg(ateneo.term(tenant, l)) INTO needed FROM unnest(phrases) p, ateneo.word_lexemes(p) l;
+  IF phrases IS NOT NULL AND NOT EXISTS (
+      SELECT FROM ateneo.chunk_lex c JOIN public.knowledge_chunks r ON r.empresa_id = tenant AND r.id = c.chunk_id
+      WHERE c.empresa_id = tenant AND c.terms @> coalesce(needed, '{}') AND ateneo.has_phrases(r.contenido, phrases)) THEN
+    phrases := NULL; needed := NULL; notes := notes || '{"phrases": "nowhere"}';
+  END IF;
+  SELECT array_agg(ateneo.term(tenant, l)) INTO barred FROM unnest(asked.excluded) p, ateneo.word_lexemes(p) l;
+  restricted := path IS NOT NULL OR phrases IS NOT NULL OR barred IS NOT NULL;
+  IF restricted THEN
+    among := 'AND %1$s.chunk_id IN (SELECT a.chunk_id FROM allowed a)';
+    allowed := $q$ allowed AS MATERIALIZED (
+      SELECT c.chunk_id FROM ateneo.chunk_lex c
+      JOIN public.knowledge_chunks r ON r.empresa_id = $2 AND r.id = c.chunk_id
+      LEFT JOIN ateneo.document doc ON doc.empresa_id = $2 AND doc.document_id = r.document_id::text
+      LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = c.chunk_id
+      WHERE c.empresa_id = $2
+        AND ($9 IS NULL OR c.terms @> $9) AND ($10 IS NULL OR NOT c.terms && $10)
+        AND ($11 IS NULL OR ateneo.has_phrases(r.contenido, $11))
+        AND ($12 IS NULL OR coalesce(doc.metadata, '{}') || coalesce(meta.metadata, '{}') || jsonb_build_object(
+          'document_id', r.document_id, 'chunk_index', r.chunk_index, 'source', doc.source, 'title', doc.title,
+          'mime', doc.mime, 'page', meta.page, 'created_at', doc.created_at) @@ $12)), $q$;
   END IF;
   -- without a vector there is no table to name: an empty one of the right shape stands in
-  dense_leg := CASE WHEN unit IS NULL THEN '(SELECT NULL::text empresa_id, NULL::text chunk_id, NULL::@vector@.halfvec embedding WHERE false)'
+  dense_table := CASE WHEN unit IS NULL THEN '(SELECT NULL::text empresa_id, NULL::text chunk_id, NULL::@vector@.halfvec embedding WHERE false)'
     ELSE format('ateneo.vec_g%s', gen) END;
   -- EXECUTE ... USING is planned for each call with the parameters as constants: partial indexes are found, and no
   -- literal is pasted
   RETURN QUERY EXECUTE format($q$
-    WITH d AS MATERIALIZED (
+    WITH %2$s
+    d AS MATERIALIZED (
       SELECT v.chunk_id, v.embedding OPERATOR(@vector@.<=>) $1 AS dist FROM %1$s v
-      WHERE v.empresa_id = $2 AND $1 IS NOT NULL ORDER BY v.embedding OPERATOR(@vector@.<=>) $1 LIMIT $3),
+      WHERE v.empresa_id = $2 AND $1 IS NOT NULL %3$s ORDER BY v.embedding OPERATOR(@vector@.<=>) $1 LIMIT $3),
     l AS MATERIALIZED (
       SELECT c.chunk_id, c.bm25 OPERATOR(@vector@.<#>) $4 AS neg FROM ateneo.chunk_lex c
-      WHERE c.empresa_id = $2 AND c.terms && $5 ORDER BY 2 LIMIT $3),
+      WHERE c.empresa_id = $2 AND c.terms && $5 %4$s ORDER BY 2 LIMIT $3),
     u AS MATERIALIZED (
       SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, d.dist, l.neg FROM d FULL JOIN l ON l.chunk_id = d.chunk_id),
     s AS (
@@ -100,14 +113,23 @@ BEGIN
         coalesce(ls / $8, 0) AS ln
       FROM s),
     best AS MATERIALIZED (
-      SELECT m.*, (CASE WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * ln END)::float8 AS fused
-      FROM m ORDER BY fused DESC, chunk_id LIMIT $7)
+      SELECT m.*, (CASE WHEN $13 = 'rrf' THEN coalesce(1.0 / (60 + dr), 0) + coalesce(1.0 / (60 + lr), 0)
+          WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * ln END)::float8 AS fused
+      FROM m ORDER BY fused DESC, chunk_id LIMIT $7 OFFSET $14)
     SELECT b.chunk_id, r.document_id::text, r.chunk_index::int, r.contenido::text, r.tokens_count::int, doc.title, doc.source,
-      meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int
+      meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int,
+      coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
+        ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'), $17, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
     LEFT JOIN ateneo.document doc ON doc.empresa_id = $2 AND doc.document_id = r.document_id::text
-    ORDER BY b.fused DESC, b.chunk_id $q$, dense_leg)
-  USING unit, tenant, pool, weights, candidates, dense_weight, k, ideal;
+    ORDER BY b.fused DESC, b.chunk_id $q$, dense_table, allowed, format(among, 'v'), format(among, 'c'),
+    CASE WHEN explain THEN format($q$ jsonb_build_object('generation', %L::int, 'fusion', $13, 'dense_weight', $6,
+      'dense', %L, 'lookup_terms', cardinality($5), 'ideal', $8, 'pool', $3,
+      'dense_candidates', (SELECT count(*) FROM d), 'lexical_candidates', (SELECT count(*) FROM l),
+      'allowed', %s) $q$, gen, CASE WHEN unit IS NULL THEN 'none' WHEN restricted THEN 'exact, filtered' ELSE ateneo.dense_plan(gen, tenant) END,
+      CASE WHEN restricted THEN '(SELECT count(*) FROM allowed)' ELSE 'NULL::bigint' END) ELSE 'NULL::jsonb' END)
+  USING unit, tenant, pool, q.weights, q.candidates, dense_weight, k, q.ideal, needed, barred, phrases, path, fusion, skip,
+    q.words, q.terms, notes;
 END $$;
