@@ -1,0 +1,71 @@
+"""`ateneo synonyms`: words that a company uses for the same thing."""
+
+import asyncio
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ateneo import wiring
+from ateneo.cli.runtime import out, run_or_exit
+from ateneo.cli.search import EmpresaId
+from ateneo.errors import BadArgument
+from ateneo.lang import tr
+from ateneo.settings import load
+from ateneo.store import synonyms
+
+app = typer.Typer(no_args_is_help=True)
+Words = Annotated[list[str], typer.Argument(help=tr("Palabras que valen lo mismo.", "Words for the same thing."))]
+
+
+@app.command("add", help=tr("celular móvil: cada una encuentra a las otras.", "cell mobile: each finds the others."))
+def add(words: Words, empresa_id: EmpresaId) -> None:
+    if len(words) < 2:
+        rule = tr("hacen falta al menos dos palabras", "at least two words are needed")
+        raise typer.BadParameter(rule)
+    run_or_exit(_add(empresa_id, [words]))
+
+
+@app.command("import", help=tr("CSV: una línea por grupo de palabras.", "CSV: a line for each group of words."))
+def import_(file: Annotated[Path, typer.Argument(help=tr("Archivo CSV.", "CSV file."))], empresa_id: EmpresaId) -> None:
+    run_or_exit(_import(empresa_id, file))
+
+
+async def _import(empresa_id: str, file: Path) -> None:
+    await _add(empresa_id, await asyncio.to_thread(_groups, file))
+
+
+def _groups(file: Path) -> list[list[str]]:
+    try:
+        return list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadArgument(name="FILE", value=file, rule=str(error)) from error
+
+
+async def _add(empresa_id: str, groups: list[list[str]]) -> None:
+    async with await wiring.open_database(load()) as db:
+        new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
+    out.print(tr(f"{new} pares nuevos.", f"{new} new pairs."))
+
+
+@app.command("list", help=tr("Las que hay.", "Those there are."))
+def list_(empresa_id: EmpresaId) -> None:
+    run_or_exit(_list(empresa_id))
+
+
+async def _list(empresa_id: str) -> None:
+    async with await wiring.open_database(load()) as db:
+        for word, others in (await synonyms.listed(db, empresa_id)).items():
+            out.print(f"{word}: {', '.join(others)}")
+
+
+@app.command("remove", help=tr("Olvida una palabra.", "Forgets a word."))
+def remove(word: str, empresa_id: EmpresaId) -> None:
+    run_or_exit(_remove(empresa_id, word))
+
+
+async def _remove(empresa_id: str, word: str) -> None:
+    async with await wiring.open_database(load()) as db:
+        gone = await synonyms.remove(db, empresa_id, word)
+    out.print(tr(f"{gone} pares olvidados.", f"{gone} pairs forgotten."))
