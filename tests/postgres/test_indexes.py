@@ -267,7 +267,9 @@ async def test_a_bad_graph_shows_in_the_recall(database: Database) -> None:
     await _tune(database, 2000)
     async with database.acquire() as connection:
         (company,) = await indexes.companies(database, 1)
-        # an index that is not "ready" is read but not written to
+        # autovacuum must not come between; an index that is not "ready" is read but not written to
+        leaf = await connection.fetchval("SELECT tableoid::regclass::text FROM ateneo.vec_g1 LIMIT 1")
+        await connection.execute(f"ALTER TABLE {leaf} SET (autovacuum_enabled = off)")
         await connection.execute(
             "UPDATE pg_index SET indisready = false WHERE indexrelid = to_regclass('ateneo.' || $1::text)",
             company.index_name,
