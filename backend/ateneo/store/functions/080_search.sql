@@ -8,12 +8,8 @@
 -- `empresa`, when given, must be the transaction's tenant. `filter`: see 077_filter.sql. `fusion`: convex or rrf. `skip` pages.
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
 -- not. Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
--- with `explain` the plan. With a restriction meaning is compared exactly.
-
--- How the dense leg of a company runs when nothing restricts it.
-CREATE OR REPLACE FUNCTION ateneo.dense_plan(gen smallint, p_empresa text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT 'exact' $$;
-
+-- with `explain` the plan. With a restriction meaning is compared exactly. The dense leg's settings: docs/adr/0009.
+SELECT '[1]'::@vector@.vector;   -- loads the library, so that SET hnsw.* below is known
 
 CREATE OR REPLACE FUNCTION ateneo.checked_vector(p_vector @vector@.vector, p_generation smallint, OUT generation smallint, OUT unit @vector@.halfvec)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -42,11 +38,12 @@ RETURNS TABLE (chunk_id text, document_id text, chunk_index int, contenido text,
   page int, headings text[], score float8, dense_score float8, lexical_score float8, dense_rank int, lexical_rank int,
   matched text[], notes jsonb, plan jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET extra_float_digits = 1 AS $$
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET extra_float_digits = 1
+SET hnsw.ef_search = 40 SET hnsw.iterative_scan = 'strict_order' SET random_page_cost = 1.1 AS $$
 DECLARE
   tenant text := ateneo.tenant();
   gen smallint; unit @vector@.halfvec; asked record; q record; path jsonpath; restricted boolean; needed bigint[]; barred bigint[];
-  dense_table text; among text := ''; allowed text := ''; phrases text[]; notes jsonb;
+  dense_table text; among text := ''; allowed text := ''; phrases text[]; notes jsonb; dense_plan text := 'none';
 BEGIN
   IF empresa IS DISTINCT FROM tenant AND empresa IS NOT NULL THEN
     RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
@@ -83,6 +80,10 @@ BEGIN
           'document_id', r.document_id, 'chunk_index', r.chunk_index, 'source', doc.source, 'title', doc.title,
           'mime', doc.mime, 'page', meta.page, 'created_at', doc.created_at) @@ $12)), $q$;
   END IF;
+  IF unit IS NOT NULL THEN
+    PERFORM ateneo.set_ef_search(gen, tenant, pool);   -- the SET clause above gives it back at the end
+    dense_plan := CASE WHEN restricted THEN 'exact, filtered' WHEN explain THEN coalesce('hnsw ' || ateneo.knn_index(gen, tenant, pool), 'exact') END;
+  END IF;
   -- without a vector there is no table to name: an empty one of the right shape stands in
   dense_table := CASE WHEN unit IS NULL THEN '(SELECT NULL::text empresa_id, NULL::text chunk_id, NULL::@vector@.halfvec embedding WHERE false)'
     ELSE format('ateneo.vec_g%s', gen) END;
@@ -92,7 +93,7 @@ BEGIN
     WITH %2$s
     d AS MATERIALIZED (
       SELECT v.chunk_id, v.embedding OPERATOR(@vector@.<=>) $1 AS dist FROM %1$s v
-      WHERE v.empresa_id = $2 AND $1 IS NOT NULL %3$s ORDER BY v.embedding OPERATOR(@vector@.<=>) $1 LIMIT $3),
+      WHERE v.empresa_id = $2 AND $1 IS NOT NULL %3$s ORDER BY (v.embedding OPERATOR(@vector@.<=>) $1)%6$s LIMIT $3),
     l AS MATERIALIZED (
       SELECT c.chunk_id, c.bm25 OPERATOR(@vector@.<#>) $4 AS neg FROM ateneo.chunk_lex c
       WHERE c.empresa_id = $2 AND c.terms && $5 %4$s ORDER BY 2 LIMIT $3),
@@ -128,8 +129,9 @@ BEGIN
     CASE WHEN explain THEN format($q$ jsonb_build_object('generation', %L::int, 'fusion', $13, 'dense_weight', $6,
       'dense', %L, 'lookup_terms', cardinality($5), 'ideal', $8, 'pool', $3,
       'dense_candidates', (SELECT count(*) FROM d), 'lexical_candidates', (SELECT count(*) FROM l),
-      'allowed', %s) $q$, gen, CASE WHEN unit IS NULL THEN 'none' WHEN restricted THEN 'exact, filtered' ELSE ateneo.dense_plan(gen, tenant) END,
-      CASE WHEN restricted THEN '(SELECT count(*) FROM allowed)' ELSE 'NULL::bigint' END) ELSE 'NULL::jsonb' END)
+      'allowed', %s) $q$, gen, dense_plan,
+      CASE WHEN restricted THEN '(SELECT count(*) FROM allowed)' ELSE 'NULL::bigint' END) ELSE 'NULL::jsonb' END,
+    CASE WHEN restricted THEN ' + 0' ELSE '' END)   -- the + 0 hides the order from every index
   USING unit, tenant, pool, q.weights, q.candidates, dense_weight, k, q.ideal, needed, barred, phrases, path, fusion, skip,
     q.words, q.terms, notes;
 END $$;
