@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ateneo.errors import BadArgument
+from ateneo.services import maintenance
 from ateneo.store import documents, generations
 from ateneo.store import search as door
 from ateneo.store.documents import NewDocument
@@ -193,6 +194,31 @@ async def test_the_plan_is_explained(database: Database) -> None:
     plan = (await ask(database, "feriado", explain=True)).plan
     assert plan is not None
     assert (plan["dense"], plan["fusion"], plan["lexical_candidates"]) == ("none", "convex", 2)
+
+
+async def test_the_plan_tells_whether_meaning_was_compared_exactly_or_through_the_companys_index(
+    database: Database,
+) -> None:
+    await generations.create(database, "local", "m", 64)
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " SELECT 'c' || n, CASE WHEN n % 100 = 0 THEN 'small' ELSE 'large' END, 'texto ' || n,"
+            "  (SELECT array_agg(sin(n * i * 0.7) + 0.1 * cos(n + i)) FROM generate_series(1, 64) i)::real[]::vector"
+            " FROM generate_series(1, 6000) n"
+        )
+        await connection.execute("ANALYZE ateneo.vec_g1; SELECT ateneo.refresh_stats('large')")
+    assert "create" in [tuned.action async for tuned in maintenance.tune(database, threshold=5000)]
+    vector = np.ones(64, dtype=np.float32)
+    plans = {
+        empresa_id: (await ask(database, "nada", empresa_id, vector=vector, generation=1, explain=True)).plan
+        for empresa_id in ("small", "large")
+    }
+    assert plans["small"] is not None
+    assert plans["small"]["dense"] == "exact"
+    assert plans["large"] is not None
+    assert plans["large"]["dense"].startswith("hnsw vec_g1_own_")
+    assert plans["large"]["dense_candidates"] == 100
 
 
 async def test_rrf_is_selectable(database: Database) -> None:
