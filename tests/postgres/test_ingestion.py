@@ -330,3 +330,10 @@ async def test_a_foreign_key_of_the_users_is_explained_and_satisfied(
     assert await stored(database, "acme") == EMPTY
     kept = await ingestion.process_document(RULES.encode(), "acme", name="a.md", document_id="mine")
     assert kept.document_id == "mine"
+
+
+async def test_its_words_correct_a_query_at_once(database: Database, ingestion: IngestionService) -> None:
+    await ingestion.process_document(RULES.encode(), "acme", name="a.md")
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM ateneo.vocabulary WHERE empresa_id = 'acme'") > 5
+        assert await connection.fetchval("SELECT n FROM ateneo.tenant_stats WHERE empresa_id = 'acme'") > 0

@@ -16,6 +16,7 @@ from ateneo.providers.loops import PerLoop
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
 from ateneo.store import documents
+from ateneo.store.chunks import keep_statistics
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
 from ateneo.text.chunking import chunk
@@ -102,7 +103,9 @@ class IngestionService:
         )
         generation = await own_generation(self.db, self.embedding)
         embedded = await self.embedding.embed_matrix([one.contenido for one in chunks])
-        return await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, generation.number)
+        stored = await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, generation.number)
+        await keep_statistics(self.db, empresa_id)
+        return stored
 
     async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:
         async with self._readers.get():

@@ -102,6 +102,17 @@ async def refresh_statistics(db: Database, empresas: Iterable[str]) -> int:
     return sum(done)
 
 
+async def keep_statistics(db: Database, empresa_id: str) -> None:
+    """Refreshes one company's term statistics if its size has moved by half: right after a write, so that its words can
+    correct a query at once. Above 20,000 chunks it would keep the writer waiting, and maintenance does it."""
+    async with db.acquire() as connection:
+        await connection.fetchval(
+            "SELECT ateneo.refresh_stats_if_stale($1) WHERE"
+            " (SELECT count(*) FROM (SELECT FROM ateneo.chunk_lex WHERE empresa_id = $1 LIMIT 20001) few) <= 20000",
+            empresa_id,
+        )
+
+
 async def any_embedding(db: Database) -> bool:
     """Whether the guide's column holds any vector, of whichever company."""
     async with db.acquire() as connection:
