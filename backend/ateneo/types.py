@@ -99,6 +99,17 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that stands around a hit in its document."""
+
+    chunk_id: str
+    chunk_index: int
+    contenido: str
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage found, best first.
 
@@ -122,6 +133,11 @@ class Hit:
     headings: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
     """The query's words (folded) that the passage has."""
+    before: tuple[Passage, ...] = ()
+    after: tuple[Passage, ...] = ()
+    """On request: the neighbours in the document, in its order; `before` ends where the hit begins."""
+    section: tuple[Passage, ...] = ()
+    """On request: all passages under the hit's heading, in the document's order, itself among them."""
 
     @property
     def label(self) -> str:
@@ -132,6 +148,20 @@ class Hit:
         if self.page is not None:
             parts.append(f"p. {self.page}")
         return " · ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentHits:
+    """The best hits of one document, best first. Hits without a document are each a group of their own."""
+
+    document_id: str | None
+    title: str | None
+    source: str | None
+    hits: tuple[Hit, ...]
+
+    @property
+    def chunk_ids(self) -> tuple[str, ...]:
+        return tuple(hit.chunk_id for hit in self.hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +177,8 @@ class SearchResult:
     """Words that no passage of the company has -> its own words that were searched instead ("quisiste decir")."""
     plan: Mapping[str, Any] | None = None
     """How it was done, where asked for: legs, candidates, what the filter left."""
+    groups: tuple[DocumentHits, ...] = ()
+    """Where grouped by document: the same hits, by document, in the order of each one's best."""
 
 
 @dataclass(frozen=True, slots=True)

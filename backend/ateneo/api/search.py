@@ -24,6 +24,10 @@ _FUSION = tr("cómo se juntan significado y palabras", "how meaning and words ar
 _SKIP = tr("cuántos resultados saltear", "how many hits to skip")
 _SKIP_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1000}
 _EXPLAIN = tr("agrega cómo se buscó", "adds how it was searched")
+_NEIGHBOURS = tr("pasajes vecinos a cada lado", "neighbouring passages to each side")
+_NEIGHBOURS_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 10}
+_SECTION = tr("agrega toda la sección de cada resultado", "adds the whole section of each hit")
+_GROUP = tr("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
 
 
 class SearchRequest(Body):
@@ -35,6 +39,21 @@ class SearchRequest(Body):
     fusion: Fusion = Field("convex", description=_FUSION)
     skip: int = Field(0, description=_SKIP, json_schema_extra=_SKIP_RANGE)
     explain: bool = Field(False, description=_EXPLAIN)
+    neighbours: int = Field(0, description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)
+    section: bool = Field(False, description=_SECTION)
+    group_by_document: bool = Field(False, description=_GROUP)
+
+
+class NearbyPassage(BaseModel):
+    """A passage that stands around a hit in its document."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    chunk_id: str
+    chunk_index: int
+    contenido: str
+    page: int | None
+    headings: tuple[str, ...]
 
 
 class Passage(BaseModel):
@@ -58,6 +77,20 @@ class Passage(BaseModel):
     dense_rank: int | None = Field(examples=[2])
     lexical_rank: int | None = Field(examples=[1])
     matched: tuple[str, ...] = Field(examples=[["feriado"]])
+    before: tuple[NearbyPassage, ...] = Field(examples=[[]])
+    after: tuple[NearbyPassage, ...] = Field(examples=[[]])
+    section: tuple[NearbyPassage, ...] = Field(examples=[[]])
+
+
+class DocumentPassages(BaseModel):
+    """The best passages of one document, by their ids in `hits`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    document_id: str | None
+    title: str | None
+    source: str | None
+    chunk_ids: tuple[str, ...]
 
 
 class SearchResponse(BaseModel):
@@ -72,6 +105,7 @@ class SearchResponse(BaseModel):
     corrected: dict[str, str] = Field(examples=[{"feriadoo": "feriado"}])
     plan: dict[str, Any] | None = None
     hits: tuple[Passage, ...]
+    groups: tuple[DocumentPassages, ...] = Field(examples=[[]])
 
 
 @router.get(
@@ -87,8 +121,21 @@ async def search_semantic(
     mode: Annotated[Mode, Query(description=_MODE)] = "hybrid",
     dense_weight: Annotated[float | None, Query(description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)] = None,
     skip: Annotated[int, Query(description=_SKIP, json_schema_extra=_SKIP_RANGE)] = 0,
+    neighbours: Annotated[int, Query(description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)] = 0,
+    section: Annotated[bool, Query(description=_SECTION)] = False,
+    group_by_document: Annotated[bool, Query(description=_GROUP)] = False,
 ) -> SearchResponse:
-    found = await house.search.search(empresa_id, q, k, mode=mode, dense_weight=dense_weight, skip=skip)
+    found = await house.search.search(
+        empresa_id,
+        q,
+        k,
+        mode=mode,
+        dense_weight=dense_weight,
+        skip=skip,
+        neighbours=neighbours,
+        section=section,
+        group_by_document=group_by_document,
+    )
     return SearchResponse.model_validate(found)
 
 

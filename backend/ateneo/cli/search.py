@@ -33,10 +33,27 @@ def search(
     fusion: Annotated[str, typer.Option(help="convex | rrf")] = "convex",
     skip: Annotated[int, typer.Option(help=tr("Cuántos saltear (páginas).", "How many to skip (pages)."))] = 0,
     explain: Annotated[bool, typer.Option("--explain", help=tr("Cómo se buscó.", "How it was searched."))] = False,
+    neighbours: Annotated[
+        int, typer.Option(help=tr("Pasajes vecinos a cada lado.", "Neighbouring passages to each side."))
+    ] = 0,
+    section: Annotated[bool, typer.Option("--section", help=tr("La sección entera.", "The whole section."))] = False,
+    group: Annotated[
+        bool, typer.Option("--group", help=tr("Por documento (-k cuenta documentos).", "By document (-k counts them)."))
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
-    options = {"mode": mode, "dense_weight": dense_weight, "fusion": fusion, "skip": skip, "explain": explain}
-    run_or_exit(_search(query, empresa_id, k, options | {"filter": _json(where)}, as_json))
+    options = {
+        "mode": mode,
+        "dense_weight": dense_weight,
+        "filter": _json(where),
+        "fusion": fusion,
+        "skip": skip,
+        "explain": explain,
+        "neighbours": neighbours,
+        "section": section,
+        "group_by_document": group,
+    }
+    run_or_exit(_search(query, empresa_id, k, options, as_json))
 
 
 def _json(text: str | None) -> Any:
@@ -68,12 +85,28 @@ def show(found: SearchResult) -> None:
         )
     if not found.hits:
         out.print(tr("No encontré nada sobre eso.", "I found nothing about that."))
-    for rank, hit in enumerate(found.hits, 1):
-        out.print(Text.assemble((f"{rank}. ", "bold"), (hit.label, "bold cyan")), soft_wrap=False)
-        out.print(Padding(Text(_scores(hit), style="dim"), (0, 0, 0, 3)))
-        out.print(Padding(Text(snippet(hit.contenido)), (0, 0, 0, 3)))
+    for rank, group in enumerate([group.hits for group in found.groups] or [(hit,) for hit in found.hits], 1):
+        for place, hit in enumerate(group):
+            show_hit(hit, f"{rank}. " if place == 0 else "   ")
     if found.plan:
         out.print(Text(json.dumps(found.plan, ensure_ascii=False), style="dim"))
+
+
+def show_hit(hit: Hit, number: str) -> None:
+    """Prints one hit, with its section or its neighbours where it has them, these in grey."""
+    out.print(Text.assemble((number, "bold"), (hit.label, "bold cyan")), soft_wrap=False)
+    out.print(Padding(Text(_scores(hit), style="dim"), (0, 0, 0, 3)))
+    before, after = hit.before, hit.after
+    if hit.section:
+        here = next(place for place, one in enumerate(hit.section) if one.chunk_id == hit.chunk_id)
+        before, after = hit.section[:here], hit.section[here + 1 :]
+    lines = [
+        *(Text(snippet(one.contenido), style="dim") for one in before),
+        Text(snippet(hit.contenido)),
+        *(Text(snippet(one.contenido), style="dim") for one in after),
+    ]
+    for line in lines:
+        out.print(Padding(line, (0, 0, 0, 3)))
 
 
 def _scores(hit: Hit) -> str:

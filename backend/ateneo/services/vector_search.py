@@ -7,6 +7,7 @@ from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
+from ateneo.services.passages import MOST_NEIGHBOURS, by_document, surrounded
 from ateneo.store import chunks, generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
@@ -16,6 +17,9 @@ from ateneo.types import Fusion, Generation, Hit, Mode, SearchResult
 
 CANDIDATES = 100
 """How many passages each leg proposes for the fusion."""
+
+GROUPED = 200
+"""How many passages are looked at where they are grouped by document."""
 
 
 class VectorSearchService:
@@ -48,9 +52,16 @@ class VectorSearchService:
         fusion: Fusion = "convex",
         skip: int = 0,
         explain: bool = False,
+        neighbours: int = 0,
+        section: bool = False,
+        group_by_document: bool = False,
     ) -> SearchResult:
         """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
-        query is embedded.
+        query is embedded; one more, for all hits, where `neighbours` or `section` is asked.
+
+        `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its
+        heading (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages,
+        up to 3 of each.
 
         `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
         "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at. In the
@@ -58,31 +69,37 @@ class VectorSearchService:
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
-        text = self._checked(query, k, mode, skip)
+        text = self._checked(query, k, mode, skip, neighbours)
         weight = self.dense_weight if dense_weight is None else dense_weight
         if not 0 <= weight <= 1:
             raise BadArgument(name="dense_weight", value=weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
         if fusion not in ("convex", "rrf"):
             raise BadArgument(name="fusion", value=fusion, rule="convex, rrf")
         generation = None if mode == "lexical" else await self._own_generation()
+        first, count = (0, GROUPED) if group_by_document else (skip, k)
         asked = door.Query(
             empresa_id=empresa_id,
             text=None if mode == "dense" and generation else text,
             vector=await self.embedding.embed_query(text) if generation else None,
             generation=generation.number if generation else None,
-            k=k,
+            k=count,
             dense_weight=weight,
-            pool=max(CANDIDATES, k + skip),
+            pool=max(CANDIDATES, count + first),
             filter=filter,
             fusion=fusion,
-            skip=skip,
+            skip=first,
             explain=explain,
         )
         found = await door.search(self.db, asked, schema=await self._vector_schema())
+        hits = found.hits
+        if group_by_document:
+            hits = tuple(hit for group in by_document(hits)[skip : skip + k] for hit in group.hits)
+        hits = await surrounded(self.db, empresa_id, hits, neighbours=neighbours, section=section)
         return SearchResult(
             query=text,
             mode=mode if generation else "lexical",
-            hits=found.hits,
+            hits=hits,
+            groups=tuple(by_document(hits)) if group_by_document else (),
             dense_weight=weight,
             warnings=tuple(_warnings(found, no_vectors=generation is None and mode != "lexical")),
             corrected=found.corrected,
@@ -107,7 +124,7 @@ class VectorSearchService:
         found = await self.search(empresa_id, query, k=20)
         return build_context(found.hits, self.embedding, max_tokens=max_tokens).text
 
-    def _checked(self, query: str, k: int, mode: str, skip: int) -> str:
+    def _checked(self, query: str, k: int, mode: str, skip: int, neighbours: int) -> str:
         text = clean(query).strip()
         if not text:
             raise EmptyQuery()
@@ -117,6 +134,9 @@ class VectorSearchService:
             raise BadArgument(name="k", value=k, rule=tr("va de 1 a 200", "it goes from 1 to 200"))
         if not 0 <= skip <= 1000:
             raise BadArgument(name="skip", value=skip, rule=tr("va de 0 a 1000", "it goes from 0 to 1000"))
+        if not 0 <= neighbours <= MOST_NEIGHBOURS:
+            rule = tr(f"va de 0 a {MOST_NEIGHBOURS}", f"it goes from 0 to {MOST_NEIGHBOURS}")
+            raise BadArgument(name="neighbours", value=neighbours, rule=rule)
         if mode not in ("hybrid", "dense", "lexical"):
             raise BadArgument(name="mode", value=mode, rule="hybrid, dense, lexical")
         return text

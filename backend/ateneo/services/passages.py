@@ -1,0 +1,39 @@
+"""What is done to the hits of a search before they are given back: grouped, and with what stands around them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ateneo.store import passages
+from ateneo.store.pool import Database
+from ateneo.types import DocumentHits, Hit
+
+MOST_NEIGHBOURS = 10
+PER_DOCUMENT = 3
+"""Passages that a group shows of its document."""
+
+
+async def surrounded(
+    db: Database, empresa_id: str, hits: Sequence[Hit], *, neighbours: int, section: bool
+) -> tuple[Hit, ...]:
+    """The hits with their neighbours and sections: one statement for all of them, none where nothing is asked."""
+    if not hits or not (neighbours or section):
+        return tuple(hits)
+    ids = [hit.chunk_id for hit in hits]
+    found = await passages.around(db, empresa_id, ids, neighbours=neighbours, section=section)
+    places = [found[hit.chunk_id] for hit in hits]
+    return tuple(
+        replace(hit, before=place.before, after=place.after, section=place.section)
+        for hit, place in zip(hits, places, strict=True)
+    )
+
+
+def by_document(hits: Sequence[Hit]) -> list[DocumentHits]:
+    """The hits by document, in the order of each one's best hit, at most PER_DOCUMENT of each."""
+    groups: dict[str, list[Hit]] = {}
+    for hit in hits:
+        key = f"chunk {hit.chunk_id}" if hit.document_id is None else f"document {hit.document_id}"
+        groups.setdefault(key, []).append(hit)
+    return [
+        DocumentHits(group[0].document_id, group[0].title, group[0].source, tuple(group[:PER_DOCUMENT]))
+        for group in groups.values()
+    ]

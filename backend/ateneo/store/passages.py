@@ -1,0 +1,74 @@
+"""What stands around a passage in its document: neighbours and whole sections, for many passages at once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from ateneo.store.pool import Database
+from ateneo.types import Passage
+
+SECTION_REACH = 20
+"""How far a section reaches to each side of a hit, in chunks."""
+
+# Joined through the hit's own row: document_id keeps the type that an adopted table gives it, and the index serves.
+# Ordered by (chunk_index, id) and not counted by chunk_index: indexes may have gaps, or repeat.
+_AROUND = f"""
+WITH hit AS (
+  SELECT k.id, k.document_id, k.chunk_index, coalesce(m.headings, '{{}}') AS headings
+  FROM public.knowledge_chunks k LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = k.id
+  WHERE k.empresa_id = $1 AND k.id = ANY ($2::text[]))
+SELECT hit.id AS hit_id, near.part, near.id AS chunk_id, near.chunk_index::int, near.contenido::text, m.page,
+  coalesce(m.headings, '{{}}') AS headings
+FROM hit CROSS JOIN LATERAL (
+  (SELECT 'before' AS part, n.id, n.chunk_index, n.contenido FROM public.knowledge_chunks n
+   WHERE n.empresa_id = $1 AND n.document_id = hit.document_id AND (n.chunk_index, n.id) < (hit.chunk_index, hit.id)
+   ORDER BY n.chunk_index DESC, n.id DESC LIMIT $3)
+  UNION ALL
+  (SELECT 'after', n.id, n.chunk_index, n.contenido FROM public.knowledge_chunks n
+   WHERE n.empresa_id = $1 AND n.document_id = hit.document_id AND (n.chunk_index, n.id) > (hit.chunk_index, hit.id)
+   ORDER BY n.chunk_index, n.id LIMIT $3)
+  UNION ALL
+  (SELECT 'section', n.id, n.chunk_index, n.contenido FROM public.knowledge_chunks n
+   LEFT JOIN ateneo.chunk_meta nm ON nm.empresa_id = $1 AND nm.chunk_id = n.id
+   WHERE $4 AND n.empresa_id = $1 AND n.document_id = hit.document_id
+     AND n.chunk_index BETWEEN hit.chunk_index - {SECTION_REACH} AND hit.chunk_index + {SECTION_REACH}
+     AND coalesce(nm.headings, '{{}}') = hit.headings
+   ORDER BY n.id <> hit.id, abs(n.chunk_index - hit.chunk_index), n.id LIMIT {2 * SECTION_REACH + 1})
+) near LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = near.id
+WHERE near.contenido IS NOT NULL
+ORDER BY near.chunk_index, near.id
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around one hit, each in the document's order; `section` holds the hit itself."""
+
+    before: tuple[Passage, ...] = ()
+    after: tuple[Passage, ...] = ()
+    section: tuple[Passage, ...] = ()
+
+
+async def around(
+    db: Database, empresa_id: str, chunk_ids: Sequence[str], *, neighbours: int, section: bool
+) -> dict[str, Around]:
+    """By chunk_id: up to `neighbours` chunks to each side, and with `section` the chunks under the same heading path
+    (at most SECTION_REACH to each side). One statement; chunks without a document have nothing around them."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(_AROUND, empresa_id, list(chunk_ids), neighbours, section)
+    parts: dict[tuple[str, str], list[Passage]] = defaultdict(list)
+    for row in rows:
+        parts[row["hit_id"], row["part"]].append(_passage(row))
+    return {one: Around(*(tuple(parts[one, part]) for part in ("before", "after", "section"))) for one in chunk_ids}
+
+
+def _passage(row: asyncpg.Record) -> Passage:
+    return Passage(
+        chunk_id=row["chunk_id"],
+        chunk_index=row["chunk_index"],
+        contenido=row["contenido"],
+        page=row["page"],
+        headings=tuple(row["headings"]),
+    )
