@@ -133,6 +133,8 @@ class Hit:
     headings: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
     """The query's words (folded) that the passage has."""
+    highlights: tuple[tuple[int, int], ...] = ()
+    """On request: where forms of those words stand, as spans [start, end) of `contenido` in code points."""
     before: tuple[Passage, ...] = ()
     after: tuple[Passage, ...] = ()
     """On request: the neighbours in the document, in its order; `before` ends where the hit begins."""

@@ -20,6 +20,24 @@ async def test_get(client: httpx.AsyncClient) -> None:
     assert found["hits"][0]["label"].startswith("Feriados y horas extra")
 
 
+async def test_what_stands_around_a_hit_and_which_words_it_matched(client: httpx.AsyncClient) -> None:
+    question = "jornal por un feriado"
+    options: dict[str, str | int | bool] = {"k": 1, "mode": "lexical", "neighbours": 1, "section": True}
+    options |= {"group_by_document": True, "highlight": True}
+    asked = await client.get(PATH, params={"q": question, **options})
+    posted = await client.post(PATH, json={"query": question, **options})
+    assert asked.status_code == 200, asked.text
+    assert asked.json() == posted.json()
+    found = asked.json()
+    hit = found["hits"][0]
+    marked = {hit["contenido"][start:end].lower() for start, end in hit["highlights"]}
+    assert marked == {"feriado", "feriados", "jornal"}
+    assert hit["chunk_id"] in [one["chunk_id"] for one in hit["section"]]
+    assert [one["chunk_index"] for one in hit["after"]] == [hit["chunk_index"] + 1]
+    [group] = found["groups"]
+    assert (group["source"], group["chunk_ids"][0]) == ("feriados.md", hit["chunk_id"])
+
+
 async def test_post(client: httpx.AsyncClient) -> None:
     body = {"query": "antigüedad y descanso", "k": 1, "mode": "lexical", "dense_weight": 0.5}
     answer = await client.post(PATH, json=body)
@@ -86,6 +104,7 @@ async def test_strange_bytes_in_the_address(client: httpx.AsyncClient) -> None:
         ({"k": 0}, "k"),
         ({"k": 10**30}, "k"),
         ({"k": "diez"}, "k"),
+        ({"neighbours": 11}, "neighbours"),
         ({"mode": "magic"}, "mode"),
         ({"dense_weight": 1.5}, "dense_weight"),
         ({"dense_weigth": 0.5}, "dense_weigth"),

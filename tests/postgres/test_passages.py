@@ -147,3 +147,27 @@ async def test_pages_of_groups_are_stable(search: VectorSearchService) -> None:
     pages = [await search.search("acme", "gato", k=5, skip=skip, group_by_document=True) for skip in (0, 5, 10)]
     assert [group for page in pages for group in page.groups] == list(whole.groups)
     assert [len(page.groups) for page in pages] == [5, 5, 2]
+
+
+async def test_matched_words_are_marked_on_request(search: VectorSearchService) -> None:
+    async with search.db.acquire() as connection:
+        await _chunk(
+            connection, "h", "h", 0, "Los FERIADOS de la Compañía, según la RG-4310/2021: se págan dobles.", []
+        )
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+
+    async def marked(query: str) -> list[str]:
+        hit = (await search.search("acme", query, 1, filter={"document_id": "h"}, highlight=True)).hits[0]
+        return [hit.contenido[start:end] for start, end in hit.highlights]
+
+    assert await marked("¿cuándo se pagan los feriados?") == ["FERIADOS", "págan"]
+    assert await marked("rg-4310-2021 de la compania") == ["Compañía", "RG-4310/2021"]
+    assert (await search.search("acme", "feriados")).hits[0].highlights == ()
+
+
+async def test_a_corrected_word_is_marked(search: VectorSearchService) -> None:
+    async with search.db.acquire() as connection:
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+    found = await search.search("acme", "feriadp", highlight=True)
+    assert found.corrected == {"feriadp": "feriado"}
+    assert found.hits[0].highlights == ((0, 7),)

@@ -28,6 +28,7 @@ _NEIGHBOURS = tr("pasajes vecinos a cada lado", "neighbouring passages to each s
 _NEIGHBOURS_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 10}
 _SECTION = tr("agrega toda la sección de cada resultado", "adds the whole section of each hit")
 _GROUP = tr("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
+_HIGHLIGHT = tr("marca las palabras encontradas", "marks the words that were found")
 
 
 class SearchRequest(Body):
@@ -42,6 +43,7 @@ class SearchRequest(Body):
     neighbours: int = Field(0, description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)
     section: bool = Field(False, description=_SECTION)
     group_by_document: bool = Field(False, description=_GROUP)
+    highlight: bool = Field(False, description=_HIGHLIGHT)
 
 
 class NearbyPassage(BaseModel):
@@ -57,7 +59,10 @@ class NearbyPassage(BaseModel):
 
 
 class Passage(BaseModel):
-    """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25."""
+    """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25.
+
+    `highlights` are spans [start, end) of `contenido`, in Unicode code points.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -77,6 +82,7 @@ class Passage(BaseModel):
     dense_rank: int | None = Field(examples=[2])
     lexical_rank: int | None = Field(examples=[1])
     matched: tuple[str, ...] = Field(examples=[["feriado"]])
+    highlights: tuple[tuple[int, int], ...] = Field(examples=[[[18, 25]]])
     before: tuple[NearbyPassage, ...] = Field(examples=[[]])
     after: tuple[NearbyPassage, ...] = Field(examples=[[]])
     section: tuple[NearbyPassage, ...] = Field(examples=[[]])
@@ -124,6 +130,7 @@ async def search_semantic(
     neighbours: Annotated[int, Query(description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)] = 0,
     section: Annotated[bool, Query(description=_SECTION)] = False,
     group_by_document: Annotated[bool, Query(description=_GROUP)] = False,
+    highlight: Annotated[bool, Query(description=_HIGHLIGHT)] = False,
 ) -> SearchResponse:
     found = await house.search.search(
         empresa_id,
@@ -135,6 +142,7 @@ async def search_semantic(
         neighbours=neighbours,
         section=section,
         group_by_document=group_by_document,
+        highlight=highlight,
     )
     return SearchResponse.model_validate(found)
 

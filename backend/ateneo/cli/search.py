@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,7 @@ def search(
         "neighbours": neighbours,
         "section": section,
         "group_by_document": group,
+        "highlight": True,
     }
     run_or_exit(_search(query, empresa_id, k, options, as_json))
 
@@ -102,7 +104,7 @@ def show_hit(hit: Hit, number: str) -> None:
         before, after = hit.section[:here], hit.section[here + 1 :]
     lines = [
         *(Text(snippet(one.contenido), style="dim") for one in before),
-        Text(snippet(hit.contenido)),
+        marked_snippet(hit),
         *(Text(snippet(one.contenido), style="dim") for one in after),
     ]
     for line in lines:
@@ -116,6 +118,22 @@ def _scores(hit: Hit) -> str:
         f"puntaje {hit.score:.2f} · significado {meaning} · palabras {words} · chunk {hit.chunk_id[:8]}",
         f"score {hit.score:.2f} · meaning {meaning} · words {words} · chunk {hit.chunk_id[:8]}",
     )
+
+
+def marked_snippet(hit: Hit, length: int = 220) -> Text:
+    """As `snippet`, the matched words in bold; begins where the first of them is in sight."""
+    whole = Text(hit.contenido)
+    for start, end in hit.highlights:
+        whole.stylize("bold", start, end)
+    words = [whole[found.start() : found.end()] for found in re.finditer(r"\S+", hit.contenido)]
+    line = Text(" ").join(words)
+    if len(line) <= length:
+        return line
+    first = next((start for start, end, _ in line.spans), 0)
+    begin = 0 if first < length * 3 // 4 else line.plain.find(" ", first - length // 4) + 1
+    end = begin + len(line.plain[begin : begin + length].rsplit(" ", 1)[0])
+    shown = line[begin : end if begin + length < len(line) else len(line)]
+    return Text("…" if begin else "") + shown + Text("…" if begin + length < len(line) else "")
 
 
 def snippet(text: str, length: int = 220) -> str:

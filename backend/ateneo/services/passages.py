@@ -1,10 +1,11 @@
-"""What is done to the hits of a search before they are given back: grouped, and with what stands around them."""
+"""What is done to the hits of a search before they are given back: grouped, highlighted, what stands around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ateneo.store import passages
 from ateneo.store.pool import Database
+from ateneo.text.highlight import highlights
 from ateneo.types import DocumentHits, Hit
 
 MOST_NEIGHBOURS = 10
@@ -37,3 +38,16 @@ def by_document(hits: Sequence[Hit]) -> list[DocumentHits]:
         DocumentHits(group[0].document_id, group[0].title, group[0].source, tuple(group[:PER_DOCUMENT]))
         for group in groups.values()
     ]
+
+
+def highlighted(hits: Sequence[Hit], corrected: Mapping[str, str]) -> tuple[Hit, ...]:
+    """The hits with the spans of the words that they matched, a corrected word under its correction, too."""
+    return tuple(
+        replace(
+            hit,
+            highlights=highlights(
+                hit.contenido, {*hit.matched, *(corrected[word] for word in hit.matched if word in corrected)}
+            ),
+        )
+        for hit in hits
+    )

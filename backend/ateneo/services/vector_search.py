@@ -7,7 +7,7 @@ from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
-from ateneo.services.passages import MOST_NEIGHBOURS, by_document, surrounded
+from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.store import chunks, generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
@@ -55,13 +55,14 @@ class VectorSearchService:
         neighbours: int = 0,
         section: bool = False,
         group_by_document: bool = False,
+        highlight: bool = False,
     ) -> SearchResult:
         """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
         query is embedded; one more, for all hits, where `neighbours` or `section` is asked.
 
         `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its
         heading (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages,
-        up to 3 of each.
+        up to 3 of each. `highlight`: where the matched words stand in each hit.
 
         `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
         "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at. In the
@@ -95,6 +96,8 @@ class VectorSearchService:
         if group_by_document:
             hits = tuple(hit for group in by_document(hits)[skip : skip + k] for hit in group.hits)
         hits = await surrounded(self.db, empresa_id, hits, neighbours=neighbours, section=section)
+        if highlight:
+            hits = highlighted(hits, found.corrected)
         return SearchResult(
             query=text,
             mode=mode if generation else "lexical",
