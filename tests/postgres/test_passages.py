@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ateneo.errors import BadArgument
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.ingestion import IngestionService
 from ateneo.services.passages import PER_DOCUMENT
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import passages
@@ -171,3 +173,30 @@ async def test_a_corrected_word_is_marked(search: VectorSearchService) -> None:
     found = await search.search("acme", "feriadp", highlight=True)
     assert found.corrected == {"feriadp": "feriado"}
     assert found.hits[0].highlights == ((0, 7),)
+
+
+async def test_the_language_is_detected_and_filtered_by(database: Database, embedding: EmbeddingService) -> None:
+    ingestion = IngestionService(database, embedding)
+    texts = {
+        "es.md": "La licencia por mudanza es de dos días y se pide con el formulario del portal.",
+        "en.md": "The leave for mudanza is two days and it is to be asked for with the form.",
+        "pt.md": "A licença por mudanza é de dois dias e não pode ser pedida com o formulário do portal.",
+        "none.md": "mudanza 2 48",
+    }
+    for name, text in texts.items():
+        await ingestion.process_document(text.encode(), "acme", name=name)
+    french = "La licence de mudanza est de deux jours et on la demande avec le formulaire."
+    await ingestion.process_document(french.encode(), "acme", name="fr.md", metadata={"language": "fr"})
+    search = VectorSearchService(database, embedding)
+
+    async def sources(**options: Any) -> set[str | None]:
+        return {hit.source for hit in (await search.search("acme", "mudanza", **options)).hits}
+
+    assert len(await sources()) == 5
+    for language, source in [("es", "es.md"), ("en", "en.md"), ("pt", "pt.md"), ("unknown", "none.md")]:
+        assert await sources(language=language) == {source}
+    assert await sources(language="fr") == {"fr.md"}
+    assert await sources(language="es", filter={"source": "en.md"}) == set()
+    assert await sources(filter={"language": ["es", "pt"]}) == {"es.md", "pt.md"}
+    with pytest.raises(BadArgument, match="language=es"):
+        await sources(language="es", filter={"language": "en"})

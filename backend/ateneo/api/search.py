@@ -20,6 +20,7 @@ _WEIGHT_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1}
 _MODE = tr("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
 _WEIGHT = tr("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
 _FILTER = tr("condiciones sobre los metadatos", "conditions on the metadata")
+_LANGUAGE = tr("idioma de los documentos: es, en, pt, unknown", "language of the documents: es, en, pt, unknown")
 _FUSION = tr("cómo se juntan significado y palabras", "how meaning and words are put together")
 _SKIP = tr("cuántos resultados saltear", "how many hits to skip")
 _SKIP_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1000}
@@ -37,6 +38,7 @@ class SearchRequest(Body):
     mode: Mode = Field("hybrid", description=_MODE)
     dense_weight: float | None = Field(None, description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)
     filter: dict[str, Any] | None = Field(None, description=_FILTER, examples=[{"mime": "application/pdf"}])
+    language: Text | None = Field(None, description=_LANGUAGE, examples=["es"])
     fusion: Fusion = Field("convex", description=_FUSION)
     skip: int = Field(0, description=_SKIP, json_schema_extra=_SKIP_RANGE)
     explain: bool = Field(False, description=_EXPLAIN)
@@ -126,6 +128,7 @@ async def search_semantic(
     k: Annotated[int, Query(json_schema_extra=_K_RANGE)] = 10,
     mode: Annotated[Mode, Query(description=_MODE)] = "hybrid",
     dense_weight: Annotated[float | None, Query(description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)] = None,
+    language: Annotated[str | None, Query(description=_LANGUAGE)] = None,
     skip: Annotated[int, Query(description=_SKIP, json_schema_extra=_SKIP_RANGE)] = 0,
     neighbours: Annotated[int, Query(description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)] = 0,
     section: Annotated[bool, Query(description=_SECTION)] = False,
@@ -138,6 +141,7 @@ async def search_semantic(
         k,
         mode=mode,
         dense_weight=dense_weight,
+        language=language,
         skip=skip,
         neighbours=neighbours,
         section=section,

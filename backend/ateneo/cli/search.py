@@ -31,6 +31,9 @@ def search(
     where: Annotated[
         str | None, typer.Option("--filter", help=tr("Filtro JSON sobre metadatos.", "JSON filter on metadata."))
     ] = None,
+    language: Annotated[
+        str | None, typer.Option(help=tr("Solo documentos en: es, en, pt.", "Only documents in: es, en, pt."))
+    ] = None,
     fusion: Annotated[str, typer.Option(help="convex | rrf")] = "convex",
     skip: Annotated[int, typer.Option(help=tr("Cuántos saltear (páginas).", "How many to skip (pages)."))] = 0,
     explain: Annotated[bool, typer.Option("--explain", help=tr("Cómo se buscó.", "How it was searched."))] = False,
@@ -47,6 +50,7 @@ def search(
         "mode": mode,
         "dense_weight": dense_weight,
         "filter": _json(where),
+        "language": language,
         "fusion": fusion,
         "skip": skip,
         "explain": explain,

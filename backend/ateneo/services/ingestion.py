@@ -21,6 +21,7 @@ from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
 from ateneo.text.chunking import chunk
 from ateneo.text.clean import clean
+from ateneo.text.language import detect
 from ateneo.text.parsing import parse_async, readable_size
 from ateneo.types import Chunk, Document, StoredDocument
 
@@ -76,7 +77,8 @@ class IngestionService:
 
         `name` (by default the file's own, without its folder) is the document's source: other bytes under the same
         name replace it. Bytes that the company has already are not read or embedded again (status "unchanged"),
-        unless `force`. Nothing is stored before everything is ready, and then all of it in one transaction.
+        unless `force`. Nothing is stored before everything is ready, and then all of it in one transaction. The
+        metadata's `language` (es, en, pt, unknown) is detected where it is not given.
 
         Raises BadArgument, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other DatabaseErrors.
         """
@@ -98,7 +100,7 @@ class IngestionService:
             content_hash=digest,
             bytes=len(data),
             pages=document.pages,
-            metadata={**_cleaned(document.metadata), **given},
+            metadata={**_cleaned(document.metadata), "language": _language(document), **given},
             document_id=document_id,
         )
         generation = await own_generation(self.db, self.embedding)
@@ -140,6 +142,13 @@ class IngestionService:
         """Deletes the document, its chunks and their vectors. Raises UnknownDocument where there is none."""
         check_empresa(empresa_id)
         await documents.delete(self.db, empresa_id, clean(document_id))
+
+
+def _language(document: Document) -> str:
+    """The text's own language; where it does not tell, what the file says of itself ("es-AR" is "es")."""
+    found = detect("\n".join(section.text for section in document.sections))
+    declared = str(document.metadata.get("language", ""))[:2].lower()
+    return declared if found == "unknown" and declared in ("es", "en", "pt") else found
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class VectorSearchService:
         mode: Mode = "hybrid",
         dense_weight: float | None = None,
         filter: Mapping[str, Any] | None = None,
+        language: str | None = None,
         fusion: Fusion = "convex",
         skip: int = 0,
         explain: bool = False,
@@ -65,8 +66,9 @@ class VectorSearchService:
         up to 3 of each. `highlight`: where the matched words stand in each hit.
 
         `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
-        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at. In the
-        query "quoted words" must occur in a row and -words must not.
+        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at.
+        `language` (es, en, pt, unknown; as ingestion found it) is short for `{"language": "es"}`.
+        In the query "quoted words" must occur in a row and -words must not.
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
@@ -86,7 +88,7 @@ class VectorSearchService:
             k=count,
             dense_weight=weight,
             pool=max(CANDIDATES, count + first),
-            filter=filter,
+            filter=_with_language(filter, language),
             fusion=fusion,
             skip=first,
             explain=explain,
@@ -159,6 +161,15 @@ class VectorSearchService:
             if active is not None or await chunks.any_embedding(self.db):
                 self._generation = await own_generation(self.db, self.embedding)
         return self._generation
+
+
+def _with_language(filter: Mapping[str, Any] | None, language: str | None) -> Mapping[str, Any] | None:
+    if language is None:
+        return filter
+    if filter and "language" in filter:
+        rule = tr("ya está en el filtro", "the filter has it already")
+        raise BadArgument(name="language", value=language, rule=rule)
+    return {**(filter or {}), "language": clean(language)}
 
 
 def _warnings(found: door.Found, *, no_vectors: bool) -> Iterator[str]:
