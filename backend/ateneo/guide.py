@@ -8,6 +8,7 @@ from typing import Any
 
 from ateneo import wiring
 from ateneo.services import agent, embedding, ingestion, vector_search
+from ateneo.services.reranking import Reranking
 from ateneo.settings import Settings, load
 
 
@@ -27,11 +28,16 @@ def get_embedding_service() -> EmbeddingService:
     return EmbeddingService()
 
 
+@cache
+def _reranking() -> Reranking | None:
+    return wiring.reranking(load())
+
+
 class VectorSearchService(vector_search.VectorSearchService):
     """`VectorSearchService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        super().__init__(db, get_embedding_service(), **wiring.search_options(load()))
+        super().__init__(db, get_embedding_service(), reranking=_reranking(), **wiring.search_options(load()))
 
 
 class IngestionService(ingestion.IngestionService):

@@ -55,6 +55,24 @@ class ChatModel(Protocol):
     async def close(self) -> None: ...
 
 
+class Reranker(Protocol):
+    """A model that reads a question and a passage together and says how well the one answers the other."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A score for each text, in their order, the higher the better; of one scale within a call.
+
+        May be cancelled at any moment. Raises the ProviderError that fits, or ModelError.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
 class TokenCounter(Protocol):
     """Counts tokens; used for chunk sizes and context budgets."""
 

@@ -63,6 +63,22 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
     )
+    reranker: str = _named(
+        "ATENEO_RERANKER",
+        "none",
+        "none, onnx, cohere, jina, or the address of a compatible `/rerank`",
+        pattern=r"^(none|onnx|cohere|jina|https?://\S+)$",
+    )
+    reranker_model: str | None = _named("ATENEO_RERANKER_MODEL", None, "the reranker's name at its provider")
+    reranker_dir: Path | None = _named("ATENEO_RERANKER_DIR", None, "folder of an ONNX cross-encoder, for `onnx`")
+    reranker_url: str | None = _named("ATENEO_RERANKER_URL", None, "another address for `cohere` or `jina`")
+    reranker_api_key: SecretStr | None = _named("ATENEO_RERANKER_API_KEY", None, "key for the reranker")
+    reranker_candidates: int = _named(
+        "ATENEO_RERANKER_CANDIDATES", 30, "how many of the best passages it puts in order", ge=1, le=200
+    )
+    reranker_timeout_s: float = _named(
+        "ATENEO_RERANKER_TIMEOUT_S", 3.0, "seconds that it may take; then the search's own order stays", gt=0
+    )
     chunk_tokens: int = _named("ATENEO_CHUNK_TOKENS", 200, "longest chunk, in tokens", ge=32, le=8000)
     chunk_overlap: int = _named("ATENEO_CHUNK_OVERLAP", 32, "tokens shared by neighbours", ge=0, le=1000)
     max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)

@@ -133,6 +133,8 @@ class Hit:
     headings: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
     """The query's words (folded) that the passage has."""
+    rerank_score: float | None = None
+    """Where a reranker ordered it: that model's own score, comparable within this result alone."""
     highlights: tuple[tuple[int, int], ...] = ()
     """On request: where forms of those words stand, as spans [start, end) of `contenido` in code points."""
     before: tuple[Passage, ...] = ()

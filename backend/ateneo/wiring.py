@@ -10,12 +10,13 @@ from typing import Any, Self
 from ateneo import lang
 from ateneo.errors import SettingsError
 from ateneo.lang import tr
-from ateneo.ports import ChatModel, Embedder
+from ateneo.ports import ChatModel, Embedder, Reranker
 from ateneo.services.agent import AgentService
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
+from ateneo.services.reranking import Reranking
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store import generations, migrate
@@ -85,6 +86,38 @@ def search_options(settings: Settings) -> dict[str, Any]:
     return {"dense_weight": settings.dense_weight, "max_query_chars": settings.max_query_chars}
 
 
+def reranking(settings: Settings) -> Reranking | None:
+    """The reranker that the settings name, None by default. Raises SettingsError, ModelError."""
+    if settings.reranker == "none":
+        return None
+    return Reranking(_reranker(settings), settings.reranker_candidates, settings.reranker_timeout_s)
+
+
+def _reranker(settings: Settings) -> Reranker:
+    if settings.reranker == "onnx":
+        if settings.reranker_dir is None:
+            raise SettingsError(
+                name="ATENEO_RERANKER_DIR",
+                detail=tr(
+                    "falta, y ATENEO_RERANKER=onnx la necesita.", "is missing, and ATENEO_RERANKER=onnx needs it."
+                ),
+            )
+        from ateneo.providers.cross_encoder import CrossEncoder
+
+        return CrossEncoder(settings.reranker_dir, threads=settings.threads)
+    from ateneo.providers.rerank_http import HttpReranker
+
+    key = settings.reranker_api_key
+    named = settings.reranker in ("cohere", "jina")
+    return HttpReranker(
+        service=settings.reranker if named else None,
+        url=settings.reranker_url if named else settings.reranker,
+        model=settings.reranker_model,
+        api_key=key.get_secret_value() if key else None,
+        timeout_s=settings.reranker_timeout_s,
+    )
+
+
 def ingestion_options(settings: Settings) -> dict[str, Any]:
     """What IngestionService takes from the settings."""
     return {
@@ -132,8 +165,9 @@ class House:
         lang.use(settings.lang)
         embedding = embedding_service(settings)
         chat = chat_model(settings, embedding)
+        reranker = reranking(settings)
         db = await open_database(settings)
-        search = VectorSearchService(db, embedding, **search_options(settings))
+        search = VectorSearchService(db, embedding, reranking=reranker, **search_options(settings))
         return cls(
             settings=settings,
             db=db,
@@ -145,6 +179,7 @@ class House:
         )
 
     async def close(self) -> None:
+        await self.search.close()
         await self.chat.close()
         await self.embedding.close()
         await self.db.close()

@@ -30,6 +30,7 @@ _NEIGHBOURS_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 10}
 _SECTION = tr("agrega toda la sección de cada resultado", "adds the whole section of each hit")
 _GROUP = tr("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
 _HIGHLIGHT = tr("marca las palabras encontradas", "marks the words that were found")
+_RERANK = tr("false: sin el reranker configurado", "false: without the reranker that is configured")
 
 
 class SearchRequest(Body):
@@ -46,6 +47,7 @@ class SearchRequest(Body):
     section: bool = Field(False, description=_SECTION)
     group_by_document: bool = Field(False, description=_GROUP)
     highlight: bool = Field(False, description=_HIGHLIGHT)
+    rerank: bool | None = Field(None, description=_RERANK)
 
 
 class NearbyPassage(BaseModel):
@@ -84,6 +86,7 @@ class Passage(BaseModel):
     dense_rank: int | None = Field(examples=[2])
     lexical_rank: int | None = Field(examples=[1])
     matched: tuple[str, ...] = Field(examples=[["feriado"]])
+    rerank_score: float | None = Field(examples=[None])
     highlights: tuple[tuple[int, int], ...] = Field(examples=[[[18, 25]]])
     before: tuple[NearbyPassage, ...] = Field(examples=[[]])
     after: tuple[NearbyPassage, ...] = Field(examples=[[]])
@@ -134,6 +137,7 @@ async def search_semantic(
     section: Annotated[bool, Query(description=_SECTION)] = False,
     group_by_document: Annotated[bool, Query(description=_GROUP)] = False,
     highlight: Annotated[bool, Query(description=_HIGHLIGHT)] = False,
+    rerank: Annotated[bool | None, Query(description=_RERANK)] = None,
 ) -> SearchResponse:
     found = await house.search.search(
         empresa_id,
@@ -147,6 +151,7 @@ async def search_semantic(
         section=section,
         group_by_document=group_by_document,
         highlight=highlight,
+        rerank=rerank,
     )
     return SearchResponse.model_validate(found)
 

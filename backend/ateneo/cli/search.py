@@ -44,6 +44,10 @@ def search(
     group: Annotated[
         bool, typer.Option("--group", help=tr("Por documento (-k cuenta documentos).", "By document (-k counts them)."))
     ] = False,
+    rerank: Annotated[
+        bool | None,
+        typer.Option("--rerank/--no-rerank", help=tr("Con o sin el reranker.", "With the reranker or not.")),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
     options = {
@@ -58,6 +62,7 @@ def search(
         "section": section,
         "group_by_document": group,
         "highlight": True,
+        "rerank": rerank,
     }
     run_or_exit(_search(query, empresa_id, k, options, as_json))
 
@@ -118,9 +123,10 @@ def show_hit(hit: Hit, number: str) -> None:
 def _scores(hit: Hit) -> str:
     meaning = "–" if hit.dense_score is None else f"{hit.dense_score:.2f}"
     words = "–" if not hit.lexical_score else f"{hit.lexical_score:.1f}"
+    again = "" if hit.rerank_score is None else f" · reranker {hit.rerank_score:.2f}"
     return tr(
-        f"puntaje {hit.score:.2f} · significado {meaning} · palabras {words} · chunk {hit.chunk_id[:8]}",
-        f"score {hit.score:.2f} · meaning {meaning} · words {words} · chunk {hit.chunk_id[:8]}",
+        f"puntaje {hit.score:.2f} · significado {meaning} · palabras {words}{again} · chunk {hit.chunk_id[:8]}",
+        f"score {hit.score:.2f} · meaning {meaning} · words {words}{again} · chunk {hit.chunk_id[:8]}",
     )
 
 

@@ -20,8 +20,8 @@ MANIFEST = "ateneo.json"
 
 _GRAPH = "model.onnx"
 _TOKENIZER = "tokenizer.json"
-_USUAL_MAX_TOKENS = 512
-_ONNX_FAILURES = (
+USUAL_MAX_TOKENS = 512
+ONNX_FAILURES = (
     failures.EPFail,
     failures.Fail,
     failures.InvalidArgument,
@@ -56,10 +56,7 @@ class Manifest(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """Raises ModelError that names the missing files, or the field of the manifest that is wrong."""
-        missing = [name for name in (_GRAPH, _TOKENIZER) if not (folder / name).is_file()]
-        if missing:
-            names = ", ".join(missing)
-            raise ModelError(folder=folder, detail=tr(f"falta {names}.", f"{names} missing."))
+        check_folder(folder)
         path = folder / MANIFEST
         if not path.is_file():
             return cls(name=folder.name)
@@ -79,7 +76,7 @@ class Model:
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self._folder = folder
         self._tokenizer = _tokenizer(folder, manifest)
-        self._session = _session(folder, threads)
+        self._session = open_session(folder, threads)
         self._inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
         self._output = "embedding" if "embedding" in outputs else next(iter(outputs))
@@ -103,7 +100,7 @@ class Model:
             [output] = self._session.run(
                 [self._output], {name: value for name, value in feed.items() if name in self._inputs}
             )
-        except _ONNX_FAILURES as error:
+        except ONNX_FAILURES as error:
             raise ModelError(folder=self._folder, detail=f"{_GRAPH}: {error}") from error
         return self._pooled(np.asarray(output, dtype=np.float32), mask)
 
@@ -130,19 +127,33 @@ class Model:
         )
 
 
-def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+def check_folder(folder: Path) -> None:
+    """Raises ModelError that names the files that are missing."""
+    missing = [name for name in (_GRAPH, _TOKENIZER) if not (folder / name).is_file()]
+    if missing:
+        names = ", ".join(missing)
+        raise ModelError(folder=folder, detail=tr(f"falta {names}.", f"{names} missing."))
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The folder's tokeniser as it is. Raises ModelError."""
     try:
-        tokenizer = Tokenizer.from_buffer((folder / _TOKENIZER).read_bytes())
+        return Tokenizer.from_buffer((folder / _TOKENIZER).read_bytes())
     except ValueError as error:
         raise ModelError(folder=folder, detail=f"{_TOKENIZER}: {error}") from error
+
+
+def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+    tokenizer = read_tokenizer(folder)
     own: Mapping[str, Any] = tokenizer.truncation or {}
     tokenizer.no_padding()
     # Truncation keeps what it cuts off, in windows: nothing is lost.
-    tokenizer.enable_truncation(manifest.max_tokens or own.get("max_length", _USUAL_MAX_TOKENS))
+    tokenizer.enable_truncation(manifest.max_tokens or own.get("max_length", USUAL_MAX_TOKENS))
     return tokenizer
 
 
-def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
+    """The folder's graph, loaded; `threads` 0 is one a core. Raises ModelError."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -151,5 +162,5 @@ def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(folder / _GRAPH, options, providers=["CPUExecutionProvider"])
-    except _ONNX_FAILURES as error:
+    except ONNX_FAILURES as error:
         raise ModelError(folder=folder, detail=f"{_GRAPH}: {error}") from error

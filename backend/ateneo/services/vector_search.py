@@ -8,6 +8,7 @@ from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
+from ateneo.services.reranking import Reranking
 from ateneo.store import chunks, generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
@@ -18,8 +19,8 @@ from ateneo.types import Fusion, Generation, Hit, Mode, SearchResult
 CANDIDATES = 100
 """How many passages each leg proposes for the fusion."""
 
-GROUPED = 200
-"""How many passages are looked at where they are grouped by document."""
+MOST_HITS = 200
+"""How many passages one statement gives back at most."""
 
 
 class VectorSearchService:
@@ -32,11 +33,13 @@ class VectorSearchService:
         *,
         dense_weight: float | None = None,
         max_query_chars: int = 4000,
+        reranking: Reranking | None = None,
     ) -> None:
         self.db = Database.wrap(db)
         self.embedding = embedding
         self.dense_weight = embedding.dense_weight if dense_weight is None else dense_weight
         self.max_query_chars = max_query_chars
+        self._reranking = reranking
         self._generation: Generation | None = None
         self._schema: str | None = None
 
@@ -57,13 +60,15 @@ class VectorSearchService:
         section: bool = False,
         group_by_document: bool = False,
         highlight: bool = False,
+        rerank: bool | None = None,
     ) -> SearchResult:
         """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
         query is embedded; one more, for all hits, where `neighbours` or `section` is asked.
 
         `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its
         heading (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages,
-        up to 3 of each. `highlight`: where the matched words stand in each hit.
+        up to 3 of each. `highlight`: where the matched words stand in each hit. `rerank`: None reranks where a
+        reranker is configured; where that fails or takes too long the fused order stays and `warnings` say so.
 
         `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
         "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at.
@@ -79,7 +84,8 @@ class VectorSearchService:
         if fusion not in ("convex", "rrf"):
             raise BadArgument(name="fusion", value=fusion, rule="convex, rrf")
         generation = None if mode == "lexical" else await self._own_generation()
-        first, count = (0, GROUPED) if group_by_document else (skip, k)
+        reranking = self._asked_reranking(rerank)
+        first, count = _window(k, skip, group_by_document, reranking)
         asked = door.Query(
             empresa_id=empresa_id,
             text=None if mode == "dense" and generation else text,
@@ -94,9 +100,14 @@ class VectorSearchService:
             explain=explain,
         )
         found = await door.search(self.db, asked, schema=await self._vector_schema())
-        hits = found.hits
+        hits, warnings = found.hits, list(_warnings(found, no_vectors=generation is None and mode != "lexical"))
+        if reranking and first == 0:
+            hits, failed = await reranking.order(text, hits)
+            warnings += failed
         if group_by_document:
             hits = tuple(hit for group in by_document(hits)[skip : skip + k] for hit in group.hits)
+        else:
+            hits = hits[skip - first :][:k]
         hits = await surrounded(self.db, empresa_id, hits, neighbours=neighbours, section=section)
         if highlight:
             hits = highlighted(hits, found.corrected)
@@ -106,7 +117,7 @@ class VectorSearchService:
             hits=hits,
             groups=tuple(by_document(hits)) if group_by_document else (),
             dense_weight=weight,
-            warnings=tuple(_warnings(found, no_vectors=generation is None and mode != "lexical")),
+            warnings=tuple(warnings),
             corrected=found.corrected,
             plan=found.plan,
         )
@@ -128,6 +139,17 @@ class VectorSearchService:
         """
         found = await self.search(empresa_id, query, k=20)
         return build_context(found.hits, self.embedding, max_tokens=max_tokens).text
+
+    async def close(self) -> None:
+        """Closes the reranker; the database and the embedding service stay the caller's."""
+        if self._reranking is not None:
+            await self._reranking.reranker.close()
+
+    def _asked_reranking(self, rerank: bool | None) -> Reranking | None:
+        if rerank and self._reranking is None:
+            rule = tr("no hay un reranker: configurá ATENEO_RERANKER", "there is no reranker: set ATENEO_RERANKER")
+            raise BadArgument(name="rerank", value=rerank, rule=rule)
+        return None if rerank is False else self._reranking
 
     def _checked(self, query: str, k: int, mode: str, skip: int, neighbours: int) -> str:
         text = clean(query).strip()
@@ -161,6 +183,15 @@ class VectorSearchService:
             if active is not None or await chunks.any_embedding(self.db):
                 self._generation = await own_generation(self.db, self.embedding)
         return self._generation
+
+
+def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tuple[int, int]:
+    """The first and the number of the hits to fetch. A page that a reranker's candidates reach into starts at them."""
+    if grouped:
+        return 0, MOST_HITS
+    if reranking and skip < reranking.candidates:
+        return 0, min(MOST_HITS, max(reranking.candidates, skip + k))
+    return skip, k
 
 
 def _with_language(filter: Mapping[str, Any] | None, language: str | None) -> Mapping[str, Any] | None:
