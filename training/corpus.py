@@ -27,6 +27,29 @@ class Pair:
         return self.source == GLOSS_SOURCE
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A line of the regional lexicon: a Spanish term, where it is said, what else it is called, and its English."""
+
+    name: str
+    countries: tuple[str, ...]
+    synonyms: tuple[str, ...]
+    english: str
+
+
+def read_terms(file: Path) -> list[Term]:
+    """The regional lexicon: tab-separated, a header line first; lists inside a column are separated by ``;``."""
+    lines = file.read_text(encoding="utf-8").splitlines()[1:]
+    return [
+        Term(name, _split(countries), _split(synonyms), english)
+        for name, countries, synonyms, english in (line.split("\t") for line in lines)
+    ]
+
+
+def _split(column: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in column.split(";") if part.strip())
+
+
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a JSON-lines file, gzipped or not."""
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:

@@ -27,6 +27,8 @@ class Encoder:
 
     model: BertModel
     tokenizer: Tokenizer
+    tokenizer_json: str
+    """What the tokeniser was read from. Its own ``save`` would drop the words that share an id."""
 
     def tokenize(self, texts: list[str], max_tokens: int) -> list[list[int]]:
         """Token ids with [CLS] and [SEP], cut at ``max_tokens``."""
@@ -70,10 +72,14 @@ def teacher_folder() -> Path:
 def load_teacher() -> Encoder:
     """all-MiniLM-L6-v2 as published, without the padding and truncation baked into its tokeniser."""
     folder = teacher_folder()
-    tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return Encoder(load_bert(folder), tokenizer)
+    spec = read_teacher_tokenizer()
+    spec["padding"] = spec["truncation"] = None
+    return make_encoder(load_bert(folder), json.dumps(spec, ensure_ascii=False))
+
+
+def make_encoder(model: BertModel, tokenizer_json: str) -> Encoder:
+    """An encoder from its two halves."""
+    return Encoder(model, Tokenizer.from_str(tokenizer_json), tokenizer_json)
 
 
 def load_bert(folder: Path) -> BertModel:
@@ -98,7 +104,7 @@ def replace_table(model: BertModel, table: torch.Tensor) -> None:
 
 def save_encoder(encoder: Encoder, file: Path) -> None:
     """Keep a student for later exports."""
-    torch.save({"tokenizer": encoder.tokenizer.to_str(), "weights": encoder.model.state_dict()}, file)
+    torch.save({"tokenizer": encoder.tokenizer_json, "weights": encoder.model.state_dict()}, file)
 
 
 def load_encoder(file: Path) -> Encoder:
@@ -107,4 +113,4 @@ def load_encoder(file: Path) -> Encoder:
     model = load_bert(teacher_folder())
     replace_table(model, saved["weights"]["embeddings.word_embeddings.weight"])
     model.load_state_dict(saved["weights"])
-    return Encoder(model, Tokenizer.from_str(saved["tokenizer"]))
+    return make_encoder(model, saved["tokenizer"])

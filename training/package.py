@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from tokenizers import Tokenizer
 
-NAME = "ateneo-minilm-es-v0"
+NAME = "ateneo-minilm-es-v1"
 MAX_TOKENS = 256
 SIZE_LIMIT = 35_000_000
 
@@ -20,6 +20,11 @@ SOURCES = [
     {"name": "GNOME user documentation", "role": "sentence pairs", "license": "CC-BY-3.0"},
     {"name": "Python documentation, English and Spanish", "role": "sentence pairs", "license": "PSF-2.0, CC0-1.0"},
     {"name": "Wiktionary, Spanish-English glosses", "role": "lexicon and glosses", "license": "CC-BY-SA-3.0"},
+    {
+        "name": "Ateneo's lexicon of Latin American business Spanish",
+        "role": "lexicon and terms",
+        "license": "Apache-2.0",
+    },
 ]
 
 
@@ -27,11 +32,11 @@ class PackageError(RuntimeError):
     """The folder does not hold what Ateneo is promised."""
 
 
-def write_folder(model: onnx.ModelProto, tokenizer: Tokenizer, folder: Path) -> None:
+def write_folder(model: onnx.ModelProto, tokenizer_json: str, folder: Path) -> None:
     """Write the three files; refuses to leave a folder that is too large."""
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
     manifest = {
         "name": NAME,
         "dims": model.graph.output[0].type.tensor_type.shape.dim[1].dim_value,
@@ -40,7 +45,7 @@ def write_folder(model: onnx.ModelProto, tokenizer: Tokenizer, folder: Path) -> 
         "normalize": "in_graph",
         "query_prefix": "",
         "passage_prefix": "",
-        "dense_weight": 0.4,
+        "dense_weight": 0.45,
         "license": "Apache-2.0 AND CC-BY-SA-3.0",
         "sources": SOURCES,
         "sha256": {name: _sha256(folder / name) for name in ("model.onnx", "tokenizer.json")},

@@ -47,11 +47,11 @@ def ndcg_at_10(questions: np.ndarray, passages: np.ndarray, relevant: np.ndarray
     return float(100 * np.where(rank <= 10, 1 / np.log2(1 + rank), 0).mean())
 
 
-def misspell(text: str, rng: random.Random) -> str:
-    """One edit (delete, insert, substitute or transpose) in about one long word of seven."""
+def misspell(text: str, rng: random.Random, share: float = TYPO_SHARE) -> str:
+    """One edit (delete, insert, substitute or transpose) in this share of the long words."""
     parts = re.findall(r"\w+|\W+", text)
     return "".join(
-        _edit(part, rng) if part[0].isalnum() and len(part) >= TYPO_MIN_LENGTH and rng.random() < TYPO_SHARE else part
+        _edit(part, rng) if part[0].isalnum() and len(part) >= TYPO_MIN_LENGTH and rng.random() < share else part
         for part in parts
     )
 
