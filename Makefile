@@ -34,7 +34,8 @@ check: $(READY)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
 serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedded database)
-	@DATABASE_URL=$${DATABASE_URL:-embedded} $(BIN)/ateneo serve
+	@if [ -n "$$DATABASE_URL" ]; then $(BIN)/ateneo serve; else \
+	  export DATABASE_URL=embedded && $(BIN)/ateneo db upgrade && $(BIN)/ateneo serve; fi
 
 bench: $(READY)  ## the benchmarks, each in one run with what it is compared to
 	@$(BIN)/python -m benchmarks

@@ -195,11 +195,11 @@ class GenerationMismatch(DatabaseError):
     es = "Los vectores guardados son de {stored}, pero la configuración pide {asked}: no se pueden comparar."
     en = "The stored vectors are of {stored}, but the settings ask for {asked}: they cannot be compared."
     remedy_es = (
-        "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER, ATENEO_EMBEDDING_MODEL), o descartá los vectores con "
+        "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER=local ignora OPENAI_API_KEY), o descartá los vectores con "
         "`ateneo db forget-embeddings` y generalos de nuevo con `ateneo backfill`."
     )
     remedy_en = (
-        "Go back to that model (ATENEO_EMBEDDING_PROVIDER, ATENEO_EMBEDDING_MODEL), or discard the vectors with "
+        "Go back to that model (ATENEO_EMBEDDING_PROVIDER=local ignores OPENAI_API_KEY), or discard the vectors with "
         "`ateneo db forget-embeddings` and make them anew with `ateneo backfill`."
     )
 

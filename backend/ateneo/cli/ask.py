@@ -48,4 +48,5 @@ def show(answer: Answer) -> None:
             Text.assemble((f"  [{citation.number}] ", "bold"), (citation.label, "cyan"), f"  {citation.chunk_id[:8]}")
         )
         out.print(Text(f"      «{snippet(citation.quote, 160)}»", style="dim"))
-    out.print(Text(f"{answer.provider} · {answer.model}", style="dim"))
+    if not answer.extractive:
+        out.print(Text(f"{answer.provider} · {answer.model}", style="dim"))

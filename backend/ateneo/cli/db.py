@@ -32,10 +32,13 @@ async def _plan() -> None:
         if not steps:
             err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
         for step in steps:
-            out.print(f"-- {step.title}", style="dim")
+            out.print(f"-- {step.title}", style="dim", soft_wrap=True)
             async with db.acquire() as connection:
                 sql = await migrate.resolved(connection, step.sql)
-            out.print(Syntax(sql.strip(), "sql", word_wrap=True) if out.is_terminal else sql.strip())
+            if out.is_terminal:
+                out.print(Syntax(sql.strip(), "sql", word_wrap=True))
+            else:
+                out.print(sql.strip(), soft_wrap=True)
 
 
 async def _upgrade() -> None:

@@ -17,6 +17,10 @@ from ateneo.lang import tr
 from ateneo.settings import load
 
 SOME_FAILED = 3
+# what is taken from a folder; a file that is named is always tried
+_TEXT = (".md", ".markdown", ".txt", ".rst", ".tex", ".html", ".htm", ".xml", ".json", ".csv", ".tsv", ".eml", ".msg")
+_OFFICE = (".pdf", ".docx", ".doc", ".odt", ".rtf", ".xlsx", ".xls", ".ods", ".pptx", ".ppt", ".odp", ".epub")
+SUFFIXES = frozenset(_TEXT + _OFFICE)
 
 
 def ingest(
@@ -30,7 +34,7 @@ def ingest(
 
 
 def files_in(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Every file named, and every visible file under the folders named, in order, each with its document's name.
+    """Every file named, and every visible document under the folders named, in order, each with its document's name.
 
     The name of a file in a folder is its path from there, so that equal file names in two folders stay two documents.
     """
@@ -40,7 +44,8 @@ def files_in(paths: Iterable[Path]) -> list[tuple[Path, str]]:
             rule = tr("no existe ese archivo o carpeta", "there is no such file or folder")
             raise BadArgument(name="PATH", value=path, rule=rule)
         if path.is_dir():
-            inside = sorted((p.relative_to(path), p) for p in path.rglob("*") if p.is_file())
+            every = (p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+            inside = sorted((p.relative_to(path), p) for p in every)
             found += [(p, n.as_posix()) for n, p in inside if not any(part.startswith(".") for part in n.parts)]
         else:
             found.append((path, path.name))

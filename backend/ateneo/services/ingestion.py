@@ -68,7 +68,7 @@ class IngestionService:
         empresa_id: str,
         *,
         name: str | None = None,
-        document_id: str | None = None,
+        document_id: object | None = None,
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         force: bool = False,
@@ -86,6 +86,7 @@ class IngestionService:
         source = _name(file, name)
         given = _checked_metadata(metadata)
         if document_id is not None:
+            document_id = str(document_id)  # a table of the user's may keep it as uuid or number
             _check_text("document_id", document_id, LONGEST_NAME)
         data = await _read(file, source, self._max_bytes)
         digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()

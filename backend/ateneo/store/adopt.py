@@ -88,22 +88,35 @@ def refuse_unfit(found: Found) -> None:
         return
     if found.kind not in ("r", "p"):
         raise AdoptionRefused(detail=tr("es una vista, no una tabla", "it is a view, not a table"), sql="-")
-    missing = [name for name in _ACCEPTED if name not in found.columns]
-    if missing:
-        detail = tr("le faltan las columnas ", "it lacks the columns ") + ", ".join(missing)
-        adds = ", ".join(f"ADD COLUMN {name} {_NEW_COLUMN.get(name, 'text')}" for name in missing)
-        raise AdoptionRefused(detail=detail, sql=f"ALTER TABLE {_TABLE} {adds};")
+    problems, cures = _missing(found)
     for name, accepted in _ACCEPTED.items():
-        if found.columns[name] not in accepted:
+        if found.columns.get(name, next(iter(accepted))) not in accepted:
             wanted = "text" if "text" in accepted else "integer"
-            detail = tr(f"la columna {name} es {found.columns[name]} y debe ser {wanted}",
-                        f"the column {name} is {found.columns[name]} and must be {wanted}")  # fmt: skip
-            raise AdoptionRefused(detail=detail, sql=_retype(name, wanted))
+            kind = found.columns[name]
+            problems.append(tr(f"la columna {name} es {kind} y debe ser {wanted}",
+                               f"the column {name} is {kind} and must be {wanted}"))  # fmt: skip
+            cures.append(_retype(name, wanted))
     embedding = found.columns.get("embedding", "vector")
     if not embedding.startswith("vector"):
-        detail = tr(f"la columna embedding es {embedding} y debe ser vector",
-                    f"the column embedding is {embedding} and must be vector")  # fmt: skip
-        raise AdoptionRefused(detail=detail, sql=f"ALTER TABLE {_TABLE} RENAME COLUMN embedding TO embedding_old;")
+        problems.append(tr(f"la columna embedding es {embedding} y debe ser vector",
+                           f"the column embedding is {embedding} and must be vector"))  # fmt: skip
+        cures.append(f"ALTER TABLE {_TABLE} RENAME COLUMN embedding TO embedding_old;")
+    if problems:
+        raise AdoptionRefused(detail="; ".join(problems), sql=" ".join(cures))
+
+
+def _missing(found: Found) -> tuple[list[str], list[str]]:
+    """What the table lacks, in words, and the SQL that adds it; text that stands in another column is copied."""
+    missing = [name for name in _ACCEPTED if name not in found.columns]
+    if not missing:
+        return [], []
+    adds = ", ".join(f"ADD COLUMN {name} {_NEW_COLUMN.get(name, 'text')}" for name in missing)
+    cures = [f"ALTER TABLE {_TABLE} {adds};"]
+    texts = [name for name, kind in found.columns.items() if kind in _TEXT and name not in _ACCEPTED]
+    if "contenido" in missing and texts:
+        likely = max(texts, key=lambda name: name.lower() in ("content", "text", "texto", "body", "chunk"))
+        cures.append(f'UPDATE {_TABLE} SET contenido = "{likely}";')  # noqa: S608
+    return [tr("le faltan las columnas ", "it lacks the columns ") + ", ".join(missing)], cures
 
 
 def _retype(column: str, wanted: str) -> str:

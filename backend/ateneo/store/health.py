@@ -13,6 +13,7 @@ class Census:
     documents: int
     chunks: int
     pending: int
+    empty: int
     words: int
 
 
@@ -32,6 +33,7 @@ async def census(db: Database) -> Census:
             " (SELECT count(*) FROM public.knowledge_chunks) AS chunks,"
             " (SELECT count(*) FROM public.knowledge_chunks WHERE embedding IS NULL"
             " AND length(contenido) > 10) AS pending,"
+            " (SELECT count(*) FROM public.knowledge_chunks WHERE btrim(coalesce(contenido, '')) = '') AS empty,"
             " (SELECT count(*) FROM ateneo.chunk_lex) AS words"
         )
     assert row is not None

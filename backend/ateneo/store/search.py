@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from ateneo.errors import BadArgument, GenerationMismatch
+from ateneo.lang import tr
 from ateneo.store.pool import VECTOR_SCHEMA, Connection, Database
 from ateneo.types import Fusion, Hit, Matrix
 
@@ -57,7 +58,10 @@ async def vector_schema(db: Database) -> str:
 
 async def search(db: Database, query: Query, *, schema: str) -> Found:
     """One company's hits. Raises GenerationMismatch where the generation is gone or has other dimensions, BadArgument
-    for a filter that is none."""
+    for a filter that is none and for a company without a name."""
+    if not query.empresa_id.strip():
+        rule = tr("hace falta decir de qué empresa", "a company must be named")
+        raise BadArgument(name="empresa_id", value=repr(query.empresa_id), rule=rule)
     arguments = (
         query.empresa_id,
         query.text,

@@ -52,8 +52,9 @@ def quotables(passages: Sequence[Hit]) -> list[Quotable]:
     found: dict[str, Quotable] = {}
     for number, hit in enumerate(passages, 1):
         heading = hit.headings[-1] if hit.headings else hit.title or ""
-        for at, sentence in enumerate(split_sentences(hit.contenido)):
-            unfinished = at == 0 and sentence[-1:].isalnum()
+        sentences = split_sentences(hit.contenido)
+        for at, sentence in enumerate(sentences):
+            unfinished = at == 0 and len(sentences) > 1 and sentence[-1:].isalnum()
             is_heading = sentence.startswith("#") or unfinished or (at == 0 and heading and sentence.endswith(heading))
             is_question = sentence.rstrip(' »”"*_').endswith("?")
             if not is_heading and not is_question and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
