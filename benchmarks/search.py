@@ -66,8 +66,18 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 def _server(folder: str | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="ateneo-bench-", ignore_cleanup_errors=True) as scratch:
         place = f"embedded:{Path(folder or scratch) / 'data'}"
+        asyncio.run(_configure(embedded.start(place)))
+        embedded.stop(place)
         yield embedded.start(place)
         embedded.stop(place)
+
+
+async def _configure(url: str) -> None:
+    """What a server with some GB to spare gets; the peers' graphs would not be built in memory otherwise."""
+    connection = await asyncpg.connect(url)
+    for setting in ("shared_buffers = '1GB'", "maintenance_work_mem = '512MB'"):
+        await connection.execute(f"ALTER SYSTEM SET {setting}")
+    await connection.close()
 
 
 async def _run(server: str, options: argparse.Namespace) -> None:
@@ -99,8 +109,6 @@ async def _database(server: str, corpus: Corpus) -> str:
     """The filled database: made, or the one that is there with as many chunks."""
     url = server.replace("/postgres?", f"/{_DATABASE}?")
     connection = await asyncpg.connect(server)
-    await connection.execute("ALTER SYSTEM SET maintenance_work_mem = '512MB'")
-    await connection.execute("SELECT pg_reload_conf()")
     there = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", _DATABASE)
     if there:
         own = await asyncpg.connect(url)
@@ -146,11 +154,14 @@ def _peer_stores(peers: Sequence[remote.Peer]) -> list[PeerStore]:
 async def _measure(
     contenders: Sequence[Contender], company: Company, questions: Sequence[Question], rounds: int
 ) -> dict[str, Measured]:
-    """All contenders in turn for each question, in an order that moves on; the first round warms up."""
+    """All contenders in turn for each question, shuffled, since who comes second finds the pages warm; the first round
+    warms up."""
+    random = np.random.default_rng(1)
     found = {contender.name: Measured() for contender in contenders}
     for number in range(rounds + 1):
-        for place, question in enumerate(questions):
-            for contender in _turned(contenders, number + place):
+        for question in questions:
+            for place in random.permutation(len(contenders)):
+                contender = contenders[place]
                 _, ms = await contender.hybrid(company.empresa_id, question)
                 if number:
                     found[contender.name].times.append(ms)
@@ -168,11 +179,6 @@ async def _judge(contender: Contender, found: Measured, company: Company, questi
         gains += 1 / np.log2(2 + ids.index(question.wanted)) if question.wanted in ids else 0.0
     found.recall = hits / K / len(questions)
     found.ndcg = gains / len(questions) if contender.reads_words else None
-
-
-def _turned(contenders: Sequence[Contender], by: int) -> list[Contender]:
-    by %= len(contenders)
-    return [*contenders[by:], *contenders[:by]]
 
 
 def _show(size: int, found: dict[str, Measured]) -> None:

@@ -141,8 +141,8 @@ async def _record(
     if census.empty:
         what = tr(f"{census.empty} chunks sin texto en la columna contenido: no se pueden encontrar.",
                   f"{census.empty} chunks without text in the column contenido: they cannot be found.")  # fmt: skip
-        remedy = tr("Si tu texto está en otra columna: UPDATE knowledge_chunks SET contenido = esa_columna;",
-                    "If your text is in another column: UPDATE knowledge_chunks SET contenido = it;")  # fmt: skip
+        remedy = tr("Si tu texto está en otra columna, copialo a contenido.",
+                    "If your text is in another column, copy it to contenido.")  # fmt: skip
         yield Finding(None, what, remedy)
     if census.pending:
         what = tr(f"{census.pending} chunks sin embedding.", f"{census.pending} chunks without an embedding.")
