@@ -113,7 +113,7 @@ class Passage:
 class Hit:
     """A passage found, best first.
 
-    `score` is the fused score in [0, 1], relative to this query's candidates; `dense_score` is the cosine
+    `score` is the fused score, about 0 to 1 and comparable within this query alone; `dense_score` is the cosine
     similarity in [-1, 1]; `lexical_score` is BM25 (>= 0). A rank is None where that leg did not bring it in.
     """
 

@@ -103,7 +103,7 @@ def test_calibration_writes_nothing(bare_url: str, folder: Path) -> None:
     run = evaluate(folder, "--calibrate", url=bare_url, ATENEO_LANG="en")
     assert run.returncode == 0, run.stderr
     weights = [line.split()[0] for line in run.stdout.splitlines() if line.strip()[:1].isdigit()]
-    assert weights[:11] == ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"]
+    assert {"0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"} <= set(weights)
     assert "in use" in run.stdout and "best" in run.stdout
 
 

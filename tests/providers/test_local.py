@@ -55,7 +55,7 @@ async def test_unit_vectors_in_the_order_asked(embedder: LocalEmbedder) -> None:
     [
         ("¿cuánto me pagan si trabajo un feriado?", TEXTS[0], TEXTS[1]),
         ("¿cuántos días libres tengo por año?", TEXTS[2], TEXTS[1]),
-        ("mantenimiento de la máquina", TEXTS[1], TEXTS[2]),
+        ("days of paid leave in a year", TEXTS[2], TEXTS[1]),
     ],
 )
 async def test_meaning(embedder: LocalEmbedder, question: str, paraphrase: str, unrelated: str) -> None:

@@ -84,7 +84,7 @@ async def test_speaks_english_when_asked_to() -> None:
 
 
 async def test_meaning_finds_what_words_do_not() -> None:
-    question = "¿puedo quedarme con la notebook cuando me vaya de la empresa?"
+    question = "¿debo regresar la laptop cuando renuncie?"
     assert (await ask(question)).citations == ()
     async with EmbeddingService(LocalEmbedder(bundled_model_dir())) as embedding:
         answer = await ExtractiveChat(embedding).answer(request(question))

@@ -20,7 +20,7 @@ class Health(BaseModel):
 
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
-    model: str = Field(examples=["local/minilm-es-v0"])
+    model: str = Field(examples=["local/minilm-es-v1"])
     vectors: bool = Field(description=tr("si ya hay embeddings", "whether there are embeddings yet"))
 
 

@@ -16,7 +16,7 @@ from ateneo.text.clean import clean
 from ateneo.text.context import build_context
 from ateneo.types import Fusion, Generation, Hit, Mode, SearchResult
 
-CANDIDATES = 100
+POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
 
 MOST_HITS = 200
@@ -93,7 +93,7 @@ class VectorSearchService:
             generation=generation.number if generation else None,
             k=count,
             dense_weight=weight,
-            pool=max(CANDIDATES, count + first),
+            pool=next((size for size in POOLS if size >= count + first), POOLS[-1]),
             filter=_with_language(filter, language),
             fusion=fusion,
             skip=first,

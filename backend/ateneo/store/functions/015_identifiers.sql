@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION ateneo.identifiers(folded text) RETURNS SETOF text LA
   SELECT id FROM (
     SELECT ateneo.identifier(btrim(w, '.,-/_')) AS id
     FROM unnest(string_to_array(translate(folded, E'\n\r\t()[]{}<>«»"“”''*|;:¿?¡!%$€#', repeat(' ', 40)), ' ')) w
-    WHERE w ~ '\d.*[-/._,].*\w|\w.*[-/._,].*\d') found WHERE id IS NOT NULL
+    WHERE folded ~ '[0-9]' AND w ~ '\d.*[-/._,].*\w|\w.*[-/._,].*\d') found WHERE id IS NOT NULL
   UNION ALL
   SELECT 'd:' || m[3] || ateneo.month_number(m[2]) || lpad(m[1], 2, '0')
   FROM regexp_matches(folded, '\m(\d{1,2}).? de ([a-z]{3})[a-z]* del? ((?:19|20)\d\d)\M', 'g') m

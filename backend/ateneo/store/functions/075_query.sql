@@ -20,13 +20,14 @@ CREATE OR REPLACE FUNCTION ateneo.one_edit(x text, y text) RETURNS boolean LANGU
        WHERE substr(reverse(x), i, 1) <> substr(reverse(y), i, 1)) AS s) common
 $$;
 
--- The company's words that an unknown word may stand for, the best first: same first letter, then the frequent.
+-- The company's words that an unknown word may stand for, the best first: same first letter, then the frequent. The
+-- keys come as an array and the OFFSET is a fence: else the planner may compare the word with the whole vocabulary.
 CREATE OR REPLACE FUNCTION ateneo.corrections(p_empresa text, p_word text, p_limit int DEFAULT 2) RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT v.word FROM (SELECT DISTINCT k.word FROM ateneo.vocabulary_key k
-      WHERE k.empresa_id = p_empresa AND k.key IN (SELECT ateneo.word_keys(p_word))) near
+      WHERE k.empresa_id = p_empresa AND k.key = ANY (ARRAY(SELECT ateneo.word_keys(p_word))) OFFSET 0) near
     JOIN ateneo.vocabulary v ON v.empresa_id = p_empresa AND v.word = near.word
-  WHERE ateneo.one_edit(p_word, v.word)
+  WHERE ateneo.one_edit(p_word, near.word)
   ORDER BY left(v.word, 1) = left(p_word, 1) DESC, v.df DESC, v.word LIMIT p_limit
 $$;
 
@@ -62,11 +63,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- weights: idf = ln(1 + (N - df + 0.5) / (df + 0.5)) by term; candidates: the terms rare enough to look passages up by
--- (df < 10 %; all of them where none is); ideal: the score of a passage of average length that has every word once;
+-- (df < 10 % or 200; all of them where none is); ideal: the score of a passage of average length that has every word once;
 -- corrected: unknown word -> what was searched in its place; words and terms: word i of the query has the term i.
 CREATE OR REPLACE FUNCTION ateneo.weigh_query(p_empresa text, p_rest text,
   OUT weights @vector@.sparsevec, OUT candidates bigint[], OUT ideal float8, OUT corrected jsonb, OUT words text[], OUT terms bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
+LANGUAGE plpgsql STABLE
+-- planned once a session: inside search() every plan would be a custom one
+SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE ndocs int;
 BEGIN
   SELECT n INTO ndocs FROM ateneo.tenant_stats WHERE empresa_id = p_empresa;
@@ -97,7 +100,7 @@ BEGIN
     SELECT min(word) AS word, t, max(df) AS df,
       max(share) * ln(1 + (ndocs - least(max(df), ndocs) + 0.5) / (max(df) + 0.5)) AS idf
     FROM every WHERE df > 0 GROUP BY t)
-  SELECT coalesce(array_agg(t) FILTER (WHERE df < 0.1 * ndocs), array_agg(t)),
+  SELECT coalesce(array_agg(t) FILTER (WHERE df < greatest(0.1 * ndocs, 200)), array_agg(t)),
     (SELECT ('{' || string_agg(b.d || ':' || b.i::float4, ',') || '}/268435456')::@vector@.sparsevec
      FROM (SELECT ateneo.dimension(t) AS d, max(idf) AS i FROM weighed GROUP BY 1) b),
     (SELECT sum(best) FROM (SELECT max(idf) AS best FROM weighed GROUP BY word) by_word)

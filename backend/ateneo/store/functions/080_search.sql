@@ -38,7 +38,7 @@ RETURNS TABLE (chunk_id text, document_id text, chunk_index int, contenido text,
   page int, headings text[], score float8, dense_score float8, lexical_score float8, dense_rank int, lexical_rank int,
   matched text[], notes jsonb, plan jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET extra_float_digits = 1
+SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 SET hnsw.ef_search = 40 SET hnsw.iterative_scan = 'strict_order' SET random_page_cost = 1.1 AS $$
 DECLARE
   tenant text := ateneo.tenant();
@@ -54,17 +54,21 @@ BEGIN
   dense_weight := least(greatest(coalesce(dense_weight, 0.4), 0), 1);
   SELECT c.generation, c.unit INTO gen, unit FROM ateneo.checked_vector(query_vector, generation) c;
   SELECT * INTO asked FROM ateneo.read_query(query);
-  SELECT * INTO q FROM ateneo.weigh_query(tenant, asked.rest);
+  SELECT * INTO q FROM ateneo.weigh_query(tenant, asked.rest) WHERE query IS NOT NULL;
   path := CASE WHEN filter IS NOT NULL THEN ateneo.filter_path(filter) END;
   phrases := asked.phrases;
   notes := jsonb_strip_nulls(jsonb_build_object('corrected', q.corrected));
-  SELECT array_agg(ateneo.term(tenant, l)) INTO needed FROM unnest(phrases) p, ateneo.word_lexemes(p) l;
-  IF phrases IS NOT NULL AND NOT EXISTS (
-      SELECT FROM ateneo.chunk_lex c JOIN public.knowledge_chunks r ON r.empresa_id = tenant AND r.id = c.chunk_id
-      WHERE c.empresa_id = tenant AND c.terms @> coalesce(needed, '{}') AND ateneo.has_phrases(r.contenido, phrases)) THEN
-    phrases := NULL; needed := NULL; notes := notes || '{"phrases": "nowhere"}';
+  IF phrases IS NOT NULL THEN
+    SELECT array_agg(ateneo.term(tenant, l)) INTO needed FROM unnest(phrases) p, ateneo.word_lexemes(p) l;
+    IF NOT EXISTS (
+        SELECT FROM ateneo.chunk_lex c JOIN public.knowledge_chunks r ON r.empresa_id = tenant AND r.id = c.chunk_id
+        WHERE c.empresa_id = tenant AND c.terms @> coalesce(needed, '{}') AND ateneo.has_phrases(r.contenido, phrases)) THEN
+      phrases := NULL; needed := NULL; notes := notes || '{"phrases": "nowhere"}';
+    END IF;
   END IF;
-  SELECT array_agg(ateneo.term(tenant, l)) INTO barred FROM unnest(asked.excluded) p, ateneo.word_lexemes(p) l;
+  IF asked.excluded IS NOT NULL THEN
+    SELECT array_agg(ateneo.term(tenant, l)) INTO barred FROM unnest(asked.excluded) p, ateneo.word_lexemes(p) l;
+  END IF;
   restricted := path IS NOT NULL OR phrases IS NOT NULL OR barred IS NOT NULL;
   IF restricted THEN
     among := 'AND %1$s.chunk_id IN (SELECT a.chunk_id FROM allowed a)';
