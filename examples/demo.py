@@ -192,7 +192,7 @@ async def agent(db: asyncpg.Connection) -> None:
     answer = await AgentService(db).chat(question["empresa_id"], "rrhh", question["question"])
     out.print(f"\n[bold]{escape(question['question'])}")
     out.print(Text(answer.content[0].text))
-    for citation in answer.citations:
+    for citation in {citation.number: citation for citation in answer.citations}.values():
         out.print(f"  \\[{citation.number}] [cyan]{escape(citation.label)}[/]  [dim]chunk {citation.chunk_id[:8]}")
     if answer.extractive:
         out.print("[dim]Sin ANTHROPIC_API_KEY contesta el modo extractivo; con la clave, Claude.")

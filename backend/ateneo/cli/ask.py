@@ -4,6 +4,7 @@ import dataclasses
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
@@ -43,10 +44,12 @@ def show(answer: Answer) -> None:
     if answer.citations:
         out.print()
         out.print(tr("Fuentes", "Sources"), style="bold")
+    shown: set[int] = set()
     for citation in answer.citations:
-        out.print(
-            Text.assemble((f"  [{citation.number}] ", "bold"), (citation.label, "cyan"), f"  {citation.chunk_id[:8]}")
-        )
-        out.print(Text(f"      «{snippet(citation.quote, 160)}»", style="dim"))
+        if citation.number not in shown:
+            source = Text.assemble((f"  [{citation.number}] ", "bold"), (citation.label, "cyan"))
+            out.print(source.append(f"  {citation.chunk_id[:8]}", style="dim"))
+            shown.add(citation.number)
+        out.print(Padding(Text(f"«{snippet(citation.quote, 160)}»", style="dim"), (0, 0, 0, 6)))
     if not answer.extractive:
         out.print(Text(f"{answer.provider} · {answer.model}", style="dim"))

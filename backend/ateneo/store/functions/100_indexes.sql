@@ -184,7 +184,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION ateneo.index_parts() RETURNS TABLE (name text, rows bigint, table_bytes bigint, index_bytes bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT r.relname::text, sum(greatest(c.reltuples, 0))::bigint, sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint
+  SELECT r.relname::text, sum(greatest(pg_stat_get_live_tuples(c.oid), c.reltuples::bigint, 0))::bigint, sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint
   FROM pg_class r JOIN pg_class c ON c.oid = r.oid OR c.oid IN (SELECT t.relid FROM pg_partition_tree(r.oid) t)
   WHERE r.relnamespace = to_regnamespace('ateneo')
     AND (r.relname IN ('chunk_lex', 'term_stats', 'tenant_stats', 'chunk_meta')
