@@ -1,6 +1,5 @@
 """Claude, through the official SDK."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,12 +64,7 @@ class AnthropicChat:
 
     async def close(self) -> None:
         """Closes the connections of every loop that still runs."""
-        here = asyncio.get_running_loop()
-        for loop, client in self._clients.drain():
-            if loop is here:
-                await client.close()
-            elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
+        await self._clients.close(lambda client: client.close())
 
     def _new_client(self) -> anthropic.AsyncAnthropic:
         return anthropic.AsyncAnthropic(

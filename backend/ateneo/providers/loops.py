@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -29,9 +29,15 @@ class PerLoop(Generic[T]):
                 self._values[loop] = self._make()
             return self._values[loop]
 
-    def drain(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
-        """Forgets every value; returns those of loops that are still open, for closing."""
+    async def close(self, end: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+        """Forgets every value and ends it with `end`, each on the loop that it belongs to; those of loops that have
+        stopped are left to the garbage collector."""
+        here = asyncio.get_running_loop()
         with self._lock:
             values = list(self._values.items())
             self._values.clear()
-        return [(loop, value) for loop, value in values if not loop.is_closed()]
+        for loop, value in values:
+            if loop is here:
+                await end(value)
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(end(value), loop))

@@ -130,12 +130,7 @@ class OpenAIEmbedder:
         return Embedded(vectors=vectors, tokens=sum(self.count_tokens(texts)) if billed is None else billed)
 
     async def close(self) -> None:
-        here = asyncio.get_running_loop()
-        for loop, client in self._clients.drain():
-            if loop is here:
-                await client.close()
-            elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
+        await self._clients.close(lambda client: client.close())
 
     def _new_client(self) -> AsyncOpenAI:
         return AsyncOpenAI(api_key=self._key, base_url=self._base_url, timeout=self._timeout_s, max_retries=0)

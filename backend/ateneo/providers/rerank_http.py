@@ -100,8 +100,7 @@ class HttpReranker:
         raise problem
 
     async def close(self) -> None:
-        for _, client in self._clients.drain():
-            await client.aclose()
+        await self._clients.close(lambda client: client.aclose())
 
     def _scores(self, content: bytes, count: int) -> list[float]:
         try:

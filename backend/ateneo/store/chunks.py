@@ -121,15 +121,6 @@ async def any_embedding(db: Database) -> bool:
         )
 
 
-async def companies(db: Database) -> dict[str, int]:
-    """Every company and how many chunks it has. For operators only: it crosses tenants."""
-    async with db.acquire() as connection:
-        rows = await connection.fetch(
-            "SELECT empresa_id, count(*) AS n FROM public.knowledge_chunks GROUP BY 1 ORDER BY 1"
-        )
-    return {row["empresa_id"]: row["n"] for row in rows}
-
-
 async def knows(db: Database, empresa_id: str) -> bool:
     """Whether the company has any chunk or document."""
     async with db.acquire() as connection:
