@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := $(VENV)/.tools
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate
 
 .PHONY: help demo test check serve bench lock clean
 .DEFAULT_GOAL := help
@@ -17,9 +22,14 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Instalando en $(VENV) (solo la primera vez)..."
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Falta el módulo venv; en Debian y Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --no-deps -e .
 	@touch $(READY)
+
+$(TOOLS): requirements-dev.lock $(READY)
+	@echo "Instalando lo que usan las pruebas (solo la primera vez)..."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $(TOOLS)
 
 demo: $(READY)  ## the whole story, in Spanish, on a database of its own
 	@$(BIN)/python examples/demo.py
@@ -27,7 +37,7 @@ demo: $(READY)  ## the whole story, in Spanish, on a database of its own
 test: check  ## linters, types, architecture and every test
 	@$(BIN)/python -m pytest
 
-check: $(READY)  ## ruff, mypy --strict, import-linter
+check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
@@ -40,10 +50,10 @@ serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedd
 bench: $(READY)  ## the benchmarks, each in one run with what it is compared to
 	@$(BIN)/python -m benchmarks
 
-lock: $(READY)  ## requirements.lock anew from pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --extra embedded --group dev -o requirements.lock pyproject.toml
+lock: $(READY)  ## both lock files anew from pyproject.toml
+	@$(PIP) uv
+	@$(BIN)/$(COMPILE) --extra embedded --group build -o requirements.lock pyproject.toml
+	@$(BIN)/$(COMPILE) --extra embedded --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:  ## removes .venv and the embedded database of this folder
 	rm -rf $(VENV) .ateneo
