@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = _named(
         "DATABASE_URL", None, "postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own"
     )
+    api_key: SecretStr | None = _named(
+        "ATENEO_API_KEY", None, "key of the company whose knowledge `ateneo mcp` serves on stdin and stdout"
+    )
     lang: Lang = _named("ATENEO_LANG", "es", "language of messages: es or en")
 
     embedding_provider: Literal["auto", "openai", "local"] = _named(

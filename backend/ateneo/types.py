@@ -110,6 +110,26 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A chunk as it is stored. `metadata` is the document's, then the chunk's own over it."""
+
+    chunk_id: str
+    document_id: str | None
+    chunk_index: int | None
+    contenido: str
+    title: str | None = None
+    source: str | None = None
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Where it comes from, for people, as of a Hit."""
+        return _label(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage found, best first.
 
@@ -146,12 +166,16 @@ class Hit:
     @property
     def label(self) -> str:
         """Where it comes from, for people: title, heading, page."""
-        parts = [self.title or self.document_id or self.chunk_id]
-        if self.headings and self.headings[-1] != parts[0]:
-            parts.append(self.headings[-1])
-        if self.page is not None:
-            parts.append(f"p. {self.page}")
-        return " · ".join(parts)
+        return _label(self)
+
+
+def _label(passage: Hit | StoredPassage) -> str:
+    parts = [passage.title or passage.document_id or passage.chunk_id]
+    if passage.headings and passage.headings[-1] != parts[0]:
+        parts.append(passage.headings[-1])
+    if passage.page is not None:
+        parts.append(f"p. {passage.page}")
+    return " · ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

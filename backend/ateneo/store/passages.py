@@ -1,5 +1,6 @@
-"""What stands around a passage in its document: neighbours and whole sections, for many passages at once."""
+"""Passages by their ids, and what stands around each in its document: neighbours and whole sections, many at once."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from ateneo.store.pool import Database
-from ateneo.types import Passage
+from ateneo.types import Passage, StoredPassage
 
 SECTION_REACH = 20
 """How far a section reaches to each side of a hit, in chunks."""
@@ -41,6 +42,18 @@ WHERE near.contenido IS NOT NULL
 ORDER BY near.chunk_index, near.id
 """  # noqa: S608
 
+_STORED = """
+SELECT k.id AS chunk_id, k.document_id::text AS document_id, k.chunk_index::int AS chunk_index,
+  k.contenido::text AS contenido, d.title, d.source, m.page, coalesce(m.headings, '{}') AS headings,
+  coalesce(d.metadata, '{}') || coalesce(m.metadata, '{}') AS metadata
+FROM unnest($2::text[]) WITH ORDINALITY AS asked(id, place)
+JOIN public.knowledge_chunks k ON k.empresa_id = $1 AND k.id = asked.id
+LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = k.id
+LEFT JOIN ateneo.document d ON d.empresa_id = $1 AND d.document_id = k.document_id::text
+WHERE k.contenido IS NOT NULL
+ORDER BY asked.place
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -49,6 +62,16 @@ class Around:
     before: tuple[Passage, ...] = ()
     after: tuple[Passage, ...] = ()
     section: tuple[Passage, ...] = ()
+
+
+async def by_ids(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> list[StoredPassage]:
+    """The company's chunks among `chunk_ids`, in that order; those that it has not are left out."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(_STORED, empresa_id, list(chunk_ids))
+    return [
+        StoredPassage(**{**row, "headings": tuple(row["headings"]), "metadata": json.loads(row["metadata"])})
+        for row in rows
+    ]
 
 
 async def around(

@@ -1,0 +1,62 @@
+"""The two ways in: stdin and stdout for the program that starts it, HTTP for everybody else."""
+
+from collections.abc import Sequence
+
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+
+from ateneo.errors import SettingsError
+from ateneo.lang import tr
+from ateneo.mcp.access import KeyVerifier, of_bearer, of_key
+from ateneo.mcp.server import build
+from ateneo.services.readiness import check_ready
+from ateneo.settings import Settings
+from ateneo.wiring import House
+
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+async def serve_stdio(settings: Settings) -> None:
+    """Serves the company of ATENEO_API_KEY until stdin ends.
+
+    Raises SettingsError where there is no key, AccessDenied for a wrong one, and what keeps a database from serving.
+    """
+    if settings.api_key is None:
+        raise SettingsError(
+            name="ATENEO_API_KEY",
+            detail=tr(
+                "falta: dice de qué empresa es lo que se sirve; se crea con `ateneo keys create --empresa-id X`.",
+                "is missing: it says whose knowledge is served; `ateneo keys create --empresa-id X` makes one.",
+            ),
+        )
+    async with await House.open(settings) as house:
+        tenant = of_key(house.db, settings.api_key.get_secret_value())
+        await tenant()
+        await check_ready(house.db, house.embedding)
+        await build(house, tenant).run_stdio_async()
+
+
+async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[str]) -> None:
+    """Serves every company, each request that of its bearer key, on http://host:port/mcp until it is stopped.
+
+    `hosts`: the names by which a proxy's requests may come, besides the local ones.
+    """
+    async with await House.open(settings) as house:
+        await check_ready(house.db, house.embedding)
+        app = build(house, of_bearer, KeyVerifier(house.db)).streamable_http_app(
+            # Nothing is kept between two requests, so that replicas need no sticky sessions.
+            stateless_http=True,
+            host=host,
+            transport_security=_only_by([*_LOCAL, *hosts]) if hosts else None,
+        )
+        await uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False)).serve()
+
+
+def _only_by(hosts: Sequence[str]) -> TransportSecuritySettings:
+    """Against DNS rebinding. Without names of the user's the SDK does the same for a local address."""
+    names = [name for host in hosts for name in (host, f"{host}:*")]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=names,
+        allowed_origins=[f"{scheme}://{name}" for name in names for scheme in ("http", "https")],
+    )

@@ -1,0 +1,136 @@
+"""`ateneo mcp` as other programs meet it: the SDK's own client, over stdio and over HTTP."""
+
+import asyncio
+import subprocess
+from typing import Any
+
+import httpx2
+import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, TextContent
+from tests.mcp.conftest import ATENEO, Connect, Place, environment, over_http
+
+from ateneo.store import keys
+from ateneo.store.pool import Database
+from ateneo.text.citations import occurs
+from mcp import Client, StdioServerParameters
+
+
+async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, said(result)
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+def said(result: CallToolResult) -> str:
+    return "".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def post(url: str, **headers: str) -> httpx2.Response:
+    """A bare request, as any HTTP client sends it."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    return httpx2.post(url, json=message, headers={"Accept": "application/json, text/event-stream", **headers})
+
+
+async def test_the_four_tools(place: Place, connect: Connect) -> None:
+    async with connect(place.keys["acme"]) as client:
+        tools = (await client.list_tools()).tools
+        assert {tool.name for tool in tools} == {"search", "get_passage", "list_documents", "ask"}
+        assert all(tool.annotations and tool.annotations.read_only_hint and tool.description for tool in tools)
+
+        found = await answer(client, "search", query="¿cuánto me pagan si trabajo un feriado?", k=2)
+        first = found["hits"][0]
+        assert "recargo del cien por ciento" in first["contenido"]
+        assert first["label"] == "Feriados y horas extra · Pago"
+
+        whole = await answer(client, "get_passage", chunk_id=first["chunk_id"])
+        assert whole["contenido"] == first["contenido"] and whole["source"] == "feriados.md"
+        assert ["catorce días" in one["contenido"] for one in whole["after"]] == [True] and whole["before"] == []
+
+        listed = await answer(client, "list_documents", limit=1)
+        assert [one["source"] for one in listed["documents"]] == [listed["next"]] == ["feriados.md"]
+        assert await answer(client, "list_documents", after=listed["next"]) == {"documents": [], "next": None}
+
+        reply = await answer(client, "ask", question="¿cuántos días de descanso anual me corresponden?")
+        cited = reply["citations"][0]
+        source = await answer(client, "get_passage", chunk_id=cited["chunk_id"], neighbours=0)
+        assert f"[{cited['number']}]" in reply["text"] and occurs(cited["quote"], source["contenido"])
+        assert source["document_id"] == cited["document_id"] == listed["documents"][0]["document_id"]
+
+
+async def test_another_company_is_not_there(place: Place, connect: Connect) -> None:
+    async with connect(place.keys["acme"]) as client:
+        found = await answer(client, "search", query="fórmula secreta del tinte índigo", k=50)
+        assert found["hits"] and not any("índigo" in hit["contenido"] for hit in found["hits"])
+        only = await answer(client, "search", query="tinte", filter={"source": "formula.md"})
+        assert only["hits"] == []
+        theirs = await client.call_tool("get_passage", {"chunk_id": place.otra_chunk})
+        none = await client.call_tool("get_passage", {"chunk_id": "x" * len(place.otra_chunk)})
+        assert theirs.is_error and said(none).replace("x" * len(place.otra_chunk), place.otra_chunk) == said(theirs)
+    async with connect(place.keys["otra"]) as client:
+        assert "índigo" in (await answer(client, "get_passage", chunk_id=place.otra_chunk))["contenido"]
+
+
+async def test_what_goes_wrong_is_said_to_the_model(place: Place, connect: Connect) -> None:
+    async with connect(place.keys["acme"]) as client:
+        empty = await client.call_tool("search", {"query": "  \x00 "})
+        assert empty.is_error and "La consulta está vacía" in said(empty) and "Escribí una pregunta" in said(empty)
+        wrong = await client.call_tool("search", {"query": "feriado", "filter": {"mime": {"parecido": "pdf"}}})
+        assert wrong.is_error and "parecido" in said(wrong)
+        assert (await client.call_tool("search", {"query": "feriado", "k": 0})).is_error
+        # and the server goes on
+        assert (await answer(client, "search", query="feriado"))["hits"]
+
+
+async def test_a_revoked_key_ends_in_the_middle_of_a_conversation(place: Place, db: Database, http_url: str) -> None:
+    new = await keys.create(db, "acme")
+    async with over_http(http_url, new.secret) as client:
+        assert (await answer(client, "search", query="feriado"))["hits"]
+        await keys.revoke(db, new.stored.key_id)
+        with pytest.raises(MCPError):
+            await client.call_tool("search", {"query": "feriado"})
+    assert post(http_url, Authorization=f"Bearer {new.secret}").status_code == 401
+
+
+async def test_a_revoked_key_ends_on_stdio_too(place: Place, db: Database) -> None:
+    new = await keys.create(db, "acme")
+    variables = environment(place.database_url, ATENEO_API_KEY=new.secret, ATENEO_LANG="en")
+    async with Client(StdioServerParameters(command=ATENEO, args=["mcp"], env=variables)) as client:
+        await keys.revoke(db, new.stored.key_id)
+        refused = await client.call_tool("list_documents", {})
+        assert refused.is_error and "revoked" in said(refused)
+
+
+async def test_companies_at_the_same_time(place: Place, http_url: str) -> None:
+    async with (
+        over_http(http_url, place.keys["acme"]) as acme,
+        over_http(http_url, place.keys["otra"]) as otra,
+    ):
+        calls = [(client, source) for client, source in ((acme, "feriados.md"), (otra, "formula.md")) for _ in range(8)]
+        lists = await asyncio.gather(*(answer(client, "list_documents") for client, _ in calls))
+        assert [[one["source"] for one in listed["documents"]] for listed in lists] == [[name] for _, name in calls]
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer ate_falsa"}, {"Authorization": "Basic YTpi"}])
+def test_http_without_a_key_is_refused(http_url: str, header: dict[str, str]) -> None:
+    refused = post(http_url, **header)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_strange_host_is_refused(place: Place, http_url: str) -> None:
+    bearer = f"Bearer {place.keys['acme']}"
+    assert post(http_url, Authorization=bearer).status_code == 200
+    assert post(http_url, Authorization=bearer, Host="evil.example").status_code == 421
+
+
+@pytest.mark.parametrize(("key", "code", "word"), [(None, 2, "ATENEO_API_KEY"), ("ate_falsa", 1, "clave de API")])
+def test_stdio_needs_a_key(place: Place, key: str | None, code: int, word: str) -> None:
+    variables = environment(place.database_url, **({"ATENEO_API_KEY": key} if key else {}))
+    run = subprocess.run(
+        [ATENEO, "mcp"], env=variables, input="", capture_output=True, text=True, timeout=60, check=False
+    )
+    shown = run.stdout + run.stderr
+    assert (run.returncode, run.stdout) == (code, "")
+    assert word in shown and "Traceback" not in shown
