@@ -90,12 +90,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A chunk that waits for its embedding. `content_hash` is the sha256 of the text as UTF-8."""
+    """A chunk that waits for its embedding. `content_hash` is the sha256 of the text as UTF-8; `attempts` is how often
+    it was claimed from the queue, this time included."""
 
     empresa_id: str
     chunk_id: str
     contenido: str
     content_hash: bytes
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

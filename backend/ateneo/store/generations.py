@@ -29,6 +29,7 @@ async def forget(db: Database) -> int:
     async with db.transaction() as connection:
         for row in await connection.fetch("SELECT generation FROM ateneo.generation"):
             await connection.execute(f"DROP TABLE ateneo.vec_g{int(row['generation'])}")
+        await connection.execute("DELETE FROM ateneo.embedding_queue")
         await connection.execute("DELETE FROM ateneo.generation")
         await connection.execute("UPDATE public.knowledge_chunks SET embedding = NULL WHERE embedding IS NOT NULL")
         return int(

@@ -44,6 +44,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM ateneo.chunk_lex WHERE empresa_id = p_empresa AND chunk_id = p_id;
   DELETE FROM ateneo.chunk_meta WHERE empresa_id = p_empresa AND chunk_id = p_id;
+  DELETE FROM ateneo.embedding_queue WHERE empresa_id = p_empresa AND chunk_id = p_id;
   PERFORM ateneo.drop_vectors(p_empresa, p_id);
 END $$;
 
@@ -73,6 +74,9 @@ BEGIN
   IF revec AND (NEW.embedding IS NOT NULL OR TG_OP = 'UPDATE') THEN
     PERFORM ateneo.put_vec(NEW.empresa_id, NEW.id, NEW.embedding);
   END IF;
+  IF retext OR revec THEN
+    PERFORM ateneo.queue_row(NEW.empresa_id, NEW.id, NEW.contenido, NEW.embedding IS NOT NULL, retext, TG_OP = 'INSERT');
+  END IF;
   RETURN NULL;
 END $$;
 
@@ -89,6 +93,7 @@ DECLARE g smallint;
 BEGIN
   DELETE FROM ateneo.chunk_lex;
   DELETE FROM ateneo.chunk_meta;
+  DELETE FROM ateneo.embedding_queue;
   DELETE FROM ateneo.tenant_stats;
   DELETE FROM ateneo.term_stats;
   FOR g IN SELECT generation FROM ateneo.generation LOOP EXECUTE format('DELETE FROM ateneo.vec_g%s', g); END LOOP;

@@ -28,6 +28,10 @@ BEGIN
       AND @vector@.vector_dims(k.embedding) = $3 AND ateneo.indexable(k.embedding)
     ON CONFLICT (empresa_id, chunk_id) DO NOTHING $q$, g) USING after_id, last_id, d;
   GET DIAGNOSTICS vectors = ROW_COUNT;
+  INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
+    SELECT k.empresa_id, k.id, g, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
+    WHERE (after_id IS NULL OR k.id > after_id) AND k.id <= last_id AND k.embedding IS NULL AND ateneo.wants_vector(k.contenido)
+    ON CONFLICT DO NOTHING;
 END $$;
 
 -- Index rows whose chunk is gone. Returns how many were removed.
@@ -40,6 +44,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id)),
   dropped AS (SELECT ateneo.drop_chunk(empresa_id, chunk_id) FROM gone)
   SELECT count(*) INTO n FROM dropped;
+  DELETE FROM ateneo.embedding_queue q WHERE NOT EXISTS
+    (SELECT FROM public.knowledge_chunks k WHERE k.id = q.chunk_id AND k.empresa_id = q.empresa_id);
   FOR g IN SELECT generation FROM ateneo.generation LOOP
     EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE NOT EXISTS
       (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g);

@@ -1,0 +1,169 @@
+-- The queue of chunks that want a vector: filled by triggers, claimed by lease, emptied by ateneo.store_embeddings. Rows of
+-- the record are always locked before rows of the queue, and several rows at once only with SKIP LOCKED: no worker
+-- can be half of a deadlock with the user's own statements.
+
+-- The guide's rule: ten characters or fewer get no embedding.
+CREATE OR REPLACE FUNCTION ateneo.wants_vector(contenido text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+  'SELECT coalesce(length(contenido) > 10, false)';
+
+-- One row of the record was written. The column belongs to the legacy generation: given a vector, it waits no longer.
+CREATE OR REPLACE FUNCTION ateneo.queue_row(p_empresa text, p_id text, p_text text, has_vector boolean, retext boolean, fresh boolean)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE wanted boolean := ateneo.wants_vector(p_text);
+BEGIN
+  IF NOT fresh AND (has_vector OR NOT wanted) THEN
+    DELETE FROM ateneo.embedding_queue q WHERE q.empresa_id = p_empresa AND q.chunk_id = p_id
+      AND (NOT wanted OR q.generation = (SELECT g.generation FROM ateneo.generation g WHERE g.legacy));
+  END IF;
+  IF NOT wanted OR (has_vector AND NOT retext) THEN RETURN; END IF;
+  INSERT INTO ateneo.embedding_queue AS q (empresa_id, chunk_id, generation, content_hash)
+    SELECT p_empresa, p_id, g.generation, sha256(convert_to(p_text, 'UTF8')) FROM ateneo.generation g
+    WHERE g.generation IN (SELECT ateneo.live_generations()) AND CASE WHEN g.legacy THEN NOT has_vector ELSE retext END
+    ON CONFLICT (empresa_id, chunk_id, generation) DO UPDATE
+      SET content_hash = excluded.content_hash, queued_at = now(), attempts = 0, next_try_at = now(),
+        leased_by = NULL, lease_until = NULL, state = 'pending', error = NULL;
+  -- a hint for who waits; it is left out while all are at work, because NOTIFY takes a lock on all commits
+  IF FOUND AND EXISTS (SELECT FROM ateneo.worker w WHERE w.state = 'idle' AND w.seen_at > now() - interval '1 minute') THEN
+    PERFORM pg_notify('ateneo_queue', '');
+  END IF;
+END $$;
+
+-- Queues what the triggers have not seen: rows from before, restores, a generation that begins. `revive`: dead letters, and
+-- rows that wait for their next try, are tried now. Returns how many rows were queued or revived.
+CREATE OR REPLACE FUNCTION ateneo.queue_missing(gen smallint, p_empresa text DEFAULT NULL, revive boolean DEFAULT false)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE n bigint; m bigint := 0;
+BEGIN
+  EXECUTE format($q$
+    INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
+    SELECT k.empresa_id, k.id, $1, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
+    WHERE ateneo.wants_vector(k.contenido) AND ($2 IS NULL OR k.empresa_id = $2) AND %s
+      AND NOT EXISTS (SELECT FROM ateneo.embedding_queue q WHERE q.empresa_id = k.empresa_id AND q.chunk_id = k.id AND q.generation = $1)
+    ORDER BY k.id
+    ON CONFLICT DO NOTHING $q$,
+    CASE WHEN (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen) THEN 'k.embedding IS NULL'
+      ELSE format('NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)', gen) END)
+    USING gen, p_empresa;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF revive THEN
+    WITH held AS (SELECT q.ctid AS place FROM ateneo.embedding_queue q
+      WHERE q.generation = gen AND (p_empresa IS NULL OR q.empresa_id = p_empresa)
+        AND (q.state = 'dead' OR q.next_try_at > now()) FOR UPDATE SKIP LOCKED)
+    UPDATE ateneo.embedding_queue q SET state = 'pending', attempts = 0, next_try_at = now(), error = NULL
+      FROM held WHERE q.ctid = held.place;
+    GET DIAGNOSTICS m = ROW_COUNT;
+  END IF;
+  RETURN n + m;
+END $$;
+
+-- Whether the company has spent what it may this month.
+CREATE OR REPLACE FUNCTION ateneo.over_budget(p_empresa text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT spent.tokens >= b.tokens OR spent.usd >= b.usd FROM ateneo.embedding_budget b,
+      LATERAL (SELECT coalesce(sum(u.tokens), 0) AS tokens, coalesce(sum(u.usd), 0) AS usd FROM ateneo.embedding_usage u
+        WHERE u.empresa_id = b.empresa_id AND u.day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date) spent
+    WHERE b.empresa_id = p_empresa), false)
+$$;
+
+-- The companies with rows to claim, from the one after `after` on, around; one look into the index a company.
+CREATE OR REPLACE FUNCTION ateneo.waiting_companies(gen smallint, after text, most int) RETURNS SETOF text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE company text := after; wrapped boolean := after IS NULL; found_n int := 0;
+BEGIN
+  LOOP
+    company := (SELECT q.empresa_id FROM ateneo.embedding_queue q WHERE q.generation = gen AND q.state = 'pending'
+      AND q.empresa_id > coalesce(company, '') ORDER BY q.empresa_id LIMIT 1);
+    IF company IS NULL THEN
+      EXIT WHEN wrapped;
+      wrapped := true;
+      CONTINUE;
+    END IF;
+    EXIT WHEN wrapped AND after IS NOT NULL AND company > after;
+    IF NOT ateneo.over_budget(company) THEN
+      RETURN NEXT company;
+      found_n := found_n + 1;
+    END IF;
+    EXIT WHEN found_n >= most;
+  END LOOP;
+END $$;
+
+-- Leases up to `size` rows to `worker`, shared evenly among the companies given, the oldest rows of each first; one row a
+-- text, and none whose text is being embedded for the same company already: it will get a copy of that vector.
+CREATE OR REPLACE FUNCTION ateneo.lease_rows(gen smallint, worker text, size int, lease interval, companies text[],
+  OUT es text[], OUT ids text[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE hungry text[]; company text; quota int; got int; missing int := size; e text[]; i text[];
+BEGIN
+  es := '{}'; ids := '{}';
+  WHILE missing > 0 AND cardinality(companies) > 0 LOOP
+    hungry := '{}';
+    quota := ceil(missing::float8 / cardinality(companies));
+    FOREACH company IN ARRAY companies LOOP
+      WITH ready AS (
+        SELECT q.ctid AS place, q.content_hash AS h FROM ateneo.embedding_queue q
+        WHERE q.generation = gen AND q.empresa_id = company AND q.state = 'pending' AND q.next_try_at <= now()
+          AND (q.lease_until IS NULL OR q.lease_until < now())
+          AND NOT EXISTS (SELECT FROM ateneo.embedding_queue s WHERE s.empresa_id = q.empresa_id
+            AND s.content_hash = q.content_hash AND s.generation = gen AND s.lease_until >= now())
+        ORDER BY q.queued_at LIMIT least(quota, missing) FOR UPDATE SKIP LOCKED),
+      leased AS (
+        UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
+        FROM (SELECT DISTINCT ON (h) place FROM ready) r WHERE q.ctid = r.place RETURNING q.empresa_id, q.chunk_id)
+      SELECT array_agg(l.empresa_id), array_agg(l.chunk_id), (SELECT count(*) FROM ready) INTO e, i, got FROM leased l;
+      es := es || e; ids := ids || i;
+      missing := missing - coalesce(cardinality(i), 0);
+      IF got >= quota THEN hungry := hungry || company; END IF;
+      EXIT WHEN missing <= 0;
+    END LOOP;
+    companies := hungry;
+  END LOOP;
+END $$;
+
+-- The next rows for a worker, with their texts; of one company, or of all from the one after `after` on. None: there is
+-- nothing to do now. One claim of a generation at a time, so that no two take the same text.
+CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text DEFAULT NULL, after text DEFAULT NULL)
+RETURNS TABLE (empresa_id text, chunk_id text, contenido text, attempts int)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE companies text[]; es text[]; ids text[];
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.claim', gen));
+  LOOP
+    companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
+      WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
+    SELECT l.es, l.ids INTO es, ids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
+    PERFORM ateneo.settle_known(gen, es, ids);
+    RETURN QUERY SELECT q.empresa_id, q.chunk_id, k.contenido::text, q.attempts
+      FROM unnest(es, ids) WITH ORDINALITY t(e, i, place)
+      JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen
+      JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e
+      ORDER BY t.place;
+    -- where all that was leased got copies, there may be more behind it
+    EXIT WHEN FOUND OR cardinality(ids) = 0;
+  END LOOP;
+END $$;
+
+-- Of the rows given: those whose chunk is gone, or wants no vector, leave the queue; those whose text the company has
+-- embedded already get a copy of that vector, and so do all that wait with the same text.
+CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE es text[]; tids text[]; hs bytea[]; vs @vector@.vector[];
+  legacy boolean := (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
+BEGIN
+  DELETE FROM ateneo.embedding_queue q USING unnest(empresas, ids) t(e, i)
+    WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen AND NOT EXISTS (
+      SELECT FROM public.knowledge_chunks k WHERE k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido));
+  EXECUTE format($q$
+    SELECT array_agg(s.empresa_id), array_agg(s.chunk_id), array_agg(s.content_hash), array_agg(twin.v)
+    FROM unnest($1, $2) t(e, i)
+    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $3,
+    LATERAL (SELECT %s AS v FROM ateneo.chunk_lex c
+      JOIN ateneo.vec_g%s x ON x.empresa_id = c.empresa_id AND x.chunk_id = c.chunk_id
+      JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
+      WHERE c.empresa_id = t.e AND c.content_hash = q.content_hash AND %s LIMIT 1) twin,
+    LATERAL (SELECT o.* FROM ateneo.embedding_queue o WHERE o.empresa_id = q.empresa_id AND o.content_hash = q.content_hash
+      AND o.generation = $3) s $q$,
+    CASE WHEN legacy THEN 'k.embedding' ELSE 'x.embedding::@vector@.vector' END, gen,
+    CASE WHEN legacy THEN 'k.embedding IS NOT NULL' ELSE 'true' END)
+    INTO es, tids, hs, vs USING empresas, ids, gen;
+  IF cardinality(tids) > 0 THEN PERFORM ateneo.store_embeddings(gen, es, tids, hs, vs); END IF;
+END $$;

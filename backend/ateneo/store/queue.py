@@ -1,0 +1,128 @@
+"""The queue, `ateneo.embedding_queue`: leases on chunks that want a vector, and what becomes of them.
+
+A row is `pending` (it may be claimed once `next_try_at` has come and nobody's lease stands) or `dead`. It leaves the queue
+when its vector is stored, by whoever, or when its chunk goes. Statements on several rows pass over those that a
+writer holds, so that no worker makes the user's own statements wait or fail.
+"""
+
+from collections.abc import Sequence
+
+from ateneo.store.chunks import content_hash
+from ateneo.store.pool import Database
+from ateneo.types import Pending
+
+CHANNEL = "ateneo_queue"
+"""NOTIFY tells it of new rows while some worker is idle. A hint: who listens still has to look now and then."""
+
+# the rows of $1 (worker), $2 (generation), $3 and $4 (keys) that are still this worker's
+_MINE = """
+WITH mine AS (
+  SELECT q.ctid AS place, t.turn FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn)
+  JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $2
+  WHERE q.leased_by = $1 FOR UPDATE OF q SKIP LOCKED)
+"""
+
+
+async def fill(db: Database, generation: int, empresa_id: str | None = None, *, revive: bool = False) -> int:
+    """Queues what the triggers have not seen, of one company or of all; with `revive` dead letters and rows that wait
+    for their next try are tried at once. Returns how many rows were queued or revived."""
+    async with db.acquire() as connection:
+        return int(
+            await connection.fetchval(
+                "SELECT ateneo.queue_missing($1::smallint, $2, $3)", generation, empresa_id, revive, timeout=3600
+            )
+        )
+
+
+async def claim(
+    db: Database,
+    generation: int,
+    worker: str,
+    size: int,
+    lease_s: float,
+    *,
+    empresa_id: str | None = None,
+    after: str | None = None,
+) -> list[Pending]:
+    """Leases up to `size` chunks for `lease_s` seconds: of one company, or of all that wait in equal shares, from the
+    company behind `after` on. Fewer, even none, where a text is known already: those get their vector at once."""
+    async with db.transaction() as connection:
+        rows = await connection.fetch(
+            "SELECT * FROM ateneo.claim($1::smallint, $2, $3, make_interval(secs => $4), $5, $6)",
+            generation,
+            worker,
+            size,
+            lease_s,
+            empresa_id,
+            after,
+        )
+    return [
+        Pending(row["empresa_id"], row["chunk_id"], row["contenido"], content_hash(row["contenido"]), row["attempts"])
+        for row in rows
+    ]
+
+
+async def extend(db: Database, generation: int, worker: str, chunks: Sequence[Pending], lease_s: float) -> int:
+    """Renews the leases; returns how many of them the worker still has (one may be another's, or settled, by now)."""
+    return await _change(
+        db,
+        f"{_MINE} UPDATE ateneo.embedding_queue q SET lease_until = now() + make_interval(secs => $5)"
+        " FROM mine WHERE q.ctid = mine.place",
+        generation,
+        worker,
+        chunks,
+        lease_s,
+    )
+
+
+async def release(
+    db: Database,
+    generation: int,
+    worker: str,
+    chunks: Sequence[Pending],
+    *,
+    delay_s: float = 0.0,
+    counted: bool = False,
+    error: str | None = None,
+) -> int:
+    """Gives leases back, to be claimed again in `delay_s` seconds. `counted`: the claim counts as an attempt."""
+    return await _change(
+        db,
+        f"{_MINE} UPDATE ateneo.embedding_queue q SET leased_by = NULL, lease_until = NULL,"
+        " next_try_at = now() + make_interval(secs => $5), error = coalesce($7, q.error),"
+        " attempts = q.attempts - CASE WHEN $6 THEN 0 ELSE 1 END FROM mine WHERE q.ctid = mine.place",
+        generation,
+        worker,
+        chunks,
+        delay_s,
+        counted,
+        error,
+    )
+
+
+async def bury(db: Database, generation: int, worker: str, chunks: Sequence[Pending], reasons: Sequence[str]) -> int:
+    """Makes dead letters of them, each with its reason."""
+    return await _change(
+        db,
+        f"{_MINE} UPDATE ateneo.embedding_queue q SET state = 'dead', leased_by = NULL, lease_until = NULL,"
+        " error = ($5::text[])[mine.turn] FROM mine WHERE q.ctid = mine.place",
+        generation,
+        worker,
+        chunks,
+        list(reasons),
+    )
+
+
+async def _change(
+    db: Database, sql: str, generation: int, worker: str, chunks: Sequence[Pending], *arguments: object
+) -> int:
+    async with db.acquire() as connection:
+        done = await connection.execute(
+            sql,
+            worker,
+            generation,
+            [chunk.empresa_id for chunk in chunks],
+            [chunk.chunk_id for chunk in chunks],
+            *arguments,
+        )
+    return int(done.rpartition(" ")[2])
