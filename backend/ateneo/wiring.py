@@ -19,7 +19,7 @@ from ateneo.services.ingestion import IngestionService
 from ateneo.services.reranking import Reranking
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
-from ateneo.store import generations, migrate
+from ateneo.store import generations, migrate, statistics
 from ateneo.store.migrate import Step
 from ateneo.store.pool import Database
 
@@ -143,7 +143,7 @@ async def upgrade(db: Database, embedding: EmbeddingService, on_page: Callable[[
     if embedding.dims is not None and await generations.active(db) is None:
         await own_generation(db, embedding)
     await migrate.reconcile(db, on_page=on_page)
-    await migrate.refresh_statistics(db)
+    await statistics.refresh_moved(db)
     return steps
 
 

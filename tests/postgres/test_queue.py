@@ -29,7 +29,9 @@ async def insert(db: Database, empresa: str, *ids: str, text: str = "un pasaje l
 
 
 async def queued(db: Database, state: str = "pending") -> list[tuple[str, str]]:
-    rows = await run(db, "SELECT empresa_id, chunk_id FROM ateneo.embedding_queue WHERE state = $1 ORDER BY 1, 2", state)
+    rows = await run(
+        db, "SELECT empresa_id, chunk_id FROM ateneo.embedding_queue WHERE state = $1 ORDER BY 1, 2", state
+    )
     return [tuple(row) for row in rows]
 
 
@@ -118,7 +120,9 @@ async def test_a_text_is_embedded_once_a_company(database: Database, generation:
     await chunks.store_embeddings(database, generation, held, vectors(2))
     assert await queue.claim(database, generation, "v", 10, 60) == []
     assert await queued(database) == []
-    [row] = await run(database, "SELECT count(DISTINCT embedding::text) AS a, count(embedding) AS b FROM knowledge_chunks")
+    [row] = await run(
+        database, "SELECT count(DISTINCT embedding::text) AS a, count(embedding) AS b FROM knowledge_chunks"
+    )
     assert (row["a"], row["b"]) == (2, 6)
     assert (await run(database, "SELECT count(*) FROM ateneo.vec_g1"))[0][0] == 6
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ateneo.errors import GenerationMismatch
-from ateneo.store import generations, migrate
+from ateneo.store import generations, statistics
 from ateneo.store import search as door
 from ateneo.store.pool import Connection, Database
 from ateneo.types import Hit
@@ -214,12 +214,12 @@ async def test_a_generation_that_is_gone_is_told(database: Database) -> None:
 async def test_statistics_follow_growth_and_length(database: Database) -> None:
     async with database.acquire() as connection:
         await _fill(connection, texts=["corto texto"] * 4)
-    assert await migrate.refresh_statistics(database) == 1
-    assert await migrate.refresh_statistics(database) == 0
+    assert await statistics.refresh_moved(database) == 1
+    assert await statistics.refresh_moved(database) == 0
     async with database.acquire() as connection:
         assert await connection.fetchval("SELECT avgdl FROM ateneo.tenant_stats") == 2
         await _fill(connection, texts=["este texto tiene bastantes palabras más que los otros"] * 8)
-    assert await migrate.refresh_statistics(database) == 1
+    assert await statistics.refresh_moved(database) == 1
 
 
 async def test_forget_makes_everything_pending(database: Database) -> None:

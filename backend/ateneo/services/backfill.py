@@ -186,11 +186,10 @@ class Backfill:
         return None if price is None or tokens is None else tokens * price / 1_000_000
 
     async def _finish(self, run: "_Run", empresa_id: str | None) -> tuple[int, int | None]:
-        """Counts what was skipped and what remains, and brings up to date what words weigh in the companies seen."""
+        """Counts what was skipped and what remains."""
         try:
             skipped = await chunks.count_skipped(self._db, empresa_id)
             remaining = await chunks.count_pending(self._db, empresa_id)
-            await chunks.refresh_statistics(self._db, run.companies)
         except DatabaseError as error:
             run.stopped = run.stopped or error
             return 0, None
@@ -238,7 +237,6 @@ class _Run:
     changed: int = 0
     tokens: int = 0
     failed: list[FailedChunk] = field(default_factory=list)
-    companies: set[str] = field(default_factory=set)
     stopped: AteneoError | None = None
     stopped_at: str | None = None
 
@@ -247,7 +245,6 @@ class _Run:
         page: list[Pending] = []
         try:
             while not self.stop_asked() and self.stopped is None and (page := await self.cursor.next()):
-                self.companies.update(chunk.empresa_id for chunk in page)
                 await self._settle(page)
                 page = []
         except AteneoError as error:

@@ -15,8 +15,7 @@ from ateneo.lang import tr
 from ateneo.providers.loops import PerLoop
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
-from ateneo.store import documents
-from ateneo.store.chunks import keep_statistics
+from ateneo.store import documents, statistics
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
 from ateneo.text.chunking import chunk
@@ -107,7 +106,7 @@ class IngestionService:
         generation = await own_generation(self.db, self.embedding)
         embedded = await self.embedding.embed_matrix([one.contenido for one in chunks])
         stored = await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, generation.number)
-        await keep_statistics(self.db, empresa_id)
+        await statistics.keep(self.db, empresa_id)
         return stored
 
     async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ateneo.errors import UnknownEmpresa
-from ateneo.store import generations, indexes, rebuild
+from ateneo.store import generations, indexes, rebuild, statistics
 from ateneo.store import recall as measured
 from ateneo.store.indexes import CompanyIndex, Part, Progress, Task
 from ateneo.store.pool import Database
@@ -95,7 +95,7 @@ async def tune(
                 yield tuned
         for scope in await rebuild.unfinished(own):
             yield await _finish(own, scope)
-        for empresa_id in await indexes.stale_statistics(own):
+        for empresa_id in await statistics.stale(own):
             yield await _refresh(own, empresa_id)
 
 
@@ -137,7 +137,7 @@ async def _refresh(db: Database, empresa_id: str) -> Tuned:
     if await rebuild.resettle(db, empresa_id):
         await _rebuild(db, empresa_id, None)
     else:
-        await indexes.refresh_statistics(db, empresa_id)
+        await statistics.refresh(db, empresa_id)
     return Tuned("statistics", empresa_id, empresa_id, 0, time.perf_counter() - begun, True)
 
 
@@ -180,7 +180,7 @@ async def _rebuild(db: Database, scope: str, on_page: Callable[[int, int], None]
     for again in await rebuild.end(db, scope):
         await _rebuild(db, again, None)
     for company in await rebuild.companies(db, scope):
-        await indexes.refresh_statistics(db, company)
+        await statistics.refresh(db, company)
     return Rebuilt(chunks=done, resumed=resumed, busy=len(held))
 
 

@@ -1,7 +1,7 @@
 """The record, `public.knowledge_chunks`: which chunks wait for an embedding, and how embeddings are written."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -93,24 +93,6 @@ async def write_vectors(
             raise GenerationMismatch(stored="?", asked=error.args[0]) from error
         raise
     return int(kept)
-
-
-async def refresh_statistics(db: Database, empresas: Iterable[str]) -> int:
-    """Refreshes the term statistics of those of the companies whose size has moved by half. Returns how many."""
-    async with db.acquire() as connection:
-        done = [await connection.fetchval("SELECT ateneo.refresh_stats_if_stale($1)", e) for e in sorted(empresas)]
-    return sum(done)
-
-
-async def keep_statistics(db: Database, empresa_id: str) -> None:
-    """Refreshes one company's term statistics if its size has moved by half: right after a write, so that its words can
-    correct a query at once. Above 20,000 chunks it would keep the writer waiting, and maintenance does it."""
-    async with db.acquire() as connection:
-        await connection.fetchval(
-            "SELECT ateneo.refresh_stats_if_stale($1) WHERE"
-            " (SELECT count(*) FROM (SELECT FROM ateneo.chunk_lex WHERE empresa_id = $1 LIMIT 20001) few) <= 20000",
-            empresa_id,
-        )
 
 
 async def any_embedding(db: Database) -> bool:

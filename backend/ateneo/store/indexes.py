@@ -213,18 +213,6 @@ async def reindex_words(db: Database) -> None:
         await connection.execute("REINDEX TABLE CONCURRENTLY ateneo.chunk_lex", timeout=_DAY_S)
 
 
-async def stale_statistics(db: Database) -> list[str]:
-    """Companies whose term statistics are older than a day or no longer fit, as `ateneo index status` shows them."""
-    async with db.acquire() as connection:
-        rows = await connection.fetch("SELECT empresa_id FROM ateneo.stale_statistics()")
-    return [row["empresa_id"] for row in rows]
-
-
-async def refresh_statistics(db: Database, empresa_id: str) -> None:
-    async with db.transaction() as connection:
-        await connection.execute("SELECT ateneo.refresh_stats($1)", empresa_id)
-
-
 async def indexed(db: Database, generation: int, empresa_id: str) -> str | None:
     """The index that a search of this company uses; None where it reads all of its vectors."""
     async with db.acquire() as connection:

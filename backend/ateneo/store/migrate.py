@@ -131,13 +131,3 @@ async def reconcile(db: Database, *, page: int = 2000, on_page: Callable[[int, i
     async with db.transaction() as connection:
         await connection.execute("SELECT ateneo.remove_orphans()")
     return total
-
-
-async def refresh_statistics(db: Database) -> int:
-    """Refreshes the term statistics of every company whose size has moved by half. Returns how many."""
-    async with db.acquire() as connection:
-        rows = await connection.fetch("SELECT DISTINCT empresa_id FROM ateneo.chunk_lex")
-        done = [
-            await connection.fetchval("SELECT ateneo.refresh_stats_if_stale($1)", row["empresa_id"]) for row in rows
-        ]
-    return sum(done)

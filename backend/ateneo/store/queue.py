@@ -1,7 +1,7 @@
 """The queue, `ateneo.embedding_queue`: leases on chunks that want a vector, and what becomes of them.
 
-A row is `pending` (it may be claimed once `next_try_at` has come and nobody's lease stands) or `dead`. It leaves the queue
-when its vector is stored, by whoever, or when its chunk goes. Statements on several rows pass over those that a
+A row is `pending` (it may be claimed once `next_try_at` has come and nobody's lease stands) or `dead`. It leaves the
+queue when its vector is stored, by whoever, or when its chunk goes. Statements on several rows pass over those that a
 writer holds, so that no worker makes the user's own statements wait or fail.
 """
 
@@ -66,7 +66,7 @@ async def extend(db: Database, generation: int, worker: str, chunks: Sequence[Pe
     """Renews the leases; returns how many of them the worker still has (one may be another's, or settled, by now)."""
     return await _change(
         db,
-        f"{_MINE} UPDATE ateneo.embedding_queue q SET lease_until = now() + make_interval(secs => $5)"
+        "UPDATE ateneo.embedding_queue q SET lease_until = now() + make_interval(secs => $5)"
         " FROM mine WHERE q.ctid = mine.place",
         generation,
         worker,
@@ -88,7 +88,7 @@ async def release(
     """Gives leases back, to be claimed again in `delay_s` seconds. `counted`: the claim counts as an attempt."""
     return await _change(
         db,
-        f"{_MINE} UPDATE ateneo.embedding_queue q SET leased_by = NULL, lease_until = NULL,"
+        "UPDATE ateneo.embedding_queue q SET leased_by = NULL, lease_until = NULL,"
         " next_try_at = now() + make_interval(secs => $5), error = coalesce($7, q.error),"
         " attempts = q.attempts - CASE WHEN $6 THEN 0 ELSE 1 END FROM mine WHERE q.ctid = mine.place",
         generation,
@@ -104,7 +104,7 @@ async def bury(db: Database, generation: int, worker: str, chunks: Sequence[Pend
     """Makes dead letters of them, each with its reason."""
     return await _change(
         db,
-        f"{_MINE} UPDATE ateneo.embedding_queue q SET state = 'dead', leased_by = NULL, lease_until = NULL,"
+        "UPDATE ateneo.embedding_queue q SET state = 'dead', leased_by = NULL, lease_until = NULL,"
         " error = ($5::text[])[mine.turn] FROM mine WHERE q.ctid = mine.place",
         generation,
         worker,
@@ -118,7 +118,7 @@ async def _change(
 ) -> int:
     async with db.acquire() as connection:
         done = await connection.execute(
-            sql,
+            _MINE + sql,
             worker,
             generation,
             [chunk.empresa_id for chunk in chunks],

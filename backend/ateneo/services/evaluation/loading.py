@@ -12,7 +12,7 @@ from ateneo.errors import DocumentError
 from ateneo.services.backfill import Backfill, Progress
 from ateneo.services.evaluation.datasets import BeirFolder, Dataset, Question, QuestionSet, corpus_passages
 from ateneo.services.ingestion import IngestionService
-from ateneo.store import chunks, scratch
+from ateneo.store import scratch, statistics
 from ateneo.store.pool import Database
 from ateneo.store.scratch import Passage, StoredText
 
@@ -79,7 +79,7 @@ class Loader:
         while batch := [Passage(*one) for one in islice(passages, _AT_ONCE)]:
             await scratch.insert_passages(self._db, empresa_id, batch)
         unembedded = await self._embed(empresa_id, dataset.passages, tell)
-        await chunks.refresh_statistics(self._db, [empresa_id])
+        await statistics.refresh_moved(self._db, [empresa_id])
         questions = tuple(Judged(one.id, one.text, empresa_id, one.grades) for one in dataset.queries)
         return Loaded(dataset.name, questions, dataset.passages, unembedded=unembedded)
 
@@ -111,7 +111,7 @@ class Loader:
         texts: dict[str, list[StoredText]] = {}
         for empresa_id in sorted({one for one, _ in files}):
             texts[empresa_id] = await scratch.stored_texts(self._db, f"{prefix}-{empresa_id}")
-        await chunks.refresh_statistics(self._db, [f"{prefix}-{one}" for one in texts])
+        await statistics.refresh_moved(self._db, [f"{prefix}-{one}" for one in texts])
         questions = tuple(
             _judged(one, f"{prefix}-{one.empresa_id}", texts[one.empresa_id], documents) for one in dataset.questions
         )
