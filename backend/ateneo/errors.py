@@ -366,8 +366,8 @@ class ModelError(AteneoError):
     exit_code = 2
     es = "El modelo local en {folder} no sirve: {detail}"
     en = "The local model in {folder} cannot be used: {detail}"
-    remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; sin ATENEO_MODEL_DIR se usa el incluido."
-    remedy_en = "It takes a folder with model.onnx and tokenizer.json; without ATENEO_MODEL_DIR it is the bundled one."
+    remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; docs/how-to/models.md dice cómo prepararla."
+    remedy_en = "It takes a folder with model.onnx and tokenizer.json; docs/how-to/models.md tells how to make one."
 
 
 # --- providers --------------------------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         "OPENAI_BASE_URL", None, "address of a compatible server: Ollama, vLLM, Azure, TEI"
     )
     model_dir: Path | None = _named("ATENEO_MODEL_DIR", None, "folder of a local ONNX model; default: the bundled one")
+    models_dir: Path = _named(
+        "ATENEO_MODELS_DIR", Path("~/.local/share/ateneo/models"), "where `ateneo models add` puts its copies"
+    )
     threads: int = _named("ATENEO_THREADS", 0, "threads of the local model; 0: one a core", ge=0)
 
     chat_provider: Literal["auto", "anthropic", "extractive"] = _named(

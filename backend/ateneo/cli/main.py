@@ -8,7 +8,7 @@ from ateneo.lang import tr
 
 def build() -> typer.Typer:
     """The commands. Their modules are imported here, after the language is known, since their help is text too."""
-    from ateneo.cli import ask, backfill, db, doctor, index, ingest, keys, mcp, search, serve, synonyms
+    from ateneo.cli import ask, backfill, db, doctor, index, ingest, keys, mcp, models, search, serve, synonyms
     from ateneo.cli import eval as evaluation
 
     app = typer.Typer(
@@ -31,6 +31,7 @@ def build() -> typer.Typer:
     app.add_typer(evaluation.app, name="eval", help=tr("Mide la calidad de la búsqueda.", "Measures search quality."))
     app.add_typer(index.app, name="index", help=tr("El índice de búsqueda.", "The search index."))
     app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))
+    app.add_typer(models.app, name="models", help=tr("Los modelos locales.", "The local models."))
     app.add_typer(keys.app, name="keys", help=tr("Claves de API.", "API keys."))
     app.command("serve", help=tr("Sirve la API.", "Serves the API."))(serve.serve)
     app.command("mcp", help=tr("Sirve a agentes (MCP).", "Serves agents (MCP)."))(mcp.mcp)

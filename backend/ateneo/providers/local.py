@@ -27,6 +27,11 @@ def bundled_model_dir() -> Path:
     return Path(__file__).resolve().parents[1] / "models" / BUNDLED
 
 
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     """A stretch of one text that fits the model; `weight`: its tokens without the special ones."""
@@ -104,8 +109,7 @@ class LocalEmbedder:
             path = self._folder / name
             if not path.is_file():
                 raise ModelError(folder=self._folder, detail=tr(f"falta {name}.", f"{name} is missing."))
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
             if found != expected:
                 detail = tr(f"{name} no es el que dice {MANIFEST}", f"{name} is not the one that {MANIFEST} names")
                 raise ModelError(folder=self._folder, detail=f"{detail} (sha256 {found[:12]}…).")

@@ -18,8 +18,8 @@ from ateneo.types import Matrix
 
 MANIFEST = "ateneo.json"
 
-_GRAPH = "model.onnx"
-_TOKENIZER = "tokenizer.json"
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
 USUAL_MAX_TOKENS = 512
 ONNX_FAILURES = (
     failures.EPFail,
@@ -33,13 +33,27 @@ ONNX_FAILURES = (
 )
 
 Ids = npt.NDArray[np.int64]
+Pooling = Literal["in_graph", "mean", "cls", "last"]
+
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_SENTENCE_OUTPUTS = ("embedding", "sentence_embedding")
+
+
+class Origin(BaseModel):
+    """A text or a model that a model was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    role: str = ""
+    license: str = ""
 
 
 class Manifest(BaseModel):
     """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
 
-    `pooling`: how token vectors become one; None looks at the graph (in it, where it gives one vector a text, else
-    the mean). `sha256`: file name -> hex digest.
+    `max_tokens`: the window, special tokens included. `pooling`: how token vectors become one; None looks at the graph
+    (in it, where it gives one vector a text, else the mean). `sha256`: file name -> hex digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,10 +61,12 @@ class Manifest(BaseModel):
     name: str
     dims: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=8)
-    pooling: Literal["in_graph", "mean", "cls"] | None = None
+    pooling: Pooling | None = None
     query_prefix: str = ""
     passage_prefix: str = ""
     dense_weight: float = Field(default=0.3, ge=0, le=1)
+    license: str = ""
+    sources: tuple[Origin, ...] = ()
     sha256: Mapping[str, str] = {}
 
     @classmethod
@@ -78,10 +94,17 @@ class Model:
         self._tokenizer = _tokenizer(folder, manifest)
         self._session = open_session(folder, threads)
         self._inputs = {node.name for node in self._session.get_inputs()}
+        self._refuse_other_inputs()
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        self._output = "embedding" if "embedding" in outputs else next(iter(outputs))
+        self._output = next((name for name in _SENTENCE_OUTPUTS if name in outputs), next(iter(outputs)))
         shape = outputs[self._output]
-        self._pooling = manifest.pooling or ("in_graph" if len(shape) == 2 else "mean")
+        self.pooling: Pooling = "in_graph" if len(shape) == 2 else manifest.pooling or "mean"
+        if self.pooling == "in_graph" and len(shape) != 2:
+            detail = tr(
+                f"{MANIFEST} dice pooling=in_graph y {GRAPH} da un vector por token.",
+                f"{MANIFEST} says pooling=in_graph and {GRAPH} gives a vector a token.",
+            )
+            raise ModelError(folder=folder, detail=detail)
         self.dims = self._dims(shape[-1], manifest.dims)
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
@@ -101,19 +124,31 @@ class Model:
                 [self._output], {name: value for name, value in feed.items() if name in self._inputs}
             )
         except ONNX_FAILURES as error:
-            raise ModelError(folder=self._folder, detail=f"{_GRAPH}: {error}") from error
+            raise ModelError(folder=self._folder, detail=f"{GRAPH}: {error}") from error
         return self._pooled(np.asarray(output, dtype=np.float32), mask)
 
     def _pooled(self, output: Matrix, mask: Ids) -> Matrix:
-        if self._pooling == "in_graph":
+        if self.pooling == "in_graph":
             return output
-        if self._pooling == "cls":
+        if self.pooling == "cls":
             return np.ascontiguousarray(output[:, 0])
+        if self.pooling == "last":
+            return np.ascontiguousarray(output[np.arange(len(output)), mask.sum(axis=1) - 1])
         weights = mask[:, :, None].astype(np.float32)
         mean: Matrix = (output * weights).sum(axis=1) / weights.sum(axis=1)
         return mean
 
+    def _refuse_other_inputs(self) -> None:
+        other = ", ".join(sorted(self._inputs - _INPUTS))
+        if other:
+            known = ", ".join(sorted(_INPUTS))
+            detail = tr(f"{GRAPH} pide {other}; doy {known}.", f"{GRAPH} asks for {other}; given are {known}.")
+            raise ModelError(folder=self._folder, detail=detail)
+
     def _dims(self, in_graph: object, in_manifest: int | None) -> int:
+        if not isinstance(in_graph, int) and in_manifest is None:
+            [vector] = self.run([[0]])
+            return len(vector)
         if isinstance(in_graph, int) and in_manifest in {None, in_graph}:
             return in_graph
         if in_manifest is not None and not isinstance(in_graph, int):
@@ -121,15 +156,15 @@ class Model:
         raise ModelError(
             folder=self._folder,
             detail=tr(
-                f"{MANIFEST} dice dims={in_manifest} y {_GRAPH} da {in_graph}.",
-                f"{MANIFEST} says dims={in_manifest} and {_GRAPH} gives {in_graph}.",
+                f"{MANIFEST} dice dims={in_manifest} y {GRAPH} da {in_graph}.",
+                f"{MANIFEST} says dims={in_manifest} and {GRAPH} gives {in_graph}.",
             ),
         )
 
 
 def check_folder(folder: Path) -> None:
     """Raises ModelError that names the files that are missing."""
-    missing = [name for name in (_GRAPH, _TOKENIZER) if not (folder / name).is_file()]
+    missing = [name for name in (GRAPH, TOKENIZER) if not (folder / name).is_file()]
     if missing:
         names = ", ".join(missing)
         raise ModelError(folder=folder, detail=tr(f"falta {names}.", f"{names} missing."))
@@ -138,9 +173,9 @@ def check_folder(folder: Path) -> None:
 def read_tokenizer(folder: Path) -> Tokenizer:
     """The folder's tokeniser as it is. Raises ModelError."""
     try:
-        return Tokenizer.from_buffer((folder / _TOKENIZER).read_bytes())
+        return Tokenizer.from_buffer((folder / TOKENIZER).read_bytes())
     except ValueError as error:
-        raise ModelError(folder=folder, detail=f"{_TOKENIZER}: {error}") from error
+        raise ModelError(folder=folder, detail=f"{TOKENIZER}: {error}") from error
 
 
 def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
@@ -161,6 +196,6 @@ def open_session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
     # Threads that spin while they wait take the cores from PostgreSQL, which runs on the same machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(folder / _GRAPH, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
     except ONNX_FAILURES as error:
-        raise ModelError(folder=folder, detail=f"{_GRAPH}: {error}") from error
+        raise ModelError(folder=folder, detail=f"{GRAPH}: {error}") from error

@@ -1,0 +1,150 @@
+"""Models that others made: what is read from their folder, the self-test, the copy, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.providers.tiny_encoder import DIMS, MEAN, vectors_of, write
+
+from ateneo.errors import BadArgument, ModelError
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.sentence_folder import read
+from ateneo.services import models
+
+CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+
+
+def unit(vector: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Any:
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+async def test_added_it_works_and_stays_what_it_was(tmp_path: Path, shelf: Path) -> None:
+    source = write(
+        tmp_path / "letras",
+        sentence_bert_config={"max_seq_length": 64},
+        config_sentence_transformers={"prompts": {"query": "query: ", "document": "passage: "}},
+    )
+    (source / "README.md").write_text("---\nlicense: mit\n---\n")
+    model, tested = await models.add(source, shelf)
+    assert (model.name, model.folder, tested.dims, tested.spanish_of) == ("letras", shelf / "letras", DIMS, 6)
+    manifest = model.manifest
+    assert (manifest.dims, manifest.max_tokens, manifest.pooling, manifest.license) == (DIMS, 64, "mean", "mit")
+    assert models.verify(model) == 2
+    assert [one.name for one in models.installed(shelf)] == [models.described(bundled_model_dir()).name, "letras"]
+    embedder = LocalEmbedder(model.folder)
+    [question] = (await embedder.embed(["hola"], "query")).vectors
+    [passage] = (await embedder.embed(["hola"])).vectors
+    np.testing.assert_allclose(question, unit(vectors_of("query: hola").mean(axis=0)), atol=1e-6)
+    np.testing.assert_allclose(passage, unit(vectors_of("passage: hola").mean(axis=0)), atol=1e-6)
+    (model.folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        models.verify(models.find("letras", shelf))
+    with pytest.raises(BadArgument, match="ya está instalado"):
+        await models.add(source, shelf)
+    with pytest.raises(BadArgument, match="ya está instalado"):
+        await models.add(source, shelf, changes={"name": models.described(bundled_model_dir()).name})
+
+
+@pytest.mark.parametrize(
+    ("pooling", "rows"),
+    [
+        ({"pooling_mode": "mean"}, slice(None)),
+        (MEAN, slice(None)),
+        (None, slice(None)),
+        (CLS, slice(0, 1)),
+        ({"pooling_mode_lasttoken": True}, slice(-1, None)),
+    ],
+)
+async def test_pooling_is_the_folder_s(
+    tmp_path: Path, shelf: Path, pooling: dict[str, object] | None, rows: slice
+) -> None:
+    model, _ = await models.add(write(tmp_path / "letras", pooling=pooling, framed=False), shelf)
+    short, _ = (await LocalEmbedder(model.folder).embed(["hola", "otra más larga"])).vectors
+    np.testing.assert_allclose(short, unit(vectors_of("hola", framed=False)[rows].mean(axis=0)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("files", "tokens"),
+    [
+        ({"sentence_bert_config": {"max_seq_length": 128}, "config": {"max_position_embeddings": 512}}, 128),
+        ({"sentence_bert_config": {"max_seq_length": 512}, "config": {"max_position_embeddings": 256}}, 256),
+        ({"tokenizer_config": {"model_max_length": 300}}, 300),
+        ({"tokenizer_config": {"model_max_length": 10**30}, "config": {"max_position_embeddings": 77}}, 77),
+        ({"config": {"max_position_embeddings": 514, "model_type": "xlm-roberta"}}, 512),
+        ({}, 512),
+    ],
+)
+def test_the_window_is_what_author_and_network_allow(tmp_path: Path, files: dict[str, Any], tokens: int) -> None:
+    assert read(write(tmp_path / "letras", **files)).manifest.max_tokens == tokens
+
+
+def test_prefixes_that_only_the_readme_tells(tmp_path: Path) -> None:
+    folder = write(tmp_path / "e5")
+    assert read(folder).manifest.query_prefix == ""
+    (folder / "README.md").write_text('Each input text should start with "query: " or "passage: ".')
+    assert (read(folder).manifest.query_prefix, read(folder).manifest.passage_prefix) == ("query: ", "passage: ")
+
+
+async def test_another_graph_with_its_weights_beside_it(tmp_path: Path, shelf: Path) -> None:
+    source = write(tmp_path / "letras", graph="onnx/model_quint8.onnx")
+    (source / "onnx" / "model_quint8.onnx_data").write_bytes(b"weights")
+    with pytest.raises(ModelError, match=r"falta onnx/model\.onnx; hay: onnx/model_quint8\.onnx"):
+        await models.add(source, shelf)
+    model, _ = await models.add(source, shelf, graph="onnx/model_quint8.onnx")
+    assert sorted(model.manifest.sha256) == ["model.onnx", "model_quint8.onnx_data", "tokenizer.json"]
+
+
+async def test_a_folder_of_ateneo_s_own_keeps_its_manifest(tmp_path: Path, shelf: Path) -> None:
+    first, _ = await models.add(write(tmp_path / "letras"), tmp_path / "uno", changes={"passage_prefix": "p: "})
+    second, _ = await models.add(first.folder, shelf, changes={"name": "copia", "dense_weight": 0.6})
+    assert second.manifest == first.manifest.model_copy(update={"name": "copia", "dense_weight": 0.6})
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"counts_padding": True}, "cambia con los textos que lo acompañan"),
+        ({"more_input": "position_ids"}, "pide position_ids"),
+        ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
+        ({"pooling": {**MEAN, **CLS, "pooling_mode_mean_tokens": True}}, "pooling_mode_cls_token"),
+        ({"pooling": CLS}, "textos distintos le dan lo mismo"),
+        ({"modules": [{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]}, "Dense"),
+        ({"config": {"hidden_size": 20}}, "dims"),
+        ({"graph": "onnx/otro.onnx"}, r"onnx/otro\.onnx"),
+    ],
+)
+async def test_refused_it_leaves_nothing(tmp_path: Path, shelf: Path, how: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        await models.add(write(tmp_path / "letras", **how), shelf)
+    assert not shelf.exists() or not list(shelf.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".oculto"])
+async def test_names_that_are_no_folder(tmp_path: Path, shelf: Path, name: str) -> None:
+    with pytest.raises(BadArgument, match="nombre de carpeta"):
+        await models.add(write(tmp_path / "letras"), shelf, changes={"name": name})
+
+
+async def test_a_shelf_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "archivo").write_text("")
+    with pytest.raises(BadArgument, match="ATENEO_MODELS_DIR"):
+        await models.add(write(tmp_path / "letras"), tmp_path / "archivo" / "models")
+
+
+async def test_the_bundled_model_passes_its_own_test() -> None:
+    tested = await models.self_test(bundled_model_dir())
+    assert (tested.dims, tested.spanish) == (384, tested.spanish_of)
+
+
+def test_found_by_name_by_folder_or_not_at_all(tmp_path: Path, shelf: Path) -> None:
+    folder = write(tmp_path / "letras", graph="model.onnx")
+    assert models.find("minilm-es-v1", shelf).bundled
+    assert models.find(str(folder), shelf).name == "letras"
+    with pytest.raises(BadArgument, match="ateneo-minilm"):
+        models.find("nada", shelf)
