@@ -53,6 +53,5 @@ class AgentService(agent.AgentService):
     def __init__(self, db: Any) -> None:
         settings = load()
         search = VectorSearchService(db)
-        super().__init__(
-            search, wiring.chat_model(settings, get_embedding_service()), answer_tokens=settings.chat_max_tokens
-        )
+        chat = wiring.chat_model(settings, get_embedding_service())
+        super().__init__(search, chat, **wiring.agent_options(settings))

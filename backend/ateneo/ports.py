@@ -1,9 +1,10 @@
 """The protocols that services speak; providers implement them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from ateneo.types import Answer, ChatRequest, Embedded, Kind, Limits
+from ateneo.chat import ChatPart, ChatRequest
+from ateneo.types import Embedded, Kind, Limits, Usage
 
 
 class Embedder(Protocol):
@@ -43,14 +44,31 @@ class Embedder(Protocol):
 
 
 class ChatModel(Protocol):
-    """A model that answers a question from passages."""
+    """A model that answers a question from passages.
+
+    `writes`: it is a language model, which can rewrite a question, sum up a conversation and ask for searches.
+    `native_citations`: it takes passages as blocks of their own, not in the system prompt.
+    """
 
     @property
     def provider(self) -> str: ...
     @property
     def model(self) -> str: ...
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def native_citations(self) -> bool: ...
 
-    async def answer(self, request: ChatRequest) -> Answer: ...
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
+        """The answer as it is made; the last part is an EndPart. Closing it ends the request to the provider.
+
+        Raises the ProviderError that fits, perhaps after some parts.
+        """
+        ...
+
+    def cost(self, usage: Usage, model: str) -> float | None:
+        """US dollars; None where the price is not known, 0.0 for what runs here."""
+        ...
 
     async def close(self) -> None: ...
 

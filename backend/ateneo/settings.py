@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     )
     chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "Claude model of the agents")
     chat_max_tokens: int = _named("ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens", ge=1)
+    chat_timeout_s: float = _named("ATENEO_CHAT_TIMEOUT_S", 60.0, "seconds that the chat model may be silent", gt=0)
+    chat_citations: Literal["markers", "native"] = _named(
+        "ATENEO_CHAT_CITATIONS", "markers", "Claude: passages in the system prompt, or as native search results"
+    )
+    chat_search: bool = _named("ATENEO_CHAT_SEARCH", True, "whether a chat model may search again while it answers")
     anthropic_api_key: SecretStr | None = _named("ANTHROPIC_API_KEY", None, "key for Claude")
     anthropic_base_url: str | None = _named("ANTHROPIC_BASE_URL", None, "another address for Claude's API")
 

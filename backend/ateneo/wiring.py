@@ -77,8 +77,17 @@ def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
     from ateneo.providers.anthropic import AnthropicChat
 
     return AnthropicChat(
-        api_key=key.get_secret_value(), model=settings.chat_model, base_url=settings.anthropic_base_url
+        api_key=key.get_secret_value(),
+        model=settings.chat_model,
+        base_url=settings.anthropic_base_url,
+        timeout_s=settings.chat_timeout_s,
+        citations=settings.chat_citations,
     )
+
+
+def agent_options(settings: Settings) -> dict[str, Any]:
+    """What AgentService takes from the settings."""
+    return {"answer_tokens": settings.chat_max_tokens, "may_search": settings.chat_search}
 
 
 def search_options(settings: Settings) -> dict[str, Any]:
@@ -174,7 +183,7 @@ class House:
             embedding=embedding,
             search=search,
             ingestion=IngestionService(db, embedding, **ingestion_options(settings)),
-            agent=AgentService(search, chat, answer_tokens=settings.chat_max_tokens),
+            agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
         )
 

@@ -1,14 +1,16 @@
 from collections.abc import Sequence
 
 import pytest
+from tests.providers.collected import Collected, collected
 
 from ateneo import lang
+from ateneo.chat import ChatRequest
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
-from ateneo.text.citations import verified
+from ateneo.text.citations import occurs
 from ateneo.text.quotes import content_words, coverage, quotables
-from ateneo.types import Answer, ChatRequest, Hit
+from ateneo.types import Hit
 
 NOTICE = "Respuesta extractiva: frases textuales de los documentos, sin modelo de lenguaje."
 
@@ -43,30 +45,30 @@ def request(message: str, passages: Sequence[Hit] = PASSAGES) -> ChatRequest:
     return ChatRequest(system="", message=message, passages=passages, max_tokens=100)
 
 
-async def ask(message: str, passages: Sequence[Hit] = PASSAGES) -> Answer:
-    return await ExtractiveChat().answer(request(message, passages))
+async def ask(message: str, passages: Sequence[Hit] = PASSAGES) -> Collected:
+    return await collected(ExtractiveChat(), request(message, passages))
 
 
 async def test_quotes_the_sentence_that_fits_and_says_what_it_is() -> None:
     answer = await ask("¿Qué cobra el personal que trabaja un feriado?")
-    assert answer.text == f"{NOTICE}\n\n«El personal que trabaje un feriado cobra la jornada doble.» [1]"
-    [citation] = answer.citations
-    assert (citation.chunk_id, citation.number) == ("fer", 1)
-    assert verified(answer.citations, PASSAGES) == answer.citations
-    assert (answer.extractive, answer.provider) == (True, "extractive")
+    assert answer.text == f"{NOTICE}\n\n«El personal que trabaje un feriado cobra la jornada doble.»"
+    [quote] = answer.quotes
+    assert quote.chunk_id == "fer"
+    assert occurs(quote.quote, PASSAGES[0].contenido)
+    assert (answer.stop_reason, answer.model) == ("end_turn", "extractive")
 
 
-async def test_numbers_are_those_of_the_passages() -> None:
+async def test_quotes_name_their_passage() -> None:
     answer = await ask("¿cuándo se devuelve la computadora?")
-    assert "«La computadora se devuelve al terminar el contrato.» [2]" in answer.text
-    assert [one.chunk_id for one in answer.citations] == ["tel"]
+    assert "«La computadora se devuelve al terminar el contrato.»" in answer.text
+    assert [one.chunk_id for one in answer.quotes] == ["tel"]
 
 
 @pytest.mark.parametrize("message", ["¿quién ganó el mundial de 1986?", "¿qué es esto?", "???"])
 async def test_says_that_it_does_not_know(message: str) -> None:
     answer = await ask(message)
     assert answer.text.startswith("No lo sé")
-    assert answer.citations == ()
+    assert answer.quotes == []
     assert NOTICE not in answer.text
 
 
@@ -85,11 +87,11 @@ async def test_speaks_english_when_asked_to() -> None:
 
 async def test_meaning_finds_what_words_do_not() -> None:
     question = "¿debo regresar la laptop cuando renuncie?"
-    assert (await ask(question)).citations == ()
+    assert (await ask(question)).quotes == []
     async with EmbeddingService(LocalEmbedder(bundled_model_dir())) as embedding:
-        answer = await ExtractiveChat(embedding).answer(request(question))
-        nothing = await ExtractiveChat(embedding).answer(request("receta de pan casero"))
-    assert [one.quote for one in answer.citations] == ["La computadora se devuelve al terminar el contrato."]
+        answer = await collected(ExtractiveChat(embedding), request(question))
+        nothing = await collected(ExtractiveChat(embedding), request("receta de pan casero"))
+    assert [one.quote for one in answer.quotes] == ["La computadora se devuelve al terminar el contrato."]
     assert nothing.text.startswith("No lo sé")
 
 
@@ -97,8 +99,8 @@ async def test_words_in_common_add_to_meaning() -> None:
     sentence = "La computadora se devuelve al terminar el contrato."
     async with EmbeddingService(LocalEmbedder(bundled_model_dir())) as embedding:
         # A cosine alone is 1 at most.
-        answer = await ExtractiveChat(embedding, least_evidence=1.2).answer(request(sentence, [hit("a", sentence)]))
-    assert [one.quote for one in answer.citations] == [sentence]
+        answer = await collected(ExtractiveChat(embedding, least_evidence=1.2), request(sentence, [hit("a", sentence)]))
+    assert [one.quote for one in answer.quotes] == [sentence]
 
 
 def test_headings_and_scraps_are_not_quoted() -> None:

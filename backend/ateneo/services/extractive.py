@@ -1,11 +1,12 @@
 """The answerer that needs no key: it quotes the sentences that fit the question best, and says that it does so."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
+from ateneo.chat import ChatPart, ChatRequest, EndPart, QuotePart, TextPart
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.text.quotes import Quotable, coverage, quotables
-from ateneo.types import Answer, ChatRequest, Citation
+from ateneo.types import Usage
 
 WORDS_WEIGHT = 0.5
 """How much a sentence that holds all of the question's words gains over its cosine similarity."""
@@ -47,8 +48,19 @@ class ExtractiveChat:
     def model(self) -> str:
         return "extractive"
 
-    async def answer(self, request: ChatRequest) -> Answer:
-        """Up to `sentences` verbatim sentences of the first passages, each with its `[n]`, in their order.
+    @property
+    def writes(self) -> bool:
+        return False
+
+    @property
+    def native_citations(self) -> bool:
+        return False
+
+    def cost(self, usage: Usage, model: str) -> float | None:
+        return 0.0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
+        """Up to `sentences` verbatim sentences of the first passages, each with its quote, in their order.
 
         Says that it does not know where no sentence has evidence enough. Raises ProviderError where the embedder does.
         """
@@ -61,7 +73,11 @@ class ExtractiveChat:
         ]
         ranked = sorted(fit, key=lambda one: -one[0])[: self._sentences]
         chosen = [candidates[at] for at in sorted(at for score, at in ranked if score >= 0.75 * ranked[0][0])]
-        return self._answer(request, chosen)
+        yield TextPart(notice() + "\n" if chosen else do_not_know())
+        for one in chosen:
+            yield TextPart(f"\n«{one.text}»")
+            yield QuotePart(request.passages[one.number - 1].chunk_id, one.text)
+        yield EndPart("end_turn", Usage(), self.model)
 
     async def close(self) -> None:
         """Nothing to close: the embedding is its owner's."""
@@ -77,23 +93,12 @@ class ExtractiveChat:
         meanings = (await self._embedding.embed_matrix(texts)).vectors @ await self._embedding.embed_query(question)
         return [float(cosine) + WORDS_WEIGHT * share for cosine, share in zip(meanings, words, strict=True)]
 
-    def _answer(self, request: ChatRequest, chosen: Sequence[Quotable]) -> Answer:
-        if not chosen:
-            text = do_not_know()
-        else:
-            notice = tr(
-                "Respuesta extractiva: frases textuales de los documentos, sin modelo de lenguaje.",
-                "Extractive answer: sentences quoted from the documents, without a language model.",
-            )
-            text = "\n".join([notice, "", *(f"«{one.text}» [{one.number}]" for one in chosen)])
-        return Answer(
-            text=text,
-            citations=_citations(request, chosen),
-            provider=self.provider,
-            model=self.model,
-            extractive=True,
-            stop_reason="end_turn",
-        )
+
+def notice() -> str:
+    return tr(
+        "Respuesta extractiva: frases textuales de los documentos, sin modelo de lenguaje.",
+        "Extractive answer: sentences quoted from the documents, without a language model.",
+    )
 
 
 def do_not_know() -> str:
@@ -101,11 +106,3 @@ def do_not_know() -> str:
         "No lo sé: no encontré en los documentos nada que responda esa pregunta.",
         "I do not know: I found nothing in the documents that answers this question.",
     )
-
-
-def _citations(request: ChatRequest, chosen: Sequence[Quotable]) -> tuple[Citation, ...]:
-    citations = []
-    for one in chosen:
-        hit = request.passages[one.number - 1]
-        citations.append(Citation(hit.chunk_id, hit.label, one.text, hit.document_id, hit.page, one.number))
-    return tuple(citations)

@@ -87,6 +87,18 @@ async def around(
     return {one: Around(*(tuple(parts[one, part]) for part in ("before", "after", "section"))) for one in chunk_ids}
 
 
+async def current(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> dict[str, str]:
+    """By chunk_id the text that each of these chunks has now; those that the company does not have are missing."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT id, contenido::text FROM public.knowledge_chunks"
+            " WHERE empresa_id = $1 AND id = ANY ($2::text[]) AND contenido IS NOT NULL",
+            empresa_id,
+            list(chunk_ids),
+        )
+    return {row["id"]: row["contenido"] for row in rows}
+
+
 def _passage(row: asyncpg.Record) -> Passage:
     return Passage(
         chunk_id=row["chunk_id"],

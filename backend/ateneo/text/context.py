@@ -33,7 +33,7 @@ _LEAST_OVERLAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`text` for the prompt; `hits[n - 1]` is its passage `[n]`; `tokens` of the text by the counter given."""
+    """`text` for the prompt; `hits[n - first]` is its passage `[n]`; `tokens` of the text by the counter given."""
 
     text: str
     hits: tuple[Hit, ...]
@@ -46,20 +46,21 @@ class _Passage:
     text: str
 
 
-def build_context(hits: Sequence[Hit], counter: TokenCounter, *, max_tokens: int) -> Context:
+def build_context(hits: Sequence[Hit], counter: TokenCounter, *, max_tokens: int, first: int = 1) -> Context:
     """Returns as many of `hits` (best first) as fit `max_tokens`, counted on the final text; "" where there are none.
 
     A passage that does not fit is skipped, except that the first may be cut after a sentence. Neighbours of one
-    document stand together in reading order, without the words that they share; no text stands twice.
+    document stand together in reading order, without the words that they share; no text stands twice. Numbers begin at
+    `first`.
     Raises BadArgument where max_tokens < 1.
     """
     if max_tokens < 1:
         rule = tr("tiene que ser 1 o más", "it must be 1 or more")
         raise BadArgument(name="max_tokens", value=max_tokens, rule=rule)
-    chosen = _within(_distinct(hits), counter, max_tokens)
+    chosen = _within(_distinct(hits), counter, max_tokens, first)
     while chosen:
         passages = _without_overlaps(_reading_order(chosen))
-        text = _render(passages)
+        text = _render(passages, first)
         tokens = counter.count_tokens([text])[0]
         if tokens <= max_tokens:
             return Context(text, tuple(passage.hit for passage in passages), tokens)
@@ -81,31 +82,31 @@ def _distinct(hits: Iterable[Hit]) -> list[_Passage]:
     return passages
 
 
-def _within(passages: Sequence[_Passage], counter: TokenCounter, max_tokens: int) -> list[_Passage]:
+def _within(passages: Sequence[_Passage], counter: TokenCounter, max_tokens: int, first: int) -> list[_Passage]:
     """Those that fit together by the sum of their counts, best first; the first cut where it must be."""
     if not passages:
         return []
-    costs = counter.count_tokens([_measured(len(passages), passage) for passage in passages])
+    costs = counter.count_tokens([_measured(first + len(passages), passage) for passage in passages])
     chosen: list[_Passage] = []
     left = max_tokens
     for passage, cost in zip(passages, costs, strict=True):
         if cost <= left:
             chosen.append(passage)
             left -= cost
-        elif not chosen and (shorter := _beginning(passage, counter, max_tokens)):
+        elif not chosen and (shorter := _beginning(passage, counter, max_tokens, first)):
             chosen.append(shorter)
-            left -= counter.count_tokens([_measured(1, shorter)])[0]
+            left -= counter.count_tokens([_measured(first, shorter)])[0]
     return chosen
 
 
-def _beginning(passage: _Passage, counter: TokenCounter, max_tokens: int) -> _Passage | None:
+def _beginning(passage: _Passage, counter: TokenCounter, max_tokens: int, first: int) -> _Passage | None:
     """The most whole sentences from the start that fit; None where not even one does."""
     ends = [end for _, end in sentence_spans(passage.text)]
     low, high = 0, len(ends)
     while low < high:
         middle = (low + high + 1) // 2
         shorter = _Passage(passage.hit, passage.text[: ends[middle - 1]])
-        if counter.count_tokens([_measured(1, shorter)])[0] <= max_tokens:
+        if counter.count_tokens([_measured(first, shorter)])[0] <= max_tokens:
             low = middle
         else:
             high = middle - 1
@@ -167,8 +168,8 @@ def _shared(before: str, text: str) -> int:
     return start
 
 
-def _render(passages: Sequence[_Passage]) -> str:
-    return "\n\n".join(_block(number, passage) for number, passage in enumerate(passages, 1))
+def _render(passages: Sequence[_Passage], first: int) -> str:
+    return "\n\n".join(_block(number, passage) for number, passage in enumerate(passages, first))
 
 
 def _measured(number: int, passage: _Passage) -> str:

@@ -1,0 +1,1 @@
+"""The parts of an agent: its prompt, the answer in the making, its citations, what it remembers."""
