@@ -1,7 +1,7 @@
 """The values that a chat model and its caller exchange. All frozen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ateneo.types import Hit, Turn, Usage
@@ -27,7 +27,8 @@ class ChatRequest:
     Passage number n, the one that `[n]` cites, is `passages[n - 1]`; unless the model takes passages as blocks of
     their own (`ChatModel.native_citations`) they stand in `system` already. The first `stable` characters of `system`
     are the same from question to question. `may_search` offers the search tool; `rounds` are the searches made so far.
-    `model` is asked instead of the provider's own.
+    `model` is asked instead of the provider's own. `units`: by chunk_id what a model that cites by itself can cite of a
+    passage, its sentences, which joined are its text.
     """
 
     system: str
@@ -39,6 +40,7 @@ class ChatRequest:
     may_search: bool = False
     rounds: Sequence[SearchRound] = ()
     model: str | None = None
+    units: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,8 @@ PASSAGE = Hit("c1", "doc", 3, "Son 14 días. Por  mudanza,\ndos.", 1.0, 0.5, 1.0
 
 def native(*, rounds: tuple[SearchRound, ...] = (), may_search: bool = False, stable: int = 0) -> ChatRequest:
     given = (PASSAGE, *(hit for one in rounds for hit in one.passages))
-    return ChatRequest("Sistema. " + "x" * 5000, "¿Cuántos?", given, 64, (), stable, may_search, rounds)
+    units = {hit.chunk_id: ("Son 14 días. ", "Por  mudanza,\ndos.") for hit in given}
+    return ChatRequest("Sistema. " + "x" * 5000, "¿Cuántos?", given, 64, (), stable, may_search, rounds, units=units)
 
 
 async def test_passages_travel_as_search_results_of_one_block_a_sentence() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ateneo.text.sentences import sentence_spans, split_sentences
+from ateneo.text.sentences import sentence_spans, sentence_units, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,9 @@ def test_no_character_is_lost_or_counted_twice(text: str) -> None:
 def test_long_runs_of_marks_are_read_in_one_pass(unit: str) -> None:
     text = "x" + unit * 100_000
     assert "".join("".join(s.split()) for s in split_sentences(text)) == "".join(text.split())
+
+
+@given(st.text(alphabet="aB. \n\t¿?!1", max_size=60))
+def test_units_joined_are_the_text(text: str) -> None:
+    assert "".join(sentence_units(text)) == text.strip()
+    assert all(unit.strip() for unit in sentence_units(text))

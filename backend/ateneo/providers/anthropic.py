@@ -21,8 +21,6 @@ from ateneo.lang import tr
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
-from ateneo.text.clean import clean
-from ateneo.text.sentences import sentence_spans
 from ateneo.types import Hit, Turn, Usage
 
 _NAME = "anthropic"
@@ -131,13 +129,13 @@ class AnthropicChat:
         content: Any = request.message
         if self._native and request.passages:
             given = len(request.passages) - sum(len(one.passages) for one in request.rounds)
-            results = _results(request.passages[:given], 1)
+            results = _results(request, request.passages[:given], 1)
             content = [*results, claude.TextBlockParam(type="text", text=request.message)]
         messages = [_param(turn) for turn in request.history]
         messages.append(claude.UserMessageParam(role="user", content=content))
         for one in request.rounds:
             messages.append(claude.AssistantMessageParam(role="assistant", content=one.raw))
-            messages.append(claude.UserMessageParam(role="user", content=[_tool_result(one)]))
+            messages.append(claude.UserMessageParam(role="user", content=[_tool_result(request, one)]))
         return messages
 
     def _ending(self, message: claude.Message | None, said: bool, started: bool) -> list[ChatPart]:
@@ -200,29 +198,22 @@ def _system(request: ChatRequest) -> str | list[claude.TextBlockParam]:
     return blocks
 
 
-def _results(passages: Sequence[Hit], first: int) -> list[claude.SearchResultBlockParam]:
-    """Each passage as a search result of one block a sentence: a block is the least that can be cited."""
+def _results(request: ChatRequest, passages: Sequence[Hit], first: int) -> list[claude.SearchResultBlockParam]:
+    """Each passage as a search result of one block a unit: a block is the least that can be cited."""
     return [
         claude.SearchResultBlockParam(
             type="search_result",
             source=hit.chunk_id,
             title=f"[{number}] {hit.label}",
-            content=[claude.TextBlockParam(type="text", text=text) for text in _blocks(hit.contenido)],
+            content=[claude.TextBlockParam(type="text", text=unit) for unit in request.units[hit.chunk_id]],
             citations=claude.CitationsConfigParam(enabled=True),
         )
         for number, hit in enumerate(passages, first)
     ]
 
 
-def _blocks(contenido: str) -> list[str]:
-    """The sentences, each with the white space behind it, so that neighbours joined are the passage's own text."""
-    text = clean(contenido).strip()
-    starts = [start for start, _ in sentence_spans(text)]
-    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-
-
-def _tool_result(one: SearchRound) -> claude.ToolResultBlockParam:
-    content: Any = _results(one.passages, one.first) or nothing_found()
+def _tool_result(request: ChatRequest, one: SearchRound) -> claude.ToolResultBlockParam:
+    content: Any = _results(request, one.passages, one.first) or nothing_found()
     return claude.ToolResultBlockParam(type="tool_result", tool_use_id=one.call_id, content=content)
 
 

@@ -48,6 +48,13 @@ def split_sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in sentence_spans(text)]
 
 
+def sentence_units(text: str) -> tuple[str, ...]:
+    """The sentences, each with the white space behind it: joined they are `text` without what surrounds it."""
+    text = text.strip()
+    starts = [start for start, _ in sentence_spans(text)]
+    return tuple(text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
+
+
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
     body = text[start:end]
     left = len(body) - len(body.lstrip())

@@ -16,8 +16,10 @@ from ateneo.services.agents.followup import standalone
 from ateneo.services.agents.prompt import repository, stable_prompt
 from ateneo.services.extractive import do_not_know
 from ateneo.services.vector_search import VectorSearchService
+from ateneo.text.clean import clean
 from ateneo.text.context import Context, build_context
-from ateneo.types import Agent, Answer, AnswerState, Turn, Usage
+from ateneo.text.sentences import sentence_units
+from ateneo.types import Agent, Answer, AnswerState, Hit, Turn, Usage
 
 MOST_SEARCHES = 2
 """Searches that a model may ask for while it answers, each within half of the agent's context."""
@@ -188,7 +190,11 @@ class Answering:
             may_search=self._may_search(),
             rounds=tuple(self.rounds),
             model=self.agent.model,
+            units={hit.chunk_id: sentence_units(clean(hit.contenido)) for hit in self._cited_natively()},
         )
+
+    def _cited_natively(self) -> list[Hit]:
+        return self.citing.given if self.chat.native_citations else [hit for one in self.rounds for hit in one.passages]
 
     def _may_search(self) -> bool:
         return self.chat.writes and "search" in self.agent.tools and len(self.rounds) < MOST_SEARCHES
