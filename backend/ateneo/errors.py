@@ -2,6 +2,7 @@
 
     AteneoError
     ├── SettingsError                a setting is missing or makes no sense
+    ├── ExtraMissing                 an optional package is not installed
     ├── DatabaseError
     │   ├── DatabaseUnavailable      no server, wrong address or password, connection lost
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
@@ -79,6 +80,16 @@ class SettingsError(AteneoError):
     en = "{name}: {detail}"
     remedy_es = "Corregilo en el entorno o en el archivo .env y probá con `ateneo doctor`."
     remedy_en = "Correct it in the environment or in the .env file and try `ateneo doctor`."
+
+
+class ExtraMissing(AteneoError, ImportError):
+    """Fields: extra, package."""
+
+    code = "extra-missing"
+    exit_code = 2
+    es = "Falta el paquete {package}."
+    en = "The package {package} is missing."
+    remedy_es = remedy_en = "pip install 'ateneo[{extra}]'"
 
 
 class DatabaseUrlMissing(SettingsError):

@@ -83,7 +83,7 @@ class IngestionService:
         """
         check_empresa(empresa_id)
         source = _name(file, name)
-        given = _checked_metadata(metadata)
+        given = checked_metadata(metadata)
         if document_id is not None:
             document_id = str(document_id)  # a table of the user's may keep it as uuid or number
             _check_text("document_id", document_id, LONGEST_NAME)
@@ -183,7 +183,7 @@ def _name(file: File, name: str | None) -> str:
     return name
 
 
-def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
