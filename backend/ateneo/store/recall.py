@@ -15,15 +15,19 @@ async def sample_vectors(db: Database, generation: int, empresa_id: str, sample:
     return np.array([row["v"] for row in rows], dtype=np.float32)
 
 
-async def measure(db: Database, generation: int, empresa_id: str, queries: Matrix, k: int) -> float:
-    """Share of the exact k nearest that search finds, over `queries` (n, dims), n >= 1. Kept for `index status`."""
+async def measure(
+    db: Database, generation: int, empresa_id: str, queries: Matrix, k: int, *, ef_search: int | None = None
+) -> float:
+    """Share of the exact k nearest that search finds, over `queries` (n, dims), n >= 1; with another hnsw.ef_search than
+    the company's where given. Kept for `index status`."""
     async with db.transaction() as connection:
         row = await connection.fetchrow(
-            "SELECT * FROM ateneo.recall_of($1::smallint, $2, $3, $4)",
+            "SELECT * FROM ateneo.recall_of($1::smallint, $2, $3, $4, ef => $5)",
             generation,
             empresa_id,
             queries.ravel().tolist(),
             k,
+            ef_search,
         )
         assert row is not None
         recall = row["hits"] / max(row["expected"], 1)
@@ -39,3 +43,11 @@ async def measure(db: Database, generation: int, empresa_id: str, queries: Matri
             len(queries),
         )
     return float(recall)
+
+
+async def keep_ef_search(db: Database, generation: int, empresa_id: str, ef_search: int) -> None:
+    """What searches of this company take from now on, until its graph is built anew."""
+    async with db.transaction() as connection:
+        await connection.execute(
+            "SELECT ateneo.keep_ef_search($1::smallint, $2, $3)", generation, empresa_id, ef_search
+        )

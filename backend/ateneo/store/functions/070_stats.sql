@@ -56,6 +56,7 @@ BEGIN
   INSERT INTO ateneo.term_stats (empresa_id, term, df)
     SELECT p_empresa, t, count(*) FROM ateneo.chunk_lex c, unnest(c.terms) t WHERE c.empresa_id = p_empresa GROUP BY t;
   PERFORM ateneo.refresh_vocabulary(p_empresa);
+  PERFORM gin_clean_pending_list('ateneo.chunk_lex_terms');   -- every search reads all of that list
 END $$;
 
 -- Refreshes where the number of chunks has moved by half since the last time, or k1 or b are to be others. Returns

@@ -50,20 +50,24 @@ CREATE OR REPLACE FUNCTION ateneo.read_query(p_query text, OUT phrases text[], O
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE q text := translate(left(p_query, 4000), '“”«»', '""""');
 BEGIN
+  IF strpos(q, '"') = 0 AND strpos(q, '-') = 0 THEN rest := ateneo.fold(q); RETURN; END IF;
   SELECT array_agg(s) INTO phrases FROM regexp_matches(q, '"([^"]+)"', 'g') m, ateneo.spaced(m[1]) s WHERE btrim(s) <> '';
   SELECT array_agg(ateneo.fold(m[1])) INTO excluded FROM regexp_matches(q, '(?:^|\s)-([[:alpha:]][[:alnum:]]*)', 'g') m;
   rest := ateneo.fold(translate(regexp_replace(q, '(^|\s)-[[:alpha:]][[:alnum:]]*', '\1', 'g'), '"', ' '));
 END $$;
 
 -- How many passages have the term. What the statistics do not know yet is counted: a new word is found at its commit.
+-- (|| '' hides the company from the primary key: terms are the company's own already, and a second bitmap of all its rows
+-- costs more than the first.)
 CREATE OR REPLACE FUNCTION ateneo.df(p_empresa text, p_term bigint) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce((SELECT s.df FROM ateneo.term_stats s WHERE s.empresa_id = p_empresa AND s.term = p_term),
-    (SELECT count(*) FROM ateneo.chunk_lex c WHERE c.empresa_id = p_empresa AND c.terms @> ARRAY[p_term]))
+    (SELECT count(*) FROM ateneo.chunk_lex c WHERE c.empresa_id || '' = p_empresa AND c.terms @> ARRAY[p_term]))
 $$;
 
--- weights: idf = ln(1 + (N - df + 0.5) / (df + 0.5)) by term; candidates: the terms rare enough to look passages up by
--- (df < 10 % or 200; all of them where none is); ideal: the score of a passage of average length that has every word once;
+-- weights: idf = ln(1 + (N - df + 0.5) / (df + 0.5)) by term; candidates: the terms to look passages up by, the rarest
+-- first, until they reach 60 % of the query's weight and 1,000 passages (docs/adr/0026-candidates.md), none of df >= 10 %
+-- and 200 unless all are; ideal: the score of a passage of average length that has every word once;
 -- corrected: unknown word -> what was searched in its place; words and terms: word i of the query has the term i.
 CREATE OR REPLACE FUNCTION ateneo.weigh_query(p_empresa text, p_rest text,
   OUT weights @vector@.sparsevec, OUT candidates bigint[], OUT ideal float8, OUT corrected jsonb, OUT words text[], OUT terms bigint[])
@@ -99,8 +103,12 @@ BEGIN
   weighed AS MATERIALIZED (
     SELECT min(word) AS word, t, max(df) AS df,
       max(share) * ln(1 + (ndocs - least(max(df), ndocs) + 0.5) / (max(df) + 0.5)) AS idf
-    FROM every WHERE df > 0 GROUP BY t)
-  SELECT coalesce(array_agg(t) FILTER (WHERE df < greatest(0.1 * ndocs, 200)), array_agg(t)),
+    FROM every WHERE df > 0 GROUP BY t),
+  ordered AS (
+    SELECT w.*, sum(df) OVER rarest AS reached, sum(idf) OVER rarest - idf AS before, sum(idf) OVER () AS total
+    FROM weighed w WINDOW rarest AS (ORDER BY df, t ROWS UNBOUNDED PRECEDING))
+  SELECT coalesce(array_agg(t) FILTER (WHERE df < greatest(0.1 * ndocs, 200) AND (reached <= 1000 OR before < 0.6 * total)),
+      array_agg(t)),
     (SELECT ('{' || string_agg(b.d || ':' || b.i::float4, ',') || '}/268435456')::@vector@.sparsevec
      FROM (SELECT ateneo.dimension(t) AS d, max(idf) AS i FROM weighed GROUP BY 1) b),
     (SELECT sum(best) FROM (SELECT max(idf) AS best FROM weighed GROUP BY word) by_word)
@@ -108,5 +116,5 @@ BEGIN
          WHERE lexeme NOT LIKE 'id:%' AND word NOT IN (SELECT word FROM weighed)) unknown),
     (SELECT jsonb_object_agg(word, other) FROM fixed WHERE place = 1),
     array_agg(word), array_agg(t)
-    INTO candidates, weights, ideal, corrected, words, terms FROM weighed;
+    INTO candidates, weights, ideal, corrected, words, terms FROM ordered;
 END $$;

@@ -100,7 +100,7 @@ BEGIN
       WHERE v.empresa_id = $2 AND $1 IS NOT NULL %3$s ORDER BY (v.embedding OPERATOR(@vector@.<=>) $1)%6$s LIMIT $3),
     l AS MATERIALIZED (
       SELECT c.chunk_id, c.bm25 OPERATOR(@vector@.<#>) $4 AS neg FROM ateneo.chunk_lex c
-      WHERE c.empresa_id = $2 AND c.terms && $5 %4$s ORDER BY 2 LIMIT $3),
+      WHERE c.empresa_id || '' = $2 AND c.terms && $5 %4$s ORDER BY 2 LIMIT $3),
     u AS MATERIALIZED (
       SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, d.dist, l.neg FROM d FULL JOIN l ON l.chunk_id = d.chunk_id),
     s AS (

@@ -2,9 +2,9 @@
 -- from the record. Everything here may be called from psql; the statements of ateneo.index_plan are for a session
 -- outside any transaction, since CONCURRENTLY asks for that. docs/adr/0009-hnsw-per-company.md has the measurements.
 
--- hnsw.ef_search for the `k` nearest among `n` vectors: recall@10 >= .99 up to 100,000 at 384 dimensions (the ADR's table).
+-- hnsw.ef_search for the `k` nearest among `n` vectors, where maintenance has not found this company's own (the ADR's table).
 CREATE OR REPLACE FUNCTION ateneo.ef_search(n bigint, k int) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT least(1000, greatest(coalesce(k, 10), CASE WHEN n <= 20000 THEN 120 ELSE 200 END))
+  SELECT least(1000, greatest(coalesce(k, 10), CASE WHEN n <= 50000 THEN 200 ELSE 400 END))
 $$;
 
 -- Names say nothing about whose index it is; predicates have to.
@@ -75,7 +75,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     ateneo.graph_bytes(w.vectors, (SELECT g.dims FROM ateneo.generation g WHERE g.generation = gen)),
     CASE w.action
       WHEN 'create' THEN format('CREATE INDEX CONCURRENTLY %I ON ateneo.%I USING hnsw (embedding @vector@.halfvec_cosine_ops)'
-        ' WHERE empresa_id = %L', w.name, w.leaf, w.empresa_id)
+        ' WITH (ef_construction = 200) WHERE empresa_id = %L', w.name, w.leaf, w.empresa_id)
       WHEN 'reindex' THEN format('REINDEX INDEX CONCURRENTLY ateneo.%I', w.name)
       ELSE format('DROP INDEX CONCURRENTLY ateneo.%I', w.name) END
   FROM wanted w ORDER BY array_position(ARRAY['clean', 'drop', 'reindex', 'create'], w.action), w.vectors DESC, w.name
@@ -90,7 +90,7 @@ BEGIN
   INSERT INTO ateneo.own_index (generation, empresa_id, vectors, built_xid)
     VALUES (gen, empresa, n, pg_snapshot_xmax(pg_current_snapshot()))
     ON CONFLICT (generation, empresa_id) DO UPDATE
-      SET vectors = excluded.vectors, built_xid = excluded.built_xid, built_at = now();
+      SET vectors = excluded.vectors, built_xid = excluded.built_xid, built_at = now(), ef_search = NULL;
 END $$;
 
 -- The index that a search of this company uses; NULL where it reads all of the company's vectors. The statement is the
@@ -114,20 +114,30 @@ END $$;
 CREATE OR REPLACE FUNCTION ateneo.set_ef_search(gen smallint, empresa text, pool int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM set_config('hnsw.ef_search',
-    ateneo.ef_search((SELECT s.n FROM ateneo.tenant_stats s WHERE s.empresa_id = empresa), pool)::text, true);
+  PERFORM set_config('hnsw.ef_search', least(1000, greatest(pool, coalesce(
+    (SELECT o.ef_search FROM ateneo.own_index o WHERE o.generation = gen AND o.empresa_id = empresa),
+    ateneo.ef_search((SELECT s.n FROM ateneo.tenant_stats s WHERE s.empresa_id = empresa), pool))))::text, true);
 END $$;
 
+-- What maintenance found to suffice for this company's graph.
+CREATE OR REPLACE FUNCTION ateneo.keep_ef_search(gen smallint, empresa text, ef int) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE ateneo.own_index o SET ef_search = ef WHERE o.generation = gen AND o.empresa_id = empresa
+$$;
+
 -- How many of the `k` nearest a search finds. `flat` holds the queries end to end, each of the generation's dimensions.
--- Found is what is no farther than the k-th nearest of the exact scan, so that twins do not count as misses.
+-- Found is what is no farther than the k-th nearest of the exact scan, so that twins do not count as misses. `ef`: with
+-- another hnsw.ef_search than search() takes.
+DROP FUNCTION IF EXISTS ateneo.recall_of(smallint, text, real[], int, int);
 CREATE OR REPLACE FUNCTION ateneo.recall_of(gen smallint, empresa text, flat real[], k int DEFAULT 10, pool int DEFAULT 100,
-  OUT hits bigint, OUT expected bigint)
+  ef int DEFAULT NULL, OUT hits bigint, OUT expected bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET hnsw.ef_search = 40 SET hnsw.iterative_scan = 'strict_order' SET random_page_cost = 1.1 AS $$
 DECLARE d int; q @vector@.halfvec; near float8[]; got float8[];
 BEGIN
   SELECT g.dims INTO d FROM ateneo.generation g WHERE g.generation = gen;
   PERFORM ateneo.set_ef_search(gen, empresa, pool);
+  IF ef IS NOT NULL THEN PERFORM set_config('hnsw.ef_search', ef::text, true); END IF;
   hits := 0; expected := 0;
   FOR i IN 0 .. cardinality(flat) / d - 1 LOOP
     q := @vector@.l2_normalize(flat[i * d + 1 : (i + 1) * d]::@vector@.vector)::@vector@.halfvec;
