@@ -2,10 +2,17 @@
 -- takes folded text. Stemming comes after folding, so that "informacion" meets "información".
 DROP FUNCTION IF EXISTS ateneo.doc_lexemes(text), ateneo.query_lexemes(text);
 
--- Verbs that change their vowel: "querés" and "quieres", "podés" and "puede", "contá" and "cuenta" get one stem.
+-- What the stemmer leaves of folded text. Verbs that change their vowel: "querés" and "quieres", "podés" and "puede",
+-- "contá" and "cuenta" get one stem. Endings that it knows by their accent alone: "información" and "informaciones" (its
+-- rule for -ación asks for two syllables before, as here), "nació" and "nacer", "tecnología" and "tecnológico".
 CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT CASE WHEN strpos(lexeme, 'ue') > 1 OR strpos(lexeme, 'ie') > 0
-    THEN replace(regexp_replace(lexeme, '([^qg])ue', '\1o', 'g'), 'ie', 'e') ELSE lexeme END
+  SELECT CASE
+    WHEN right(v, 1) = 'i' AND length(v) > 3 THEN left(v, -1)
+    WHEN right(v, 5) IN ('acion', 'ucion') AND left(v, -5) ~ '[aeiou][^aeiou].*[aeiou][^aeiou]'
+      THEN left(v, CASE WHEN right(v, 5) = 'acion' THEN -5 ELSE -4 END)
+    ELSE v END
+  FROM (SELECT CASE WHEN strpos(lexeme, 'ue') > 1 OR strpos(lexeme, 'ie') > 0
+    THEN replace(regexp_replace(lexeme, '([^qg])ue', '\1o', 'g'), 'ie', 'e') ELSE lexeme END AS v OFFSET 0) x
 $$;
 
 -- The parser reads "rg-4310/2021" as a negative number and a path, so its marks become spaces; codes are kept whole
