@@ -98,6 +98,16 @@ class Settings(BaseSettings):
     hnsw_threshold: int = _named(
         "ATENEO_HNSW_THRESHOLD", 5000, "chunks from which a company gets an HNSW index of its own", ge=1
     )
+    bm25_k1: float | None = _named(
+        "ATENEO_BM25_K1",
+        None,
+        "how soon a repeated word counts no more (1.2); `ateneo index tune` applies it",
+        ge=0,
+        le=3,
+    )
+    bm25_b: float | None = _named(
+        "ATENEO_BM25_B", None, "how much long passages are held back (0.75); `ateneo index tune` applies it", ge=0, le=1
+    )
     pool_size: int = _named("ATENEO_POOL_SIZE", 10, "connections to the database", ge=1, le=200)
 
     def require_database_url(self) -> str:

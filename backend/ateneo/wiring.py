@@ -4,13 +4,15 @@ Vendors' clients are imported where they are chosen: the two official SDKs take 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 from ateneo import lang
-from ateneo.errors import SettingsError
+from ateneo.errors import MaintenanceRunning, SettingsError
 from ateneo.lang import tr
 from ateneo.ports import ChatModel, Embedder, Reranker
+from ateneo.services import maintenance
 from ateneo.services.agent import AgentService
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
@@ -142,10 +144,16 @@ async def open_database(settings: Settings) -> Database:
     return await Database.open(settings.require_database_url(), size=settings.pool_size)
 
 
-async def upgrade(db: Database, embedding: EmbeddingService, on_page: Callable[[int, int], None]) -> list[Step]:
+async def upgrade(
+    db: Database,
+    embedding: EmbeddingService,
+    on_page: Callable[[int, int], None],
+    on_rebuilt: Callable[[int, int], None] | None = None,
+) -> list[Step]:
     """Brings the database to this version and indexes what was there before; returns the steps done.
 
-    `on_page` is told (words, vectors) of every page indexed. No provider is called: a model whose dimensions nobody
+    `on_page` is told (words, vectors) of every page indexed; `on_rebuilt` (chunks done, in all) where words have to be
+    made anew, since this version analyses them in another way. No provider is called: a model whose dimensions nobody
     knows gets its generation with the first embedding.
     """
     steps = await migrate.upgrade(db)
@@ -153,6 +161,8 @@ async def upgrade(db: Database, embedding: EmbeddingService, on_page: Callable[[
         await own_generation(db, embedding)
     await migrate.reconcile(db, on_page=on_page)
     await statistics.refresh_moved(db)
+    with suppress(MaintenanceRunning):  # then whoever is at it ends them
+        await maintenance.finish_rebuilds(db, on_page=on_rebuilt)
     return steps
 
 

@@ -279,3 +279,24 @@ async def test_a_bad_graph_shows_in_the_recall(database: Database) -> None:
     assert measured is not None
     assert measured.index_name == company.index_name
     assert measured.recall < 0.8
+
+
+async def test_a_graph_gets_the_effort_that_its_vectors_need(database: Database) -> None:
+    """Where the least effort finds too little, as in this graph of few links, more is searched from then on."""
+    await _stocked(database, 1024, big=2400)
+    await _tune(database, 2000)
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT ef_search FROM ateneo.own_index") == 120
+        definition = await connection.fetchval(
+            "SELECT pg_get_indexdef(to_regclass('ateneo.' || ateneo.own_index_name(1::smallint, 'big')))"
+        )
+        await connection.execute("DROP INDEX ateneo." + str((await indexes.companies(database, 1))[0].index_name))
+        await connection.execute(definition.replace("ef_construction='200'", "m=2, ef_construction=4"))
+        await connection.execute("UPDATE ateneo.vec_g1 SET chunk_id = 'd' || chunk_id WHERE chunk_id < 'c2'")
+    assert "reindex" in {t.action for t in await _tune(database, 2000)}
+    (company,) = await indexes.companies(database, 1)
+    async with database.acquire() as connection:
+        effort = await connection.fetchval("SELECT ef_search FROM ateneo.own_index")
+    assert effort > 120
+    assert company.recall is not None
+    assert company.recall >= 0.99 or effort == 1000

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from ateneo.errors import AdoptionRefused, RightsMissing
+from ateneo.services import maintenance
 from ateneo.store import migrate
 from ateneo.store.pool import Database
 
@@ -147,3 +148,32 @@ async def test_everything_that_stands_in_the_way_is_told_at_once(bare_url: str) 
         async with db.acquire() as connection:
             await connection.execute(str(refusal.value.fields["sql"]))
         assert await migrate.upgrade(db)
+
+
+async def test_words_are_made_anew_when_a_version_analyses_them_in_another_way(database: Database) -> None:
+    """As with a database of an older version, whose stems a query would no longer meet."""
+    async with database.acquire() as connection:
+        new = await connection.fetchval("SELECT pg_get_functiondef('ateneo.stem'::regproc)")
+        await connection.execute("CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql"
+                                 " IMMUTABLE STRICT PARALLEL SAFE AS 'SELECT upper(lexeme)'")  # fmt: skip
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ('a', 'acme', 'hola a todos')"
+        )
+        await connection.execute(
+            "UPDATE ateneo.applied SET sha256 = 'older' WHERE name LIKE '%020%' OR name = 'analysis'"
+        )
+    old = await _terms(database)
+    steps = await migrate.upgrade(database)
+    assert [step.name for step in steps] == ["functions/020_analysis.sql"]
+    assert await _terms(database) == old
+    assert await maintenance.finish_rebuilds(database) == 1
+    assert await _terms(database) != old
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT pg_get_functiondef('ateneo.stem'::regproc)") == new
+    assert await migrate.upgrade(database) == []
+    assert await maintenance.finish_rebuilds(database) == 0
+
+
+async def _terms(db: Database) -> list[int]:
+    async with db.acquire() as connection:
+        return list(await connection.fetchval("SELECT terms FROM ateneo.chunk_lex"))

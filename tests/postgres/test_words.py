@@ -1,8 +1,10 @@
 """The lexical leg: exact BM25, Spanish words, identifiers, corrections, phrases, exclusions, synonyms, filters."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -291,3 +293,103 @@ async def test_a_filter_reaches_the_dense_leg_exactly(database: Database) -> Non
     assert all(hit.dense_rank for hit in found.hits)
     assert found.plan is not None
     assert found.plan["allowed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("La información llegó.", "informaciones"),
+        ("Las situaciones cambian.", "situación"),
+        ("La constitución de la empresa.", "constituciones"),
+        ("El fundador nació en Rosario.", "nacer"),
+        ("Tenía tres hijos.", "tener"),
+        ("La tecnología avanza.", "tecnológico"),
+        ("El servicio de guardia.", "servicios"),
+    ],
+)
+async def test_endings_with_an_accent_meet_their_kin(database: Database, written: str, asked: str) -> None:
+    await fill(database, [written, "Nada que ver con lo anterior."])
+    assert await texts(database, asked) == [written]
+
+
+async def test_matched_words_are_shown_as_a_person_writes_them(database: Database) -> None:
+    await fill(database, ["La RG-4310/2021 rige desde el 12 de marzo de 2025.", "Otra cosa."])
+    (hit,) = (await ask(database, "RG-4310/2021 12/03/2025")).hits
+    assert {"rg43102021", "2025-03-12"} <= set(hit.matched)
+    assert not any(":" in word for word in hit.matched)
+
+
+_EVERY = {"pago": 12, "sueldo": 11, "mensual": 13, "aguinaldo": 90, "retroactivo": 700}
+
+
+async def test_frequent_words_look_nothing_up_where_rarer_ones_weigh_more(database: Database) -> None:
+    """Above 1,000 passages the candidates are those of the rarest words; every word still counts in the score, and the
+    first ten are those of a ranking of everything."""
+    said = [
+        " ".join(word for word, every in _EVERY.items() if n % every == 0) + f" relleno{n % 7}" for n in range(12_600)
+    ]
+    async with database.acquire() as connection:
+        records = [(f"c{n:05}", "acme", text) for n, text in enumerate(said)]
+        await connection.copy_records_to_table(
+            "knowledge_chunks", records=records, columns=["id", "empresa_id", "contenido"], timeout=60
+        )
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+        question = "pago del sueldo mensual con aguinaldo retroactivo"
+        found = await ask(database, question, k=10, explain=True)
+        everything = await connection.fetch(
+            "SELECT c.chunk_id, -(c.bm25 <#> q.weights) AS score FROM ateneo.chunk_lex c,"
+            " ateneo.weigh_query('acme', ateneo.fold($1)) q WHERE c.empresa_id = 'acme' ORDER BY 2 DESC LIMIT 10",
+            question,
+        )
+    assert found.plan is not None
+    assert found.plan["lookup_terms"] == 3
+    assert [hit.lexical_score for hit in found.hits] == pytest.approx([row["score"] for row in everything], abs=1e-4)
+
+
+_DRIFTED = """
+UPDATE ateneo.chunk_lex c SET bm25 = a.bm25 FROM knowledge_chunks k,
+  LATERAL ateneo.analyse(k.empresa_id, k.contenido, $1 * (SELECT avgdl FROM ateneo.tenant_stats)) a
+WHERE k.id = c.chunk_id
+"""
+
+
+async def test_a_drift_of_the_average_length_costs_less_than_a_point(database: Database) -> None:
+    """On the questions of examples/, whose passages are told by their own text."""
+    folder = Path(__file__).parents[2] / "examples"
+    parts = {
+        f"{file.stem}/{n}": part
+        for file in sorted(folder.glob("*/**/*.md"))
+        for n, part in enumerate(file.read_text("utf-8").split("\n## "))
+    }
+    lines = [line for file in folder.glob("questions-*.jsonl") for line in file.read_text("utf-8").splitlines()]
+    asked = [(one["question"], " ".join(one["passage"].split())) for one in map(json.loads, lines)]
+    async with database.acquire() as connection:
+        await connection.executemany(INSERT, [(name, "acme", text) for name, text in parts.items()])
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+
+        async def ndcg() -> float:
+            gain = 0.0
+            for question, passage in asked:
+                found = [" ".join(text.split()) for text in await texts(database, question, k=10)]
+                gain += sum(1 / math.log2(2 + place) for place, text in enumerate(found) if passage in text)
+            return 100 * gain / len(asked)
+
+        fitting = await ndcg()
+        assert fitting > 20
+        for factor in (1 / 1.5, 1.5):
+            await connection.execute(_DRIFTED, factor)
+            assert abs(await ndcg() - fitting) < 1
+
+
+async def test_k1_and_b_are_given_to_every_company_by_tune(database: Database) -> None:
+    await fill(database, PASSAGES)
+    before = {hit.chunk_id: hit.lexical_score for hit in (await ask(database, "feriados")).hits}
+    assert [t async for t in maintenance.tune(database)] == []
+    done = [t.action async for t in maintenance.tune(database, bm25=(2.0, None))]
+    assert done == ["rebuild"]
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT (k1, b) = (2.0, 0.75) FROM ateneo.tenant_stats")
+    after = {hit.chunk_id: hit.lexical_score for hit in (await ask(database, "feriados")).hits}
+    assert after.keys() == before.keys()
+    assert all(after[chunk] != before[chunk] for chunk in after)
+    assert [t async for t in maintenance.tune(database, bm25=(2.0, None))] == []

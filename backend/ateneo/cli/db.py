@@ -55,7 +55,13 @@ async def _upgrade() -> None:
                 text = tr(f"Indexando palabras: {seen} chunks", f"Indexing words: {seen} chunks")
                 progress.update(task, description=text)
 
-            steps = await wiring.upgrade(db, embedding, on_page)
+            def on_rebuilt(done: int, total: int) -> None:
+                text = tr(
+                    f"Palabras analizadas de nuevo: {done} de {total} chunks", f"Words anew: {done} of {total} chunks"
+                )
+                progress.update(task, description=text)
+
+            steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt)
         for step in steps:
             out.print(Text.assemble(("  ✓ ", "green"), step.title))
         if seen:

@@ -130,7 +130,12 @@ async def _tune(as_json: bool) -> int:
                     total=how.total or None,
                 )
 
-            async for tuned in maintenance.tune(db, threshold=settings.hnsw_threshold, on_progress=on_progress):
+            async for tuned in maintenance.tune(
+                db,
+                threshold=settings.hnsw_threshold,
+                bm25=(settings.bm25_k1, settings.bm25_b),
+                on_progress=on_progress,
+            ):
                 done.append(asdict(tuned))
                 if not as_json:
                     out.print(_line(tuned))

@@ -89,11 +89,14 @@ async def tune(
     *,
     threshold: int = THRESHOLD,
     wait_s: float = WAIT_S,
+    bm25: tuple[float | None, float | None] = (None, None),
     on_progress: Callable[[Task, Progress], None] | None = None,
 ) -> AsyncIterator[Tuned]:
     """Does what there is to do, yielding each thing done. A build waits up to `wait_s` seconds for transactions that
-    are open elsewhere; nobody waits for it. Raises MaintenanceRunning."""
+    are open elsewhere; nobody waits for it. `bm25`: the k1 and b that every company is to have; None leaves them.
+    Raises MaintenanceRunning."""
     async with indexes.alone(db) as own:
+        await rebuild.reweigh(own, *bm25)
         for generation in await generations.all_generations(own):
             async for tuned in _tune_generation(own, db, generation.number, threshold, wait_s, on_progress):
                 yield tuned
@@ -157,6 +160,15 @@ def _between(vectors: Matrix) -> Matrix:
     return between
 
 
+async def finish_rebuilds(db: Database, *, on_page: Callable[[int, int], None] | None = None) -> int:
+    """Ends the rebuilds that were begun, or that an upgrade asks for; `on_page` as of `rebuild_index`. Returns how many
+    chunks that were. Raises MaintenanceRunning."""
+    if not await rebuild.unfinished(db):
+        return 0
+    async with indexes.alone(db) as own:
+        return sum([(await _rebuild(own, scope, on_page)).chunks for scope in await rebuild.unfinished(own)])
+
+
 async def _finish(db: Database, scope: str) -> Tuned:
     begun = time.perf_counter()
     made = await _rebuild(db, scope, None)
@@ -194,8 +206,10 @@ async def _reindex(db: Database, watcher: Database, empresa_id: str | None) -> N
     """Builds anew the graphs of one company or of all."""
     for generation in await generations.all_generations(db):
         for task in await indexes.plan(db, generation.number, threshold=1, worn=-1):
-            if task.action == "reindex" and empresa_id in (None, task.empresa_id):
-                await indexes.carry_out(db, generation.number, task, wait_s=WAIT_S, watcher=watcher)
+            if task.action != "reindex" or task.empresa_id is None or empresa_id not in (None, task.empresa_id):
+                continue
+            if await indexes.carry_out(db, generation.number, task, wait_s=WAIT_S, watcher=watcher):
+                await _settle_ef_search(db, generation.number, task.empresa_id)
 
 
 async def _rebuild(db: Database, scope: str, on_page: Callable[[int, int], None] | None) -> Rebuilt:

@@ -9,14 +9,20 @@ import asyncpg
 
 from ateneo.errors import PgvectorMissing, RightsMissing
 from ateneo.lang import tr
-from ateneo.store import adopt
+from ateneo.store import adopt, rebuild
 from ateneo.store.pool import Connection, Database
 
 _LOCK = 0x0A7E4E0
 _BOOK = """CREATE SCHEMA IF NOT EXISTS ateneo;
 CREATE TABLE IF NOT EXISTS ateneo.applied (
   name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());"""
+_BOOKED = """INSERT INTO ateneo.applied (name, sha256) VALUES ($1, $2)
+  ON CONFLICT (name) DO UPDATE SET sha256 = excluded.sha256, applied_at = now()"""
 _EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector;"
+_PROBE = """¿Querés la información del año 2025? Nació el 12 de marzo de 2025 y podía pagar $ 85.000,50 por la
+RG-4310/2021; los corazones, las canciones, la constitución y la tecnología. Escribí a ventas@acme.com.ar por el
+artículo 00-1234-B. The companies."""
+"""What analysis makes of it tells whether the words in the index are still those that a query is made into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,17 @@ async def upgrade(db: Database) -> list[Step]:
         steps = await _plan(connection)
         for step in steps:
             await _run(connection, step, db.role)
+        if steps:
+            await _note_new_analysis(connection)
     return steps
+
+
+async def _note_new_analysis(connection: Connection) -> None:
+    made = await connection.fetchval("SELECT a::text FROM ateneo.analyse('', $1, 60) a", _PROBE)
+    before = await connection.fetchval("SELECT sha256 FROM ateneo.applied WHERE name = 'analysis'")
+    if before != _digest(made):
+        await connection.execute(_BOOKED, "analysis", _digest(made))
+        await rebuild.note_all(connection)
 
 
 async def _run(connection: Connection, step: Step, role: str) -> None:
@@ -89,12 +105,7 @@ async def _run(connection: Connection, step: Step, role: str) -> None:
     except asyncpg.UndefinedFileError as error:
         raise PgvectorMissing(found=tr("ninguna", "none"), needed="0.8.4") from error
     if step.name:
-        await connection.execute(
-            "INSERT INTO ateneo.applied (name, sha256) VALUES ($1, $2)"
-            " ON CONFLICT (name) DO UPDATE SET sha256 = excluded.sha256, applied_at = now()",
-            step.name,
-            step.digest,
-        )
+        await connection.execute(_BOOKED, step.name, step.digest)
 
 
 def _grant(step: Step, role: str) -> str:

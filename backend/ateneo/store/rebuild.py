@@ -44,6 +44,25 @@ async def _note(connection: Connection, scope: str) -> None:
     )
 
 
+async def note_all(connection: Connection) -> None:
+    """Notes that all words are to be made anew, where there are any."""
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM ateneo.chunk_lex)"):
+        await _note(connection, "")
+
+
+async def reweigh(db: Database, k1: float | None, b: float | None) -> None:
+    """Gives BM25's k1 and b to every company that has others, and notes the rebuild that its words then need."""
+    async with db.transaction() as connection:
+        rows = await connection.fetch(
+            "UPDATE ateneo.tenant_stats SET k1 = coalesce($1, k1), b = coalesce($2, b)"
+            " WHERE k1 <> $1 OR b <> $2 RETURNING empresa_id",
+            k1,
+            b,
+        )
+        for row in rows:
+            await _note(connection, row["empresa_id"])
+
+
 async def settle_lengths(connection: Connection, scope: str) -> list[str]:
     """Companies whose average length was moved: their words are to be weighed anew."""
     rows = await connection.fetch("SELECT ateneo.settle_lengths($1) AS empresa_id", scope or None)

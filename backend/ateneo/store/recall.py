@@ -18,8 +18,8 @@ async def sample_vectors(db: Database, generation: int, empresa_id: str, sample:
 async def measure(
     db: Database, generation: int, empresa_id: str, queries: Matrix, k: int, *, ef_search: int | None = None
 ) -> float:
-    """Share of the exact k nearest that search finds, over `queries` (n, dims), n >= 1; with another hnsw.ef_search than
-    the company's where given. Kept for `index status`."""
+    """Share of the exact k nearest that search finds, over `queries` (n, dims), n >= 1, with `ef_search` or the
+    company's own. Kept for `index status`."""
     async with db.transaction() as connection:
         row = await connection.fetchrow(
             "SELECT * FROM ateneo.recall_of($1::smallint, $2, $3, $4, ef => $5)",

@@ -115,6 +115,8 @@ BEGIN
       + (SELECT coalesce(sum(ln(1 + (ndocs + 0.5) / 0.5)), 0) FROM (SELECT DISTINCT word FROM counted
          WHERE lexeme NOT LIKE 'id:%' AND word NOT IN (SELECT word FROM weighed)) unknown),
     (SELECT jsonb_object_agg(word, other) FROM fixed WHERE place = 1),
-    array_agg(word), array_agg(t)
+    array_agg(CASE WHEN word LIKE 'id:%' THEN substr(word, 4)
+      WHEN word LIKE 'd:%' THEN concat_ws('-', substr(word, 3, 4), substr(word, 7, 2), substr(word, 9, 2)) ELSE word END),
+    array_agg(t)
     INTO candidates, weights, ideal, corrected, words, terms FROM ordered;
 END $$;
