@@ -154,7 +154,7 @@ async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> 
     async with database.transaction() as connection:
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
-                                 " VALUES ('a', 'acme', 'nadie vio este pasaje'), ('b', 'otra', 'ni este otro')")  # fmt: skip
+                                 " VALUES ('a', 'acme', 'nadie lo vio'), ('b', 'otra', 'ni este otro')")  # fmt: skip
     assert await queue.fill(database, generation, "acme") == 1
     assert await queue.fill(database, generation) == 1
     assert await queue.fill(database, generation) == 0
