@@ -9,9 +9,8 @@ from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import check_empresa, checked_metadata
-from ateneo.store import passages
+from ateneo.store import passages, statistics
 from ateneo.store import texts as store
-from ateneo.store.chunks import keep_statistics
 from ateneo.store.pool import Database
 from ateneo.store.texts import NewText
 from ateneo.text.clean import clean
@@ -50,7 +49,7 @@ class TextService:
             batch = slice(start, start + AT_ONCE)
             await self._add(empresa_id, texts[batch], metadata[batch], chosen[batch])
         if count:
-            await keep_statistics(self.db, empresa_id)
+            await statistics.keep(self.db, empresa_id)
         return chosen
 
     async def get(self, empresa_id: str, ids: Sequence[str]) -> list[StoredPassage]:
@@ -63,7 +62,7 @@ class TextService:
         check_empresa(empresa_id)
         gone = await store.delete(self.db, empresa_id, [clean(one) for one in ids])
         if gone:
-            await keep_statistics(self.db, empresa_id)
+            await statistics.keep(self.db, empresa_id)
         return gone
 
     async def _add(
