@@ -115,7 +115,8 @@ async def test_one_more_statement_for_all_hits_and_none_unasked(search: VectorSe
             await asyncio.sleep(0)  # the last one is told in the loop's next turn
             connection.remove_query_logger(seen)
             assert len(found.hits) > 1
-            counts.append(len(statements))
+            # the company's transaction begins and ends in a round trip each
+            counts.append(len([one for one in statements if not one.startswith(("BEGIN", "COMMIT"))]))
     assert counts == [1, 1, 2]
 
 

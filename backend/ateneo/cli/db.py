@@ -62,6 +62,7 @@ async def _upgrade() -> None:
                 progress.update(task, description=text)
 
             steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt)
+        missing = await migrate.rights_missing(db)
         for step in steps:
             out.print(Text.assemble(("  ✓ ", "green"), step.title))
         if seen:
@@ -71,6 +72,25 @@ async def _upgrade() -> None:
             if steps or seen
             else tr("La base ya estaba al día.", "The database was up to date already.")
         )
+        _ask_the_administrator(missing)
+
+
+def _ask_the_administrator(missing: list[str]) -> None:
+    """Says what isolation in the database still takes, if anything: the SQL alone goes to stdout."""
+    if not missing:
+        return
+    err.print(
+        tr(
+            "! Sin aislamiento en la base: este rol no puede crear los roles. Todo funciona, y cada consulta nombra a "
+            "la empresa, pero la base no lo impone. Que un administrador ejecute esto, y repetí `ateneo db upgrade`:",
+            "! No isolation in the database: this role may not create roles. Everything works, and every query names "
+            "the company, but the database does not enforce it. Have an administrator run this, then `ateneo db "
+            "upgrade` again:",
+        ),
+        style="yellow",
+    )
+    for statement in missing:
+        out.print(f"  {statement};", soft_wrap=True)
 
 
 @app.command(

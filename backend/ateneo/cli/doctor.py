@@ -100,6 +100,7 @@ async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIt
         yield Finding(False, missing.message, missing.remedy)
         return
     yield Finding(True, tr("Tablas al día.", "Tables up to date."))
+    yield await _isolation(db)
     active = await generations.active(db)
     if active is not None and embedding is not None:
         try:
@@ -108,6 +109,18 @@ async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIt
             yield Finding(False, error.message, error.remedy)
     async for finding in _record(db, embedding, active):
         yield finding
+
+
+async def _isolation(db: Database) -> Finding:
+    if db.isolated:
+        what = tr("Aislamiento entre empresas: la base lo impone (ateneo_app, seguridad por filas).",
+                  "Isolation of companies: the database enforces it (ateneo_app, row-level security).")  # fmt: skip
+        return Finding(True, what)
+    what = tr("Aislamiento entre empresas: la base NO lo impone; solo lo hacen las consultas.",
+              "Isolation of companies: the database does NOT enforce it; only the queries do.")  # fmt: skip
+    missing = await migrate.rights_missing(db)
+    first = "".join(f"{statement}; " for statement in missing)
+    return Finding(None, what, first + "ateneo db upgrade")
 
 
 async def _recall(db: Database) -> AsyncIterator[Finding]:

@@ -20,6 +20,9 @@ async def own_generation(db: Database, embedding: EmbeddingService) -> Generatio
     if embedding.dims is None:
         await embedding.generate_embedding("dimensiones")
     assert embedding.dims is not None
+    if db.guarded:
+        begun = await generations.begin(db, embedding.provider, embedding.model, embedding.dims)
+        return begun or await own_generation(db, embedding)
     made = await generations.create(db, embedding.provider, embedding.model, embedding.dims)
     await migrate.reconcile(db)
     return made

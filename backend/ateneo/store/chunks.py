@@ -77,17 +77,43 @@ async def write_vectors(
     connection: Connection, generation: int, chunks: Sequence[Pending], vectors: Matrix, *, binary: bool
 ) -> int:
     """`store_embeddings` inside the caller's transaction; `binary` as in `Database.binary_vectors`."""
-    sent = "$5" if binary else "ateneo.cut_vectors($5::real[], $6)"
-    arguments = (packed_vectors(vectors),) if binary else (vectors.ravel().tolist(), vectors.shape[1])
+    sent, arguments = _sent(vectors, 5, binary=binary)
+    return await _kept(
+        connection,
+        f"SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], {sent})",
+        generation,
+        [chunk.empresa_id for chunk in chunks],
+        [chunk.chunk_id for chunk in chunks],
+        [chunk.content_hash for chunk in chunks],
+        *arguments,
+    )
+
+
+async def write_own_vectors(
+    connection: Connection, generation: int, chunks: Sequence[Pending], vectors: Matrix, *, binary: bool
+) -> int:
+    """The same for the company of the connection's transaction (`Database.tenant`), whose chunks they all are."""
+    sent, arguments = _sent(vectors, 4, binary=binary)
+    return await _kept(
+        connection,
+        f"SELECT ateneo.store_own_embeddings($1, $2::text[], $3::bytea[], {sent})",
+        generation,
+        [chunk.chunk_id for chunk in chunks],
+        [chunk.content_hash for chunk in chunks],
+        *arguments,
+    )
+
+
+def _sent(vectors: Matrix, first: int, *, binary: bool) -> tuple[str, tuple[object, ...]]:
+    """Vectors as a piece of SQL whose first parameter is number `first`, and its arguments."""
+    if binary:
+        return f"${first}", (packed_vectors(vectors),)
+    return f"ateneo.cut_vectors(${first}::real[], ${first + 1})", (vectors.ravel().tolist(), vectors.shape[1])
+
+
+async def _kept(connection: Connection, sql: str, *arguments: object) -> int:
     try:
-        kept = await connection.fetchval(
-            f"SELECT ateneo.store_embeddings($1, $2::text[], $3::text[], $4::bytea[], {sent})",
-            generation,
-            [chunk.empresa_id for chunk in chunks],
-            [chunk.chunk_id for chunk in chunks],
-            [chunk.content_hash for chunk in chunks],
-            *arguments,
-        )
+        kept = await connection.fetchval(sql, *arguments)
     except asyncpg.PostgresError as error:
         if error.sqlstate == "AT001":
             raise GenerationMismatch(stored="?", asked=error.args[0]) from error
@@ -98,14 +124,12 @@ async def write_vectors(
 async def any_embedding(db: Database) -> bool:
     """Whether the guide's column holds any vector, of whichever company."""
     async with db.acquire() as connection:
-        return bool(
-            await connection.fetchval("SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE embedding IS NOT NULL)")
-        )
+        return bool(await connection.fetchval("SELECT ateneo.any_embedding()"))
 
 
 async def knows(db: Database, empresa_id: str) -> bool:
     """Whether the company has any chunk or document."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         return bool(
             await connection.fetchval(
                 "SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE empresa_id = $1)"

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from ateneo.errors import UnknownDocument
-from ateneo.store.chunks import content_hash, write_vectors
+from ateneo.store.chunks import content_hash, write_own_vectors
 from ateneo.store.pool import Connection, Database
 from ateneo.types import Chunk, Matrix, Pending, StoredDocument
 
@@ -52,7 +52,7 @@ async def save(
     What the company had under the same source or the same document_id is replaced. Without vectors the chunks wait
     for the backfill. Returns it with status created or replaced.
     """
-    async with db.transaction() as connection:
+    async with db.tenant(empresa_id) as connection:
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('ateneo.document:' || $1 || ':' || $2, 0))",
             empresa_id,
@@ -79,7 +79,7 @@ async def save(
             ]
             for start in range(0, len(stored), _BATCH):
                 batch = slice(start, start + _BATCH)
-                await write_vectors(connection, generation, stored[batch], vectors[batch], binary=db.binary_vectors)
+                await write_own_vectors(connection, generation, stored[batch], vectors[batch], binary=db.binary_vectors)
         row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,
                                         document_id)  # fmt: skip
     assert row is not None
@@ -137,7 +137,7 @@ async def _insert_chunks(
 
 async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: bytes) -> StoredDocument | None:
     """The company's document with these very bytes; None where there is none, or `source` names other bytes now."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         row = await connection.fetchrow(
             f"{_SELECT} WHERE d.empresa_id = $1 AND d.content_hash = $2 AND (d.source = $3 OR NOT EXISTS ("
             " SELECT FROM ateneo.document o WHERE o.empresa_id = $1 AND o.source = $3))"
@@ -151,7 +151,7 @@ async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: 
 
 async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
     """Raises UnknownDocument where the company has no such document."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         row = await connection.fetchrow(
             f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id, document_id
         )
@@ -164,7 +164,7 @@ async def list_documents(
     db: Database, empresa_id: str, *, limit: int = 100, after: str | None = None
 ) -> list[StoredDocument]:
     """Up to `limit` documents in the order of their sources; `after` is the last source of the page before."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
             f"{_SELECT} WHERE d.empresa_id = $1 AND ($2::text IS NULL OR d.source > $2) ORDER BY d.source LIMIT $3",
             empresa_id,
@@ -176,7 +176,7 @@ async def list_documents(
 
 async def delete(db: Database, empresa_id: str, document_id: str) -> None:
     """Deletes the document and its chunks in one transaction. Raises UnknownDocument where the company has none."""
-    async with db.transaction() as connection:
+    async with db.tenant(empresa_id) as connection:
         if not await _remove(connection, empresa_id, document_id):
             raise UnknownDocument(document_id=document_id)
 

@@ -24,6 +24,14 @@ async def create(db: Database, provider: str, model: str, dims: int) -> Generati
     return next(g for g in await all_generations(db) if g.number == number)
 
 
+async def begin(db: Database, provider: str, model: str, dims: int) -> Generation | None:
+    """The first generation, with the vectors that the guide's column holds already, in one transaction: what an
+    application may do. None where there are others and none is of this model."""
+    async with db.transaction() as connection:
+        number = await connection.fetchval("SELECT ateneo.begin_generation($1, $2, $3)", provider, model, dims)
+    return next((g for g in await all_generations(db) if g.number == number), None)
+
+
 async def forget(db: Database) -> int:
     """Discards every vector and generation; texts and words stay. Returns how many chunks are pending now."""
     async with db.transaction() as connection:

@@ -1,7 +1,6 @@
 """API keys, `ate_<prefix>_<secret>` (table `ateneo.api_key`): only the sha256 of a key is stored."""
 
 import hashlib
-import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -57,15 +56,12 @@ async def authenticate(db: Database, secret: str) -> ApiKey:
         raise AccessDenied()
     async with db.acquire() as connection:
         row = await connection.fetchrow(
-            f"SELECT {_COLUMNS}, key_hash, (last_used_at > now() - interval '1 minute') IS NOT TRUE AS stale"  # noqa: S608
-            " FROM ateneo.api_key WHERE prefix = $1",
+            f"SELECT {_COLUMNS} FROM ateneo.authenticate($1, $2)",  # noqa: S608
             shape[1],
+            _hash(secret),
         )
-        if row is None or not hmac.compare_digest(row["key_hash"], _hash(secret)) or row["revoked_at"] is not None:
-            raise AccessDenied()
-        # Once a minute, so that a busy key does not become a busy row.
-        if row["stale"]:
-            await connection.execute("UPDATE ateneo.api_key SET last_used_at = now() WHERE key_id = $1", row["key_id"])
+    if row is None:
+        raise AccessDenied()
     return _key(row)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from ateneo.errors import (
     AteneoError,
+    BadArgument,
     DatabaseError,
     DatabaseUnavailable,
     NotUpgraded,
@@ -44,11 +45,13 @@ _LOST = (
     asyncpg.InterfaceError,
     OSError,
 )
-_GRANTS = (
-    'GRANT SELECT, INSERT, UPDATE, DELETE ON public.knowledge_chunks TO "{role}"; '
-    'GRANT USAGE ON SCHEMA ateneo TO "{role}"; '
-    'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ateneo TO "{role}";'
-)
+_GRANTS = 'GRANT ateneo_app TO "{role}";'
+APP_ROLE = "ateneo_app"
+"""What the API, the CLI and the agents act as (functions/120_protect.sql)."""
+# Names the function only where it is there: a database that was never upgraded has no such schema.
+_ISOLATED = "SELECT to_regprocedure('ateneo.isolated()') IS NOT NULL"
+_BEGIN = "BEGIN; SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
+_BEGIN_AS_APP = _BEGIN.replace("BEGIN;", f"BEGIN; SET LOCAL ROLE {APP_ROLE};")
 _NOT_THERE = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
@@ -98,6 +101,26 @@ async def _speak_vectors(connection: Connection) -> None:
         )
 
 
+async def _isolated(connection: Connection) -> bool:
+    return bool(await connection.fetchval(_ISOLATED) and await connection.fetchval("SELECT ateneo.isolated()"))
+
+
+async def _prepare_guarded(connection: Connection) -> None:
+    await _speak_vectors(connection)
+    if await _isolated(connection):
+        # RESET ALL, with which a pool takes a connection back, leaves the role as it is
+        await connection.execute(f"SET ROLE {APP_ROLE}")
+
+
+def _named(empresa_id: str) -> bytes:
+    """The company's name as UTF-8. Raises BadArgument where it is none, or none that PostgreSQL can store."""
+    if empresa_id.strip() and "\x00" not in empresa_id:
+        with suppress(UnicodeEncodeError):
+            return empresa_id.encode()
+    rule = tr("hace falta decir de qué empresa", "a company must be named")
+    raise BadArgument(name="empresa_id", value=ascii(empresa_id[:40]), rule=rule)
+
+
 def packed_vectors(vectors: Matrix) -> list[bytes]:
     """Rows as pgvector's vector_recv reads them: int16 dimensions, int16 zero, float32 each, all big-endian."""
     head = vectors.shape[1].to_bytes(2, "big") + b"\x00\x00"
@@ -126,10 +149,16 @@ class Database:
         self.role = role
         self.binary_vectors = False
         """Whether statements may carry `packed_vectors`: on the caller's connections they may not."""
+        self.isolated = False
+        """Whether `tenant` acts as the application's role, under row-level security: on the caller's connections it
+        acts as the caller."""
+        self.guarded = False
+        """Whether every connection is the application's role, so that a statement without a tenant fails."""
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10) -> Self:
-        """Opens a pool. Raises SettingsError for an address that is none, DatabaseUnavailable for no connection."""
+    async def open(cls, url: str, *, size: int = 10, guarded: bool = False) -> Self:
+        """Opens a pool; `guarded` where it serves companies: each of its connections is the application's role, if the
+        database has it. Raises SettingsError for an address that is none, DatabaseUnavailable for no connection."""
         where = where_of(url)
         address = embedded.start(url) if embedded.is_embedded(url) else url
         if urlsplit(address).scheme not in ("postgresql", "postgres"):
@@ -143,7 +172,11 @@ class Database:
         with translated(where):
             try:
                 pool = await asyncpg.create_pool(
-                    address, min_size=1, max_size=size, command_timeout=300, init=_speak_vectors
+                    address,
+                    min_size=1,
+                    max_size=size,
+                    command_timeout=300,
+                    init=_prepare_guarded if guarded else _speak_vectors,
                 )
                 installed = await pool.fetchval(VECTOR_SCHEMA) is not None
             except (ValueError, asyncpg.exceptions.ClientConfigurationError) as error:
@@ -152,7 +185,15 @@ class Database:
                 raise DatabaseUnavailable(where=where, detail=tr("tiempo agotado.", "timed out.")) from error
         db = cls(pool, where, urlsplit(address).username or "?", owned=True)
         db.binary_vectors = installed
+        await db.look_for_isolation()
+        db.guarded = guarded and db.isolated
         return db
+
+    async def look_for_isolation(self) -> None:
+        """Notes whether the application's role stands here: at the opening, and again after an upgrade."""
+        if self._owned:
+            async with self.acquire() as connection:
+                self.isolated = await _isolated(connection)
 
     @classmethod
     def wrap(cls, source: "Pool | Connection | Database") -> "Database":
@@ -172,6 +213,26 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         async with self.acquire() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def tenant(self, empresa_id: str) -> AsyncIterator[Connection]:
+        """A transaction of one company: it is set before anything else, in the round trip of BEGIN, and it ends with
+        the transaction. Not to be nested. Raises BadArgument for a company without a name."""
+        named = _named(empresa_id)
+        async with self.acquire() as connection:
+            if connection.is_in_transaction():  # the caller's
+                async with connection.transaction():
+                    await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", empresa_id)
+                    yield connection
+                return
+            await connection.execute((_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.hex()))
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
 
     async def close(self) -> None:
         """Closes the pool if Ateneo opened it."""

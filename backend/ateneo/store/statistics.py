@@ -28,12 +28,8 @@ async def refresh_moved(db: Database, empresas: Iterable[str] | None = None) -> 
 async def keep(db: Database, empresa_id: str) -> None:
     """Refreshes one company if its size has moved by half: right after a write, so that its words can correct a query
     at once. Above 20,000 chunks it would keep the writer waiting, and maintenance does it."""
-    async with db.acquire() as connection:
-        await connection.fetchval(
-            "SELECT ateneo.refresh_stats_if_stale($1) WHERE"
-            " (SELECT count(*) FROM (SELECT FROM ateneo.chunk_lex WHERE empresa_id = $1 LIMIT 20001) few) <= 20000",
-            empresa_id,
-        )
+    async with db.tenant(empresa_id) as connection:
+        await connection.execute("SELECT ateneo.keep_stats()")
 
 
 async def stale(db: Database) -> list[str]:

@@ -19,6 +19,7 @@ BEGIN
   END LOOP;
   INSERT INTO ateneo.generation (generation, provider, model, dims, legacy, active)
     VALUES (g, p_provider, p_model, p_dims, first, first);
+  PERFORM ateneo.protect_tables();
   RETURN g;
 END $$;
 

@@ -15,8 +15,9 @@ $$;
 CREATE OR REPLACE FUNCTION ateneo.refresh_vocabulary(p_empresa text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  CREATE TEMP TABLE IF NOT EXISTS ateneo_counted (word text, df int) ON COMMIT DELETE ROWS;
-  TRUNCATE pg_temp.ateneo_counted;
+  -- never one that is there: a caller may have made it, with triggers that would run with the owner's rights
+  DROP TABLE IF EXISTS pg_temp.ateneo_counted;
+  CREATE TEMP TABLE ateneo_counted (word text, df int) ON COMMIT DROP;
   INSERT INTO pg_temp.ateneo_counted
     SELECT w, count(*) FROM public.knowledge_chunks k, ateneo.words(ateneo.fold(left(k.contenido, 200000))) w
     WHERE k.empresa_id = p_empresa AND k.contenido IS NOT NULL GROUP BY w;

@@ -1,0 +1,113 @@
+-- The wall between companies, put up by one function for every table that has an empresa_id, whoever made it. It runs
+-- at every upgrade and after a new generation; what stands already is left alone. docs/security.md tells the whole.
+--   ateneo_app     what the API, the CLI and the agents act as: no rights on the index, one company's rows of the rest
+--   ateneo_worker  all companies' rows, no DDL, no keys, no trail: for queues and backfills
+--   the owner      whoever ran the upgrade: everything; row-level security does not bind it (no FORCE)
+-- Roles belong to the whole server, so they may be missing here and not creatable: then nothing of this applies, and
+-- `ateneo doctor` says so.
+
+-- Makes the roles and lets this one act as them. Returns what it may not do, as SQL for whoever may.
+CREATE OR REPLACE FUNCTION ateneo.make_roles() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  role text; statement text;
+  -- to act as, not to inherit from: a member's own statements stay its own
+  how text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
+  act text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
+BEGIN
+  FOREACH role IN ARRAY ARRAY['ateneo_app', 'ateneo_worker'] LOOP
+    IF to_regrole(role) IS NULL THEN
+      statement := format('CREATE ROLE %I NOLOGIN', role);
+      BEGIN EXECUTE statement;
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;   -- another database's upgrade was quicker
+        WHEN insufficient_privilege THEN RETURN NEXT statement;
+      END;
+    END IF;
+    IF to_regrole(role) IS NULL OR NOT pg_has_role(current_user, role, act) THEN
+      statement := format('GRANT %I TO %I', role, current_user) || how;
+      IF to_regrole(role) IS NULL THEN RETURN NEXT statement; CONTINUE; END IF;
+      BEGIN EXECUTE statement;
+      EXCEPTION WHEN insufficient_privilege THEN RETURN NEXT statement;
+      END;
+    END IF;
+  END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION ateneo.tenant_tables() RETURNS TABLE (id oid, name text, record boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.oid, c.oid::regclass::text, c.relnamespace <> 'ateneo'::regnamespace
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'empresa_id' AND NOT a.attisdropped
+  WHERE c.relkind IN ('r', 'p') AND (c.relnamespace = 'ateneo'::regnamespace OR c.oid = to_regclass('public.knowledge_chunks'))
+  ORDER BY 2
+$$;
+
+-- What the application has no business in: the index, which ateneo.search reads for it, keys, queues, upkeep.
+CREATE OR REPLACE FUNCTION ateneo.is_hidden(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|embedding_queue$|embedding_budget$)'
+$$;
+
+CREATE OR REPLACE FUNCTION ateneo.protect_tables() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t record; theirs boolean;
+BEGIN
+  IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
+  FOR t IN SELECT * FROM ateneo.tenant_tables() x
+      WHERE NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = x.id AND p.polname = 'ateneo_tenant') LOOP
+    SELECT relrowsecurity INTO theirs FROM pg_class WHERE oid = t.id;
+    -- binds the application to its company whatever other policies allow it
+    EXECUTE format('CREATE POLICY ateneo_tenant ON %s AS RESTRICTIVE TO ateneo_app
+      USING (empresa_id = (SELECT ateneo.tenant())) WITH CHECK (empresa_id = (SELECT ateneo.tenant()))', t.name);
+    -- The record is the user's: other roles see what they saw. `true` is folded away, so that their plans stay, too;
+    -- where the user has policies of their own already, theirs go on to decide for their roles.
+    EXECUTE format('CREATE POLICY ateneo_open ON %s TO %s USING (true) WITH CHECK (true)', t.name,
+      CASE WHEN t.record AND NOT theirs THEN 'PUBLIC' ELSE 'ateneo_app, ateneo_worker' END);
+    IF NOT theirs THEN EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.name); END IF;
+    IF t.name = 'ateneo.audit' THEN
+      EXECUTE 'GRANT SELECT, INSERT ON ateneo.audit TO ateneo_app';
+    ELSIF NOT ateneo.is_hidden(t.name) THEN
+      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO ateneo_app', t.name);
+    END IF;
+    IF t.name NOT IN ('ateneo.audit', 'ateneo.api_key') THEN
+      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO ateneo_worker', t.name);
+    END IF;
+  END LOOP;
+END $$;
+
+-- A definer's function acts with the owner's rights, so only those that ask ateneo.tenant() first, or that touch no
+-- company's rows, are the application's. Functions without SECURITY DEFINER give nobody anything.
+CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT name = ANY ('{tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,any_embedding}'::text[])
+$$;
+
+CREATE OR REPLACE FUNCTION ateneo.protect() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE f record;
+BEGIN
+  RETURN QUERY SELECT ateneo.make_roles();
+  IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
+  PERFORM ateneo.protect_tables();
+  GRANT USAGE ON SCHEMA ateneo TO ateneo_app, ateneo_worker;
+  GRANT SELECT ON ateneo.generation, ateneo.applied TO ateneo_app, ateneo_worker;
+  FOR f IN SELECT c.oid::regclass::text AS signature FROM pg_class c
+      WHERE c.relnamespace = 'ateneo'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('applied', 'tenant_secret')
+        AND NOT EXISTS (SELECT FROM ateneo.tenant_tables() t WHERE t.id = c.oid) LOOP
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO ateneo_worker', f.signature);
+  END LOOP;
+  FOR f IN SELECT p.oid::regprocedure::text AS signature, p.proname AS name FROM pg_proc p
+      WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef AND p.prorettype <> 'trigger'::regtype LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.signature);
+    IF ateneo.is_application_door(f.name) THEN
+      EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ateneo_app, ateneo_worker', f.signature);
+    ELSE
+      EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ateneo_worker', f.signature);
+    END IF;
+  END LOOP;
+  IF NOT has_schema_privilege('ateneo_app', '@vector@', 'USAGE') THEN
+    GRANT USAGE ON SCHEMA @vector@ TO ateneo_app, ateneo_worker;
+  END IF;
+END $$;
+
+-- Whether the application's role stands here and this login may act as it: what every connection of the API asks.
+CREATE OR REPLACE FUNCTION ateneo.isolated() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(pg_has_role(session_user, to_regrole('ateneo_app'),
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+    AND has_schema_privilege(to_regrole('ateneo_app'), 'ateneo', 'USAGE'), false)
+$$;
