@@ -8,6 +8,7 @@ from typing import Any
 
 from ateneo import wiring
 from ateneo.services import agent, embedding, ingestion, vector_search
+from ateneo.services.current_model import Models
 from ateneo.services.reranking import Reranking
 from ateneo.settings import Settings, load
 
@@ -29,6 +30,11 @@ def get_embedding_service() -> EmbeddingService:
 
 
 @cache
+def _models() -> Models:
+    return wiring.models(load(), get_embedding_service())
+
+
+@cache
 def _reranking() -> Reranking | None:
     return wiring.reranking(load())
 
@@ -37,14 +43,14 @@ class VectorSearchService(vector_search.VectorSearchService):
     """`VectorSearchService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        super().__init__(db, get_embedding_service(), reranking=_reranking(), **wiring.search_options(load()))
+        super().__init__(db, _models(), reranking=_reranking(), **wiring.search_options(load()))
 
 
 class IngestionService(ingestion.IngestionService):
     """`IngestionService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        super().__init__(db, get_embedding_service(), **wiring.ingestion_options(load()))
+        super().__init__(db, _models(), **wiring.ingestion_options(load()))
 
 
 class AgentService(agent.AgentService):

@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     models_dir: Path = _named(
         "ATENEO_MODELS_DIR", Path("~/.local/share/ateneo/models"), "where `ateneo models add` puts its copies"
     )
+    other_model: str | None = _named(
+        "ATENEO_OTHER_MODEL",
+        None,
+        "during a change between two servers: the OpenAI-protocol model that the next two belong to",
+    )
+    other_base_url: str | None = _named("ATENEO_OTHER_BASE_URL", None, "the address of that model")
+    other_api_key: SecretStr | None = _named("ATENEO_OTHER_API_KEY", None, "the key for that address")
     threads: int = _named("ATENEO_THREADS", 0, "threads of the local model; 0: one a core", ge=0)
 
     chat_provider: Literal["auto", "anthropic", "extractive"] = _named(

@@ -78,7 +78,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One embedding model's vectors in this database (table `ateneo.vec_g<number>`)."""
+    """One embedding model's vectors in this database (table `ateneo.vec_g<number>`).
+
+    `legacy`: the guide's column holds its vectors. `active`: what search takes; `filling`: a switch to it is under way;
+    `previous`: it was active and can be returned to. `asked_dims`: asked of the provider, None for the model's own.
+    """
 
     number: int
     provider: str
@@ -86,6 +90,12 @@ class Generation:
     dims: int
     legacy: bool
     active: bool
+    state: Literal["filling", "active", "previous"] = "active"
+    asked_dims: int | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.provider}/{self.model} ({self.dims})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,20 @@ from ateneo.errors import MaintenanceRunning, SettingsError
 from ateneo.lang import tr
 from ateneo.ports import ChatModel, Embedder, Reranker
 from ateneo.services import maintenance
+from ateneo.services import models as local_models
 from ateneo.services.agent import AgentService
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
+from ateneo.services.current_model import Models
 from ateneo.services.reranking import Reranking
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store import generations, migrate, statistics
 from ateneo.store.migrate import Step
 from ateneo.store.pool import Database
+from ateneo.types import Generation
 
 __all__ = ["House", "open_database", "own_generation", "upgrade"]
 
@@ -46,21 +49,68 @@ def embedder(settings: Settings) -> Embedder:
                 "is missing, and ATENEO_EMBEDDING_PROVIDER=openai needs it.",
             ),
         )
+    model = settings.embedding_model or OPENAI_MODEL
+    return _openai(settings, model, settings.embedding_dimensions)
+
+
+def _openai(settings: Settings, model: str, dimensions: int | None) -> Embedder:
     from ateneo.providers.openai import OpenAIEmbedder
 
+    other = model == settings.other_model
+    key = settings.other_api_key if other else settings.openai_api_key
     return OpenAIEmbedder(
         api_key=key.get_secret_value() if key else None,
-        model=settings.embedding_model or OPENAI_MODEL,
-        base_url=settings.openai_base_url,
-        dimensions=settings.embedding_dimensions,
+        model=model,
+        base_url=settings.other_base_url if other else settings.openai_base_url,
+        dimensions=dimensions,
         timeout_s=settings.embedding_timeout_s,
     )
 
 
+def embedder_of(settings: Settings, generation: Generation) -> Embedder | None:
+    """The provider of a generation's model, where the settings have what it takes: its folder, its address or its key.
+
+    Settings that name another model have it often enough: a key for one model of OpenAI's serves all of them.
+    """
+    if generation.provider == "local":
+        return _local(settings, generation.model, generation.dims)
+    other = generation.model == settings.other_model
+    key = settings.other_api_key if other else settings.openai_api_key
+    address = settings.other_base_url if other else settings.openai_base_url
+    if generation.provider != "openai" or (key is None and address is None):
+        return None
+    return _openai(settings, generation.model, generation.asked_dims)
+
+
+def _local(settings: Settings, model: str, dims: int | None) -> Embedder | None:
+    """A local model by its name: that of ATENEO_MODEL_DIR, the bundled one or one of `ateneo models add`."""
+    from ateneo.providers.local import LocalEmbedder
+
+    own = [settings.model_dir] if settings.model_dir else []
+    added = [one.folder for one in local_models.installed(settings.models_dir.expanduser()) if one.name == model]
+    for folder in (*own, *added):
+        found = LocalEmbedder(folder, threads=settings.threads)
+        if found.model == model and (dims is None or found.dims in (None, dims)):
+            return found
+    return None
+
+
 def embedding_service(settings: Settings) -> EmbeddingService:
-    return EmbeddingService(
-        embedder(settings), concurrency=settings.embedding_concurrency, retries=settings.embedding_retries
-    )
+    return _service(settings, embedder(settings))
+
+
+def _service(settings: Settings, chosen: Embedder) -> EmbeddingService:
+    return EmbeddingService(chosen, concurrency=settings.embedding_concurrency, retries=settings.embedding_retries)
+
+
+def models(settings: Settings, main: EmbeddingService | None = None) -> Models:
+    """The settings' own model, and those of other generations as far as the settings reach them."""
+
+    def other(generation: Generation) -> EmbeddingService | None:
+        found = embedder_of(settings, generation)
+        return None if found is None else _service(settings, found)
+
+    return Models(main or embedding_service(settings), other)
 
 
 def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
@@ -172,27 +222,32 @@ class House:
 
     settings: Settings
     db: Database
-    embedding: EmbeddingService
+    models: Models
     search: VectorSearchService
     ingestion: IngestionService
     agent: AgentService
     chat: ChatModel
 
+    @property
+    def embedding(self) -> EmbeddingService:
+        """The settings' own model; searches may be of another one's (`models`)."""
+        return self.models.main
+
     @classmethod
     async def open(cls, settings: Settings | None = None) -> Self:
         settings = settings or load()
         lang.use(settings.lang)
-        embedding = embedding_service(settings)
-        chat = chat_model(settings, embedding)
+        known = models(settings)
+        chat = chat_model(settings, known.main)
         reranker = reranking(settings)
         db = await open_database(settings)
-        search = VectorSearchService(db, embedding, reranking=reranker, **search_options(settings))
+        search = VectorSearchService(db, known, reranking=reranker, **search_options(settings))
         return cls(
             settings=settings,
             db=db,
-            embedding=embedding,
+            models=known,
             search=search,
-            ingestion=IngestionService(db, embedding, **ingestion_options(settings)),
+            ingestion=IngestionService(db, known, **ingestion_options(settings)),
             agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
         )
@@ -200,7 +255,7 @@ class House:
     async def close(self) -> None:
         await self.search.close()
         await self.chat.close()
-        await self.embedding.close()
+        await self.models.close()
         await self.db.close()
 
     async def __aenter__(self) -> Self:

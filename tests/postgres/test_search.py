@@ -229,4 +229,4 @@ async def test_forget_makes_everything_pending(database: Database) -> None:
     assert await generations.forget(database) == 1
     assert await generations.all_generations(database) == []
     again = await generations.create(database, "local", "otro", 5)
-    assert (again.number, again.legacy, again.active) == (1, True, True)
+    assert (again.number, again.legacy, again.active) == (2, True, True), "a number is never given twice"

@@ -10,10 +10,12 @@ It refuses what OpenAI refuses: empty texts, more than 2,048 of them, more than 
 import base64
 import hashlib
 import json
+import re
 import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,15 +76,24 @@ def vector_for(text: str, dims: int) -> Matrix:
     return unit
 
 
+def words_vector(text: str, dims: int) -> Matrix:
+    """A vector with some meaning: texts that share words are near. Unit length, shape (dims,)."""
+    words = [word for word in re.findall(r"\w+", text.lower()) if len(word) > 3] or [text]
+    summed = np.sum([vector_for(word, dims) for word in words], axis=0)
+    unit: Matrix = (summed / np.linalg.norm(summed)).astype(np.float32)
+    return unit
+
+
 class ProviderServer:
     """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies).
 
     `poison`: a request with a text that contains it gets 400. `gate`: while it is not set, answers wait.
-    `scale`: length of the vectors.
+    `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions.
     """
 
-    def __init__(self, dims: int = 8) -> None:
+    def __init__(self, dims: int = 8, vector_of: Callable[[str, int], Matrix] = vector_for) -> None:
         self.dims = dims
+        self.vector_of = vector_of
         self.scale = 1.0
         self.otherwise = Fault.OK
         self.retry_headers: dict[str, str] = {}
@@ -207,7 +218,7 @@ class ProviderServer:
     def _embed(self, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault) -> None:
         texts: list[str] = body["input"]
         dims = body.get("dimensions", self.dims) + (fault is Fault.WRONG_DIMS)
-        vectors = [vector_for(text, dims) * np.float32(self.scale) for text in texts]
+        vectors = [self.vector_of(text, dims) * np.float32(self.scale) for text in texts]
         if fault is Fault.NAN:
             vectors[-1][0] = np.nan
         if fault is Fault.ZERO:

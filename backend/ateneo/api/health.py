@@ -38,7 +38,8 @@ async def health() -> Health:
 )
 async def ready(house: OpenHouse) -> Ready | Response:
     try:
-        active = await check_ready(house.db, house.embedding)
+        found = await check_ready(house.db, house.models)
     except AteneoError as error:
         return of_error(error, status=503)
-    return Ready(model=f"{house.embedding.provider}/{house.embedding.model}", vectors=active is not None)
+    embedding = found.embedding if found else house.embedding
+    return Ready(model=f"{embedding.provider}/{embedding.model}", vectors=found is not None)

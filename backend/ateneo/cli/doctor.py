@@ -14,7 +14,8 @@ from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
 from ateneo.lang import tr
 from ateneo.services import maintenance
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import refuse_other_model
+from ateneo.services.current_model import Models
+from ateneo.services.readiness import check_ready
 from ateneo.settings import load
 from ateneo.store import adopt, generations, health, migrate
 from ateneo.store.pool import Database
@@ -70,7 +71,8 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
     yield _chat(settings.chat_provider, settings.anthropic_api_key is not None, settings.chat_model)
     try:
         async with await wiring.open_database(settings) as db:
-            async for finding in _database(db, embedding):
+            models = None if embedding is None else wiring.models(settings, embedding)
+            async for finding in _database(db, models):
                 yield finding
             if recall:
                 async for finding in _recall(db):
@@ -90,7 +92,7 @@ def _chat(provider: str, has_key: bool, model: str) -> Finding:
     return Finding(True, tr(f"Respuestas: {model}.", f"Answers: {model}."))
 
 
-async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIterator[Finding]:
+async def _database(db: Database, models: Models | None) -> AsyncIterator[Finding]:
     async with db.acquire() as connection:
         await adopt.check_server(connection)
     server, extension = await health.versions(db)
@@ -102,12 +104,18 @@ async def _database(db: Database, embedding: EmbeddingService | None) -> AsyncIt
     yield Finding(True, tr("Tablas al día.", "Tables up to date."))
     yield await _isolation(db)
     active = await generations.active(db)
-    if active is not None and embedding is not None:
+    if active is not None and models is not None:
         try:
-            refuse_other_model(active, embedding)
+            found = await check_ready(db, models)
+            if found is not None and found.generation != active:
+                what = tr(f"Se busca con {found.generation.label}, y ya está activo {active.label}.",
+                          f"Searches use {found.generation.label}, and {active.label} is active.")  # fmt: skip
+                remedy = tr("Agregá su clave o dirección a la configuración: docs/how-to/switch-model.md.",
+                            "Add its key or address to the settings: docs/how-to/switch-model.md.")  # fmt: skip
+                yield Finding(None, what, remedy)
         except GenerationMismatch as error:
             yield Finding(False, error.message, error.remedy)
-    async for finding in _record(db, embedding, active):
+    async for finding in _record(db, models, active):
         yield finding
 
 
@@ -131,10 +139,9 @@ async def _recall(db: Database) -> AsyncIterator[Finding]:
         yield Finding(good or None, what, "" if good else "ateneo index rebuild --empresa-id " + measured.empresa_id)
 
 
-async def _record(
-    db: Database, embedding: EmbeddingService | None, active: Generation | None
-) -> AsyncIterator[Finding]:
+async def _record(db: Database, models: Models | None, active: Generation | None) -> AsyncIterator[Finding]:
     fixed = await health.guide_column(db)
+    embedding = models.main if models else None
     if fixed not in (None, "vector") and embedding is not None and fixed != f"vector({embedding.dims})":
         what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {embedding.dims} dimensiones.",
                   f"knowledge_chunks.embedding is {fixed} and the model has {embedding.dims} dimensions.")  # fmt: skip

@@ -33,4 +33,4 @@ async def _check() -> None:
     settings = load()
     async with await wiring.open_database(settings) as db, wiring.embedding_service(settings) as embedding:
         wiring.chat_model(settings, embedding)
-        await check_ready(db, embedding)
+        await check_ready(db, wiring.models(settings, embedding))

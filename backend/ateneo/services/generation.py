@@ -28,11 +28,18 @@ async def own_generation(db: Database, embedding: EmbeddingService) -> Generatio
     return made
 
 
+def is_of(stored: Generation, embedding: EmbeddingService) -> bool:
+    """Whether the service's vectors are those of the generation."""
+    same = (stored.provider, stored.model) == (embedding.provider, embedding.model)
+    return same and embedding.dims in (None, stored.dims)
+
+
+def mismatch(stored: Generation, embedding: EmbeddingService) -> GenerationMismatch:
+    asked = f"{embedding.provider}/{embedding.model} ({embedding.dims or '?'})"
+    return GenerationMismatch(stored=stored.label, asked=asked)
+
+
 def refuse_other_model(stored: Generation, embedding: EmbeddingService) -> None:
     """Raises GenerationMismatch where the stored vectors are not of the embedding service's model."""
-    same = (stored.provider, stored.model) == (embedding.provider, embedding.model)
-    if not same or embedding.dims not in (None, stored.dims):
-        raise GenerationMismatch(
-            stored=f"{stored.provider}/{stored.model} ({stored.dims})",
-            asked=f"{embedding.provider}/{embedding.model} ({embedding.dims or '?'})",
-        )
+    if not is_of(stored, embedding):
+        raise mismatch(stored, embedding)

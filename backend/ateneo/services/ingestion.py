@@ -14,7 +14,7 @@ from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
 from ateneo.providers.loops import PerLoop
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import own_generation
+from ateneo.services.current_model import CurrentModel, Models
 from ateneo.store import documents, statistics
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
@@ -44,7 +44,7 @@ class IngestionService:
     def __init__(
         self,
         db: Any,
-        embedding: EmbeddingService,
+        embedding: EmbeddingService | Models,
         *,
         chunk_tokens: int = 200,
         chunk_overlap: int = 32,
@@ -54,7 +54,9 @@ class IngestionService:
         """`db`: a Database, or an asyncpg connection or pool; `max_bytes`: largest file; `timeout_s`: seconds that
         reading one may take."""
         self.db = Database.wrap(db)
-        self.embedding = embedding
+        models = Models.wrap(embedding)
+        self.embedding = models.main
+        self._current = CurrentModel(self.db, models)
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap
         self._max_bytes = max_bytes
@@ -103,9 +105,9 @@ class IngestionService:
             metadata={**_cleaned(document.metadata), "language": _language(document), **given},
             document_id=document_id,
         )
-        generation = await own_generation(self.db, self.embedding)
-        embedded = await self.embedding.embed_matrix([one.contenido for one in chunks])
-        stored = await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, generation.number)
+        model = await self._current.to_write()
+        embedded = await model.embedding.embed_matrix([one.contenido for one in chunks])
+        stored = await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, model.generation.number)
         await statistics.keep(self.db, empresa_id)
         return stored
 

@@ -2,20 +2,23 @@
 
 from ateneo.errors import NotUpgraded
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import refuse_other_model
+from ateneo.services.generation import mismatch
+from ateneo.services.current_model import Model, Models
 from ateneo.store import generations, migrate
 from ateneo.store.pool import Database
-from ateneo.types import Generation
 
 
-async def check_ready(db: Database, embedding: EmbeddingService) -> Generation | None:
-    """The active generation, None while there are no vectors yet. No provider is called.
+async def check_ready(db: Database, embedding: EmbeddingService | Models) -> Model | None:
+    """The generation that can be searched with the models at hand: the active one, or else one that was and is kept.
+    None while there are no vectors yet. No provider is called.
 
     Raises DatabaseUnavailable, PgvectorMissing, AdoptionRefused, NotUpgraded, GenerationMismatch.
     """
     if await migrate.plan(db):
         raise NotUpgraded(where=db.where)
-    active = await generations.active(db)
-    if active is not None:
-        refuse_other_model(active, embedding)
-    return active
+    kept, models = await generations.searchable(db), Models.wrap(embedding)
+    found = (Model(one, service) for one in kept if (service := models.of(one)) is not None)
+    model = next(found, None)
+    if model is None and kept:
+        raise mismatch(kept[0], models.main)
+    return model

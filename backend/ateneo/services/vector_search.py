@@ -1,20 +1,20 @@
 """Search by meaning and by words, and the context that agents answer from."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ateneo.errors import BadArgument, EmptyQuery, QueryTooLong
+from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import own_generation
+from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
-from ateneo.store import chunks, generations
 from ateneo.store import search as door
 from ateneo.store.pool import Database
 from ateneo.text.clean import clean
 from ateneo.text.context import build_context
-from ateneo.types import Fusion, Generation, Hit, Mode, SearchResult
+from ateneo.types import Fusion, Hit, Mode, SearchResult
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
@@ -24,24 +24,36 @@ MOST_HITS = 200
 
 
 class VectorSearchService:
-    """Finds passages of one company. `db` is a Database, or an asyncpg connection or pool."""
+    """Finds passages of one company. `db` is a Database, or an asyncpg connection or pool.
+
+    With Models it follows a change of model by itself; `pinned` searches one generation and no other.
+    """
 
     def __init__(
         self,
         db: Any,
-        embedding: EmbeddingService,
+        embedding: EmbeddingService | Models,
         *,
         dense_weight: float | None = None,
         max_query_chars: int = 4000,
         reranking: Reranking | None = None,
+        pinned: Model | None = None,
     ) -> None:
+        """`dense_weight` None: that of the model that embeds the query."""
+        models = Models.wrap(embedding)
         self.db = Database.wrap(db)
-        self.embedding = embedding
-        self.dense_weight = embedding.dense_weight if dense_weight is None else dense_weight
+        self.embedding = pinned.embedding if pinned else models.main
+        self._weight = dense_weight
         self.max_query_chars = max_query_chars
         self._reranking = reranking
-        self._generation: Generation | None = None
+        self._pinned = pinned
+        self._current = CurrentModel(self.db, models)
         self._schema: str | None = None
+
+    @property
+    def dense_weight(self) -> float:
+        """The share of meaning where a search asks for none, with the settings' own model."""
+        return self.embedding.dense_weight if self._weight is None else self._weight
 
     async def search(
         self,
@@ -78,29 +90,27 @@ class VectorSearchService:
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
         text = self._checked(query, k, mode, skip, neighbours)
-        weight = self.dense_weight if dense_weight is None else dense_weight
-        if not 0 <= weight <= 1:
-            raise BadArgument(name="dense_weight", value=weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
+        if dense_weight is not None and not 0 <= dense_weight <= 1:
+            raise BadArgument(name="dense_weight", value=dense_weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
         if fusion not in ("convex", "rrf"):
             raise BadArgument(name="fusion", value=fusion, rule="convex, rrf")
-        generation = None if mode == "lexical" else await self._own_generation()
         reranking = self._asked_reranking(rerank)
         first, count = _window(k, skip, group_by_document, reranking)
         asked = door.Query(
             empresa_id=empresa_id,
-            text=None if mode == "dense" and generation else text,
-            vector=await self.embedding.embed_query(text) if generation else None,
-            generation=generation.number if generation else None,
+            text=text,
             k=count,
-            dense_weight=weight,
+            dense_weight=self.dense_weight if dense_weight is None else dense_weight,
             pool=next((size for size in POOLS if size >= count + first), POOLS[-1]),
             filter=_with_language(filter, language),
             fusion=fusion,
             skip=first,
             explain=explain,
         )
-        found = await door.search(self.db, asked, schema=await self._vector_schema())
-        hits, warnings = found.hits, list(_warnings(found, no_vectors=generation is None and mode != "lexical"))
+        own_weight = dense_weight is None and self._weight is None
+        asked, found = await self._ask(asked, mode, own_weight=own_weight)
+        by_meaning = asked.generation is not None
+        hits, warnings = found.hits, list(_warnings(found, no_vectors=not by_meaning and mode != "lexical"))
         if reranking and first == 0:
             hits, failed = await reranking.order(text, hits)
             warnings += failed
@@ -113,10 +123,10 @@ class VectorSearchService:
             hits = highlighted(hits, found.corrected)
         return SearchResult(
             query=text,
-            mode=mode if generation else "lexical",
+            mode=mode if by_meaning else "lexical",
             hits=hits,
             groups=tuple(by_document(hits)) if group_by_document else (),
-            dense_weight=weight,
+            dense_weight=asked.dense_weight,
             warnings=tuple(warnings),
             corrected=found.corrected,
             plan=found.plan,
@@ -142,6 +152,7 @@ class VectorSearchService:
 
     async def close(self) -> None:
         """Closes the reranker; the database and the embedding service stay the caller's."""
+        self._current.close()
         if self._reranking is not None:
             await self._reranking.reranker.close()
 
@@ -173,16 +184,31 @@ class VectorSearchService:
             self._schema = await door.vector_schema(self.db)
         return self._schema
 
-    async def _own_generation(self) -> Generation | None:
-        """The active generation, if it is of our model; None where the database has no vectors at all.
+    async def _ask(self, asked: door.Query, mode: Mode, *, own_weight: bool) -> tuple[door.Query, door.Found]:
+        """Asks with the query's vector, by the model of the generation that it is compared with. Where that went in the
+        same moment, the one in its place is asked."""
+        schema = await self._vector_schema()
+        for attempt in (1, 2):
+            query = asked if mode == "lexical" else await self._with_meaning(asked, mode, own_weight=own_weight)
+            try:
+                return query, await door.search(self.db, query, schema=schema)
+            except GenerationMismatch:
+                if attempt == 2 or self._pinned or query.generation is None:
+                    raise
+                self._current.forget()
+        raise AssertionError
 
-        Vectors that other programs wrote before there was a generation get theirs here.
-        """
-        if self._generation is None:
-            active = await generations.active(self.db)
-            if active is not None or await chunks.any_embedding(self.db):
-                self._generation = await own_generation(self.db, self.embedding)
-        return self._generation
+    async def _with_meaning(self, asked: door.Query, mode: Mode, *, own_weight: bool) -> door.Query:
+        model = self._pinned or await self._current.get()
+        if model is None or asked.text is None:
+            return asked
+        return replace(
+            asked,
+            text=None if mode == "dense" else asked.text,
+            vector=await model.embedding.embed_query(asked.text),
+            generation=model.generation.number,
+            dense_weight=model.embedding.dense_weight if own_weight else asked.dense_weight,
+        )
 
 
 def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tuple[int, int]:

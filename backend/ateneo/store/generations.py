@@ -1,14 +1,30 @@
-"""Generations: which embedding model's vectors this database holds (table `ateneo.generation`)."""
+"""Generations: which embedding models' vectors this database holds (table `ateneo.generation`)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from ateneo.errors import GenerationMismatch
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
-_COLUMNS = "generation, provider, model, dims, legacy, active"
+_SELECT = "SELECT generation, provider, model, dims, legacy, active, state, asked_dims FROM ateneo.generation"
 
 
 async def all_generations(db: Database) -> list[Generation]:
+    """Every generation that is kept, oldest first."""
     async with db.acquire() as connection:
-        rows = await connection.fetch(f"SELECT {_COLUMNS} FROM ateneo.generation ORDER BY generation")  # noqa: S608
+        rows = await connection.fetch(f"{_SELECT} WHERE state <> 'retired' ORDER BY generation")
+    return [Generation(*row) for row in rows]
+
+
+async def searchable(db: Database) -> list[Generation]:
+    """What may be searched, best first: the active generation, then those that were, the last one first."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            f"{_SELECT} WHERE state IN ('active', 'previous') ORDER BY active DESC, activated_at DESC, generation DESC"
+        )
     return [Generation(*row) for row in rows]
 
 
@@ -17,10 +33,13 @@ async def active(db: Database) -> Generation | None:
     return next((g for g in await all_generations(db) if g.active), None)
 
 
-async def create(db: Database, provider: str, model: str, dims: int) -> Generation:
-    """Makes the generation (the first one becomes active and owns the guide's column), or returns the one there is."""
+async def create(db: Database, provider: str, model: str, dims: int, asked_dims: int | None = None) -> Generation:
+    """Makes the generation (the first one becomes active and owns the guide's column, a later one begins to fill), or
+    returns the one there is. One at a time fills."""
     async with db.transaction() as connection:
-        number = await connection.fetchval("SELECT ateneo.create_generation($1, $2, $3)", provider, model, dims)
+        number = await connection.fetchval(
+            "SELECT ateneo.create_generation($1, $2, $3, $4)", provider, model, dims, asked_dims
+        )
     return next(g for g in await all_generations(db) if g.number == number)
 
 
@@ -32,14 +51,36 @@ async def begin(db: Database, provider: str, model: str, dims: int) -> Generatio
     return next((g for g in await all_generations(db) if g.number == number), None)
 
 
+async def activate(db: Database, number: int) -> None:
+    """Makes it the one that is searched, in one transaction; the one before can be returned to.
+
+    Raises GenerationMismatch where it is gone.
+    """
+    async with db.transaction() as connection:
+        with telling_gone():
+            await connection.execute("SELECT ateneo.activate_generation($1::smallint)", number)
+
+
 async def forget(db: Database) -> int:
     """Discards every vector and generation; texts and words stay. Returns how many chunks are pending now."""
     async with db.transaction() as connection:
-        for row in await connection.fetch("SELECT generation FROM ateneo.generation"):
-            await connection.execute(f"DROP TABLE ateneo.vec_g{int(row['generation'])}")
-        await connection.execute("DELETE FROM ateneo.embedding_queue")
-        await connection.execute("DELETE FROM ateneo.generation")
+        await connection.execute(
+            "UPDATE ateneo.generation SET state = 'retired', legacy = false, retired_at = now()"
+            " WHERE state <> 'retired'"
+        )
+        await connection.execute("SELECT ateneo.drop_generation(g) FROM ateneo.undropped_generations() g")
         await connection.execute("UPDATE public.knowledge_chunks SET embedding = NULL WHERE embedding IS NOT NULL")
         return int(
             await connection.fetchval("SELECT count(*) FROM public.knowledge_chunks WHERE contenido IS NOT NULL")
         )
+
+
+@contextmanager
+def telling_gone() -> Iterator[None]:
+    """Turns AT001, with which our functions say that a generation is gone, into GenerationMismatch."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "AT001":
+            raise GenerationMismatch(stored="?", asked=error.args[0]) from error
+        raise

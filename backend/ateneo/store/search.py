@@ -97,7 +97,8 @@ async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...]
     try:
         return await connection.fetch(sql, *arguments)
     except asyncpg.PostgresError as error:
-        if error.sqlstate == "AT001":
+        dropped = isinstance(error, asyncpg.UndefinedTableError) and f"vec_g{query.generation}" in str(error)
+        if error.sqlstate == "AT001" or dropped:
             raise GenerationMismatch(stored="?", asked=error.args[0]) from error
         if error.sqlstate == "AT002" or (query.filter is not None and isinstance(error, asyncpg.DataError)):
             raise BadArgument(name="filter", value=query.filter, rule=str(error.args[0])) from error

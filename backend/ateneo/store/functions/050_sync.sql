@@ -34,7 +34,7 @@ CREATE OR REPLACE FUNCTION ateneo.drop_vectors(p_empresa text, p_id text) RETURN
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint;
 BEGIN
-  FOR g IN SELECT generation FROM ateneo.generation LOOP
+  FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP
     EXECUTE format('DELETE FROM ateneo.vec_g%s WHERE empresa_id = $1 AND chunk_id = $2', g) USING p_empresa, p_id;
   END LOOP;
 END $$;
@@ -96,7 +96,7 @@ BEGIN
   DELETE FROM ateneo.embedding_queue;
   DELETE FROM ateneo.tenant_stats;
   DELETE FROM ateneo.term_stats;
-  FOR g IN SELECT generation FROM ateneo.generation LOOP EXECUTE format('DELETE FROM ateneo.vec_g%s', g); END LOOP;
+  FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP EXECUTE format('DELETE FROM ateneo.vec_g%s', g); END LOOP;
   RETURN NULL;
 END $$;
 

@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION ateneo.store_embeddings(gen smallint, empresas text[]
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE n bigint; is_legacy boolean; d int := @vector@.vector_dims(vectors[1]);
 BEGIN
-  SELECT g.legacy INTO is_legacy FROM ateneo.generation g WHERE g.generation = gen AND g.dims = d;
+  SELECT g.legacy INTO is_legacy FROM ateneo.generation g WHERE g.generation = gen AND g.dims = d AND g.state <> 'retired';
   IF NOT FOUND THEN
     RAISE EXCEPTION 'ateneo: no generation % of % dimensions', gen, d USING ERRCODE = 'AT001';
   END IF;

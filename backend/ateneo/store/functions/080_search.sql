@@ -16,7 +16,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE d int;
 BEGIN
   SELECT g.generation, g.dims INTO generation, d FROM ateneo.generation g
-    WHERE CASE WHEN p_generation IS NULL THEN g.active ELSE g.generation = p_generation END;
+    WHERE CASE WHEN p_generation IS NULL THEN g.active ELSE g.generation = p_generation AND g.state <> 'retired' END;
   IF generation IS NULL AND p_vector IS NOT NULL THEN
     RAISE EXCEPTION 'ateneo: no such generation' USING ERRCODE = 'AT001';
   END IF;

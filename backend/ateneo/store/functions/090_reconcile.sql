@@ -46,7 +46,7 @@ BEGIN
   SELECT count(*) INTO n FROM dropped;
   DELETE FROM ateneo.embedding_queue q WHERE NOT EXISTS
     (SELECT FROM public.knowledge_chunks k WHERE k.id = q.chunk_id AND k.empresa_id = q.empresa_id);
-  FOR g IN SELECT generation FROM ateneo.generation LOOP
+  FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP
     EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE NOT EXISTS
       (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g);
   END LOOP;
