@@ -15,11 +15,11 @@ from ateneo.ports import ChatModel, Embedder, Reranker
 from ateneo.services import maintenance
 from ateneo.services import models as local_models
 from ateneo.services.agent import AgentService
+from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
-from ateneo.services.current_model import Models
 from ateneo.services.reranking import Reranking
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load

@@ -9,9 +9,9 @@ from tests.providers.server import Fault, ProviderServer, vector_for
 
 from ateneo.errors import GenerationMismatch
 from ateneo.providers.openai import OpenAIEmbedder
+from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.ingestion import IngestionService
-from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import chunks, generations, switch
 from ateneo.store.pool import Database

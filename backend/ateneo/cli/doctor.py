@@ -13,8 +13,8 @@ from ateneo.cli.runtime import out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
 from ateneo.lang import tr
 from ateneo.services import maintenance
-from ateneo.services.embedding import EmbeddingService
 from ateneo.services.current_model import Models
+from ateneo.services.embedding import EmbeddingService
 from ateneo.services.readiness import check_ready
 from ateneo.settings import load
 from ateneo.store import adopt, generations, health, migrate

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
 from ateneo.providers.loops import PerLoop
-from ateneo.services.embedding import EmbeddingService
 from ateneo.services.current_model import CurrentModel, Models
+from ateneo.services.embedding import EmbeddingService
 from ateneo.store import documents, statistics
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database

@@ -1,9 +1,9 @@
 """Whether a database can be served from: reachable, upgraded, and with vectors of our own model."""
 
 from ateneo.errors import NotUpgraded
+from ateneo.services.current_model import Model, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import mismatch
-from ateneo.services.current_model import Model, Models
 from ateneo.store import generations, migrate
 from ateneo.store.pool import Database
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.lang import tr
-from ateneo.services.embedding import EmbeddingService
 from ateneo.services.current_model import CurrentModel, Model, Models
+from ateneo.services.embedding import EmbeddingService
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
 from ateneo.store import search as door
