@@ -10,7 +10,7 @@ DECLARE
   first boolean;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.create_generation', 0));
-  SELECT generation INTO g FROM ateneo.generation 
+  SELECT generation INTO g FROM ateneo.generation
     WHERE provider = p_provider AND model = p_model AND dims = p_dims AND state <> 'retired';
   IF FOUND THEN RETURN g; END IF;
   SELECT coalesce(max(generation), 0) + 1, count(*) FILTER (WHERE state <> 'retired') = 0 INTO g, first FROM ateneo.generation;

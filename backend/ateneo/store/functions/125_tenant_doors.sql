@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION ateneo.begin_generation(p_provider text, p_model text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint; page record; after_id text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM ateneo.generation) THEN
+  IF NOT EXISTS (SELECT FROM ateneo.generation WHERE state <> 'retired') THEN
     g := ateneo.create_generation(p_provider, p_model, p_dims);
     LOOP
       SELECT * INTO page FROM ateneo.reconcile_page(after_id, 2000);
@@ -36,7 +36,7 @@ BEGIN
     END LOOP;
     RETURN g;
   END IF;
-  RETURN (SELECT generation FROM ateneo.generation WHERE provider = p_provider AND model = p_model AND dims = p_dims);
+  RETURN (SELECT generation FROM ateneo.generation WHERE provider = p_provider AND model = p_model AND dims = p_dims AND state <> 'retired');
 END $$;
 
 -- The key with this prefix and this sha256, if it still holds; no row else, for whatever reason. Notes its use once a
