@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.providers import anthropic_server
 
 ATENEO = str(Path(sys.executable).with_name("ateneo"))
 MANUAL = "# Manual\n\n## Licencias\n\nPor mudanza se otorgan dos días corridos de licencia, con aviso previo.\n"
@@ -148,3 +149,25 @@ def test_forget_embeddings(database_url: str, tmp_path: Path) -> None:
     assert ateneo("db", "forget-embeddings", url=database_url).returncode != 0
     assert "1 chunks" in ateneo("db", "forget-embeddings", "--yes", url=database_url).stdout
     assert ateneo("backfill", "--yes", url=database_url).returncode == 0
+
+
+def test_an_answer_of_claude_is_shown_with_its_sources(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "manual.md").write_text(MANUAL, encoding="utf-8")
+    assert ateneo("ingest", "-e", "acme", str(tmp_path), url=database_url).returncode == 0
+    said = "Por mudanza son dos días corridos [1], y te dan un auto [7]."
+    with anthropic_server.serving(lambda n: anthropic_server.message(said, model="claude-sonnet-5-5")) as server:
+        claude = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": server.url}
+        shown = ateneo("ask", "-e", "acme", "¿días por mudanza?", url=database_url, **claude)
+        whole = ateneo("ask", "-e", "acme", "¿días por mudanza?", "--json", url=database_url, **claude)
+    with anthropic_server.serving(lambda n: anthropic_server.Reply(stream=anthropic_server.texts("Por mud"))) as server:
+        claude = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": server.url}
+        cut = ateneo("ask", "-e", "acme", "¿días por mudanza?", url=database_url, **claude)
+    assert "Por mudanza son dos días corridos [1], y te dan un auto." in shown.stdout
+    assert "Fuentes\n  [1] " in shown.stdout
+    assert "«Por mudanza se otorgan dos días corridos" in shown.stdout
+    # 11 tokens at 2 dollars a million and 7 at 10
+    assert "claude-sonnet-5-5 · 11 + 7 tokens · US$ 0.0001" in shown.stdout
+    assert "Quité 1 " in shown.stderr
+    assert json.loads(whole.stdout)["citations"][0]["number"] == 1
+    assert (cut.returncode, cut.stdout) == (1, "Por mud\n")
+    assert "se cortó" in cut.stderr

@@ -1,6 +1,8 @@
-"""`ateneo ask`: an agent's answer, with the passages that it rests on."""
+"""`ateneo ask`: an agent's answer as it is written, then the passages that it rests on."""
 
 import dataclasses
+import sys
+from contextlib import aclosing
 from typing import Annotated
 
 import typer
@@ -8,10 +10,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.flow import Flow
+from ateneo.cli.runtime import err, out, print_json, report, run_or_exit
 from ateneo.cli.search import EmpresaId, snippet
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
+from ateneo.services.agent import DEFAULT_AGENT
+from ateneo.services.agents.events import Done, Failed, Said, Searching
 from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Answer
@@ -20,36 +25,68 @@ from ateneo.types import Answer
 def ask(
     question: Annotated[str, typer.Argument(help=tr("La pregunta.", "The question."))],
     empresa_id: EmpresaId,
-    agent_id: Annotated[str, typer.Option("--agent", help=tr("Qué agente responde.", "Which agent."))] = "asistente",
+    agent_id: Annotated[str, typer.Option("--agent", help=tr("Qué agente responde.", "Which agent."))] = DEFAULT_AGENT,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
-    run_or_exit(_ask(question, empresa_id, agent_id, as_json))
+    run_or_exit(_ask(question, empresa_id, agent_id, as_json), as_json=as_json)
 
 
-async def _ask(question: str, empresa_id: str, agent_id: str, as_json: bool) -> None:
+async def _ask(question: str, empresa_id: str, agent_id: str, as_json: bool) -> int:
     async with await wiring.House.open(load()) as house:
         if not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
-        with err.status(tr("Buscando y respondiendo...", "Searching and answering...")):
+        if as_json:
             answer = await house.agent.chat(empresa_id, agent_id, question)
-    if as_json:
-        print_json(dataclasses.asdict(answer))
-    else:
-        show(answer)
+            print_json(dataclasses.asdict(answer))
+            return 0
+        return await _stream(house, empresa_id, agent_id, question)
 
 
-def show(answer: Answer) -> None:
-    """Prints the answer and its sources."""
-    out.print(Text(answer.text))
+async def _stream(house: wiring.House, empresa_id: str, agent_id: str, question: str) -> int:
+    """Shows the answer while it is written. Returns the exit code."""
+    flow = Flow(sys.stdout, out.width if out.is_terminal else None)
+    async with aclosing(house.agent.stream(empresa_id, agent_id, question)) as events:
+        with err.status(tr("Buscando...", "Searching...")) as status:
+            async for event in events:
+                if isinstance(event, Searching):
+                    status.update(Text(tr(f"Buscando: {event.query}", f"Searching: {event.query}")[: err.width - 4]))
+                elif isinstance(event, Said):
+                    status.stop()
+                    flow.write(event.text)
+                elif isinstance(event, Done):
+                    flow.end()
+                    show_sources(event.answer)
+                elif isinstance(event, Failed):
+                    flow.end()
+                    report(event.error)
+                    return event.error.exit_code
+    return 0
+
+
+def show_sources(answer: Answer) -> None:
+    """Prints the passages cited, each once with all its quotes, and who answered."""
     if answer.citations:
         out.print()
         out.print(tr("Fuentes", "Sources"), style="bold")
-    shown: set[int] = set()
-    for citation in answer.citations:
-        if citation.number not in shown:
-            source = Text.assemble((f"  [{citation.number}] ", "bold"), (citation.label, "cyan"))
-            out.print(source.append(f"  {citation.chunk_id[:8]}", style="dim"))
-            shown.add(citation.number)
-        out.print(Padding(Text(f"«{snippet(citation.quote, 160)}»", style="dim"), (0, 0, 0, 6)))
-    if not answer.extractive:
-        out.print(Text(f"{answer.provider} · {answer.model}", style="dim"))
+    for number in dict.fromkeys(one.number for one in answer.citations):
+        cited = [one for one in answer.citations if one.number == number]
+        source = Text.assemble((f"  [{number}] ", "bold"), (cited[0].label, "cyan"))
+        out.print(source.append(f"  {cited[0].chunk_id[:8]}", style="dim"))
+        for one in cited:
+            out.print(Padding(Text(f"«{snippet(one.quote, 160)}»", style="dim"), (0, 0, 0, 6)))
+    if dropped := answer.citations_dropped + answer.markers_removed:
+        line = tr(
+            f"! Quité {dropped} citas que no se pudieron comprobar.", f"! I took out {dropped} citations: not verified."
+        )
+        err.print(line, style="yellow")
+    if answer.state == "cut":
+        line = tr("! La respuesta llegó al máximo de tokens.", "! The answer reached its most tokens.")
+        err.print(line, style="yellow")
+    if not answer.extractive and answer.stop_reason != "no_passages":
+        out.print(Text(_bill(answer), style="dim"))
+
+
+def _bill(answer: Answer) -> str:
+    tokens = answer.input_tokens + answer.cache_read_tokens + answer.cache_write_tokens
+    cost = "" if answer.cost is None else f" · US$ {answer.cost:.4f}"
+    return f"{answer.model} · {tokens} + {answer.output_tokens} tokens{cost} · {answer.latency_ms / 1000:.1f} s"

@@ -141,8 +141,7 @@ class AnthropicChat:
     def _ending(self, message: claude.Message | None, said: bool, started: bool) -> list[ChatPart]:
         if message is None:
             if started:
-                detail = tr("la respuesta se cortó.", "the answer broke off.")
-                raise ProviderUnavailable(provider=_NAME, detail=detail)
+                raise ProviderUnavailable(provider=_NAME, detail=_broken_off())
             raise ProviderAnswerInvalid(provider=_NAME, detail=tr("no es un mensaje.", "it is not a message."))
         parts: list[ChatPart] = []
         call = next((block for block in message.content if isinstance(block, claude.ToolUseBlock)), None)
@@ -165,9 +164,10 @@ class AnthropicChat:
         except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
             detail = tr(f"no contestó en {self._timeout_s:g} s.", f"no answer within {self._timeout_s:g} s.")
             raise ProviderUnavailable(provider=_NAME, detail=detail) from error
-        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-            detail = str(error.__cause__ or error) or type(error).__name__
-            raise ProviderUnavailable(provider=_NAME, detail=detail) from error
+        except anthropic.APIConnectionError as error:
+            raise ProviderUnavailable(provider=_NAME, detail=str(error.__cause__ or error)) from error
+        except httpx2.HTTPError as error:
+            raise ProviderUnavailable(provider=_NAME, detail=_broken_off()) from error
         except _GARBAGE as error:
             detail = tr("no es un mensaje de la API.", "it is not a message of the API.")
             raise ProviderAnswerInvalid(provider=_NAME, detail=detail) from error
@@ -247,6 +247,10 @@ def _param(turn: Turn) -> claude.MessageParam:
     if turn.role == "user":
         return claude.UserMessageParam(role="user", content=turn.content)
     return claude.AssistantMessageParam(role="assistant", content=turn.content)
+
+
+def _broken_off() -> str:
+    return tr("la respuesta se cortó.", "the answer broke off.")
 
 
 def _seconds(error: anthropic.APIStatusError) -> float | None:

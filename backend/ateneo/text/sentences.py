@@ -1,6 +1,7 @@
 """Sentences, as Spanish writes them: abbreviations, amounts, initials, inverted marks, list items on their own line."""
 
 import re
+from itertools import pairwise
 
 _CANDIDATE = re.compile(
     r"""(?<![.!?…؟])(?P<mark>[.!?…؟]++)["'»”’)\]]*+(?P<gap>\s++)   # a mark, what closes after it, a space
@@ -52,7 +53,7 @@ def sentence_units(text: str) -> tuple[str, ...]:
     """The sentences, each with the white space behind it: joined they are `text` without what surrounds it."""
     text = text.strip()
     starts = [start for start, _ in sentence_spans(text)]
-    return tuple(text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
+    return tuple(text[start:end] for start, end in pairwise([*starts, len(text)]))
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:

@@ -1,0 +1,68 @@
+"""Server-sent events: a stream of events as frames, kept alive, ended when the client leaves."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+from ateneo.api.context import response_headers
+
+MEDIA_TYPE = "text/event-stream"
+PING_S = 15.0
+"""Seconds of silence after which a comment is sent: proxies close connections on which nothing moves."""
+
+_PING = format_sse_event(comment="ping")
+
+T = TypeVar("T")
+
+
+async def respond(
+    events: AsyncGenerator[T], described: Callable[[T], tuple[str, dict[str, Any]]], request_id: str
+) -> StreamingResponse:
+    """The response that streams `events`, each `described` as its name and its data.
+
+    The first one is awaited here, so that what it raises becomes a response of its own. `events` is closed when the
+    client leaves.
+    """
+    first = await anext(events)
+    headers = response_headers(request_id) | {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_frames(first, events, described), media_type=MEDIA_TYPE, headers=headers)
+
+
+async def _frames(
+    first: T, rest: AsyncGenerator[T], described: Callable[[T], tuple[str, dict[str, Any]]]
+) -> AsyncIterator[bytes]:
+    waiting: asyncio.Queue[T | None] = asyncio.Queue()
+
+    async def produce() -> None:
+        try:
+            async with aclosing(rest):
+                async for event in rest:
+                    waiting.put_nowait(event)
+        finally:
+            waiting.put_nowait(None)
+
+    # In a task of its own: whoever cancels the response does so at every await, and the end of a stream takes some.
+    producer = asyncio.create_task(produce())
+    try:
+        yield _frame(*described(first))
+        while True:
+            try:
+                event = await asyncio.wait_for(waiting.get(), PING_S)
+            except TimeoutError:
+                yield _PING
+                continue
+            if event is None:
+                break
+            yield _frame(*described(event))
+        await producer
+    finally:
+        producer.cancel()
+
+
+def _frame(name: str, data: dict[str, Any]) -> bytes:
+    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False, default=str))
