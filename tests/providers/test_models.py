@@ -109,7 +109,6 @@ async def test_a_folder_of_ateneo_s_own_keeps_its_manifest(tmp_path: Path, shelf
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"counts_padding": True}, "cambia con los textos que lo acompañan"),
         ({"more_input": "position_ids"}, "pide position_ids"),
         ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
         ({"pooling": {**MEAN, **CLS, "pooling_mode_mean_tokens": True}}, "pooling_mode_cls_token"),
@@ -123,6 +122,16 @@ async def test_refused_it_leaves_nothing(tmp_path: Path, shelf: Path, how: dict[
     with pytest.raises(ModelError, match=said):
         await models.add(write(tmp_path / "letras", **how), shelf)
     assert not shelf.exists() or not list(shelf.iterdir())
+
+
+async def test_a_graph_that_counts_the_padding_in(tmp_path: Path) -> None:
+    """Only large models run several texts at once, so it is made to look like one."""
+    folder = write(tmp_path / "letras", graph="model.onnx", counts_padding=True)
+    assert (await models.self_test(folder)).dims == DIMS
+    with (folder / "model.onnx_data").open("wb") as file:
+        file.truncate(500_000_000)
+    with pytest.raises(ModelError, match="cambia con los textos que lo acompañan"):
+        await models.self_test(folder)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".oculto"])

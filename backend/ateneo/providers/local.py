@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +47,20 @@ class LocalEmbedder:
     """The port Embedder on a folder with model.onnx, tokenizer.json and (optional) ateneo.json.
 
     A text longer than the model's window is split into windows; its vector is the mean of theirs, weighted by
-    tokens. Nothing is loaded before the first use; threads and event loops may share one instance.
+    tokens. A small model runs one text a thread, tokenisation included: nothing is padded, and a text's vector does not
+    depend on its company. A large one runs several texts at once with all threads. Nothing is loaded before the first
+    use; threads and event loops may share one instance.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        """`threads`: of ONNX Runtime; 0 is one a core. Raises ModelError that says what the folder lacks."""
+        """`threads` 0 is one a core. Raises ModelError that says what the folder lacks."""
         self._folder = folder
-        self._threads = threads
+        self._threads = threads or _cores()
         self._manifest = Manifest.read(folder)
         self._dims = self._manifest.dims
         self._loaded: Model | None = None
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ateneo-embed")
 
     def __repr__(self) -> str:
         return f"LocalEmbedder(model={self.model!r}, dims={self.dims})"
@@ -124,19 +129,36 @@ class LocalEmbedder:
     def _embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         model = self._model()
         prefix = self._manifest.query_prefix if kind == "query" else self._manifest.passage_prefix
-        encodings = model.encode([prefix + text for text in texts])
-        windows = [
-            _Window(text=number, ids=part.ids, weight=max(1, len(_content_ends(part))))
-            for number, encoding in enumerate(encodings)
-            for part in _parts(encoding)
-        ]
-        windows.sort(key=lambda window: len(window.ids))
-        sums = np.zeros((len(texts), model.dims), dtype=np.float32)
-        for group in _runs(windows):
-            vectors = model.run([window.ids for window in group])
-            weights = np.array([window.weight for window in group], dtype=np.float32)
-            np.add.at(sums, [window.text for window in group], vectors * weights[:, None])
-        return Embedded(vectors=_unit(sums), tokens=sum(window.weight for window in windows))
+        prefixed = [prefix + text for text in texts]
+        if not model.small:
+            return _embedded(model, prefixed)
+        if len(texts) == 1:
+            # not in the pool, where it would stand in line behind a batch
+            return _embedded(model, prefixed)
+        shares = list(self._pool.map(lambda text: _embedded(model, [text]), prefixed))
+        vectors = [share.vectors for share in shares] or [np.zeros((0, model.dims), dtype=np.float32)]
+        return Embedded(vectors=np.concatenate(vectors), tokens=sum(share.tokens for share in shares))
+
+
+def _embedded(model: Model, texts: Sequence[str]) -> Embedded:
+    """What `embed` gives, by the calling thread alone or, where the model is not small, by the network's threads."""
+    windows = [
+        _Window(text=number, ids=model.ids(part, text), weight=max(1, len(_content_ends(part))))
+        for number, (text, encoding) in enumerate(zip(texts, model.encode(texts), strict=True))
+        for part in _parts(encoding)
+    ]
+    windows.sort(key=lambda window: len(window.ids))
+    sums = np.zeros((len(texts), model.dims), dtype=np.float32)
+    for group in _runs(windows, rows=1 if model.small else _ROWS_PER_RUN):
+        vectors = model.run([window.ids for window in group])
+        weights = np.array([window.weight for window in group], dtype=np.float32)
+        np.add.at(sums, [window.text for window in group], vectors * weights[:, None])
+    return Embedded(vectors=_unit(sums), tokens=sum(window.weight for window in windows))
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parts(encoding: Encoding) -> list[Encoding]:
@@ -149,11 +171,11 @@ def _content_ends(encoding: Encoding) -> list[int]:
     return [end for (_, end), special in pairs if not special]
 
 
-def _runs(windows: Sequence[_Window]) -> Iterator[list[_Window]]:
-    """Groups neighbours, shortest first, so that little is padded and a run stays small in memory."""
+def _runs(windows: Sequence[_Window], rows: int) -> Iterator[list[_Window]]:
+    """Groups up to `rows` neighbours, shortest first, so that little is padded and a run stays small in memory."""
     group: list[_Window] = []
     for window in windows:
-        if group and (len(group) == _ROWS_PER_RUN or (len(group) + 1) * len(window.ids) > _PADDED_TOKENS_PER_RUN):
+        if group and (len(group) == rows or (len(group) + 1) * len(window.ids) > _PADDED_TOKENS_PER_RUN):
             yield group
             group = []
         group.append(window)

@@ -14,6 +14,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ateneo.errors import ModelError
 from ateneo.lang import tr
+from ateneo.providers.spelling import Speller, Spelling
 from ateneo.types import Matrix
 
 MANIFEST = "ateneo.json"
@@ -35,6 +36,8 @@ ONNX_FAILURES = (
 Ids = npt.NDArray[np.int64]
 Pooling = Literal["in_graph", "mean", "cls", "last"]
 
+_LARGE = 500_000_000
+"""Bytes of graph and weights from which one question takes one thread too long (about 50 ms in eight bits)."""
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _SENTENCE_OUTPUTS = ("embedding", "sentence_embedding")
 
@@ -53,7 +56,8 @@ class Manifest(BaseModel):
     """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
 
     `max_tokens`: the window, special tokens included. `pooling`: how token vectors become one; None looks at the graph
-    (in it, where it gives one vector a text, else the mean). `sha256`: file name -> hex digest.
+    (in it, where it gives one vector a text, else the mean). `spelling`: None corrects nothing. `sha256`: file name ->
+    hex digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -65,6 +69,7 @@ class Manifest(BaseModel):
     query_prefix: str = ""
     passage_prefix: str = ""
     dense_weight: float = Field(default=0.3, ge=0, le=1)
+    spelling: Spelling | None = None
     license: str = ""
     sources: tuple[Origin, ...] = ()
     sha256: Mapping[str, str] = {}
@@ -90,9 +95,12 @@ class Model:
     """Tokeniser and ONNX session, loaded. Threads may share it."""
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        """`threads`: of a run, where the model is not `small`; a small one runs in the calling thread."""
         self._folder = folder
         self._tokenizer = _tokenizer(folder, manifest)
-        self._session = open_session(folder, threads)
+        self.small = sum(path.stat().st_size for path in folder.glob("*.onnx*")) < _LARGE
+        self._session = open_session(folder, 1 if self.small else threads)
+        self._speller = Speller(folder / TOKENIZER, manifest.spelling) if manifest.spelling else None
         self._inputs = {node.name for node in self._session.get_inputs()}
         self._refuse_other_inputs()
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
@@ -110,6 +118,10 @@ class Model:
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Windows of each text: the encoding and those in its `overflowing`."""
         return list(self._tokenizer.encode_batch(list(texts)))
+
+    def ids(self, window: Encoding, text: str) -> list[int]:
+        """What the network reads of a window of `text`: its ids, with misspelt words corrected by `spelling`."""
+        return self._speller.ids(window, text) if self._speller else list(window.ids)
 
     def run(self, rows: Sequence[Sequence[int]]) -> Matrix:
         """One vector a row of token ids, shape (n, dims); padded to the longest row. Raises ModelError."""
