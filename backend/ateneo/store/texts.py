@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ateneo.store.chunks import content_hash, write_vectors
+from ateneo.store.chunks import content_hash, write_own_vectors
 from ateneo.store.pool import Database
 from ateneo.types import Matrix, Pending
 
@@ -26,7 +26,7 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
     Raises RecordRefused where an id is another company's in a record whose key is the id alone.
     """
     ids = [one.chunk_id for one in texts]
-    async with db.transaction() as connection:
+    async with db.tenant(empresa_id) as connection:
         # by hand and not ON CONFLICT, which needs a key that an adopted record may not have
         await connection.execute(
             "WITH given AS (SELECT * FROM unnest($2::text[], $3::text[], $4::int[]) AS t(id, contenido, tokens)),"
@@ -49,12 +49,12 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
             [json.dumps(dict(one.metadata), ensure_ascii=False, allow_nan=False) for one in texts],
         )
         stored = [Pending(empresa_id, one.chunk_id, one.contenido, content_hash(one.contenido)) for one in texts]
-        await write_vectors(connection, generation, stored, vectors, binary=db.binary_vectors)
+        await write_own_vectors(connection, generation, stored, vectors, binary=db.binary_vectors)
 
 
 async def delete(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> int:
     """Deletes the company's chunks among `chunk_ids`, of documents too. Returns how many there were."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         done = await connection.execute(
             "DELETE FROM public.knowledge_chunks WHERE empresa_id = $1 AND id = ANY ($2::text[])",
             empresa_id,
