@@ -1,5 +1,6 @@
 """Which hnsw.ef_search does a company of n chunks need? recall@10 and p50 of the dense leg (LIMIT 100) against the
-exact scan, by size and ef_search, on clustered made-up vectors. `python -m benchmarks.recall [SIZE ...]`; 100,000 take
+exact scan, by size and ef_search, on clustered made-up vectors; half of the questions lie between a chunk and a
+stranger, far from both. `python -m benchmarks.recall [SIZE ...]`; 100,000 take
 minutes. `python -m benchmarks.recall vectors.npy queries.npy` takes real ones: two float arrays (n, 384), unit rows.
 """
 
@@ -17,8 +18,9 @@ from ateneo.types import Matrix
 from benchmarks import stage
 
 SIZES = (5_000, 20_000, 100_000)
-EF = (40, 80, 120, 200, 400)
+EF = (40, 100, 200, 400, 700)
 K, POOL, QUERIES = 10, 100, 200
+_STRANGE = 0.8
 
 _TABLE = """
 CREATE TABLE v (empresa_id text NOT NULL, chunk_id text NOT NULL, embedding halfvec(384) NOT NULL,
@@ -66,9 +68,15 @@ async def _measure(server: str, vectors: Matrix, queries: Matrix) -> list[tuple[
         await connection.copy_records_to_table("loading", records=rows)
     await connection.execute("INSERT INTO v SELECT 'a', chunk_id, v::halfvec FROM loading ORDER BY chunk_id")
     await connection.execute(f"SET maintenance_work_mem = '{len(vectors) * 1700 // 1024 + 16_000}kB'")
-    await connection.execute("CREATE INDEX ON v USING hnsw (embedding halfvec_cosine_ops) WHERE empresa_id = 'a'")
+    await connection.execute(
+        "CREATE INDEX ON v USING hnsw (embedding halfvec_cosine_ops)"
+        " WITH (ef_construction = 200) WHERE empresa_id = 'a'"
+    )
     await connection.execute("VACUUM ANALYZE v")
     await connection.execute("SET random_page_cost = 1.1; SET hnsw.iterative_scan = 'strict_order'")
+    half = len(queries) // 2
+    queries = np.concatenate([queries[:half], queries[half:] + _STRANGE * vectors[: len(queries) - half]])
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     cosines = queries @ vectors.astype(np.float16).astype(np.float32).T
     cells = []
     for ef in EF:

@@ -15,6 +15,7 @@ import asyncpg
 import numpy as np
 from rich.table import Table
 
+from ateneo.services import maintenance
 from ateneo.store import embedded, migrate
 from ateneo.store.pool import Database
 from benchmarks import search_data, stage, throughput, triggers
@@ -120,6 +121,7 @@ async def _database(server: str, corpus: Corpus) -> str:
     await connection.close()
     async with await Database.open(url) as db:
         await migrate.upgrade(db)  # functions may have changed since
+        await maintenance.finish_rebuilds(db)
         if not there:
             with stage.console.status("") as status:
                 await search_data.load(db, corpus, lambda empresa: status.update(f"{empresa} loaded"))

@@ -286,7 +286,7 @@ async def test_a_graph_gets_the_effort_that_its_vectors_need(database: Database)
     await _stocked(database, 1024, big=2400)
     await _tune(database, 2000)
     async with database.acquire() as connection:
-        assert await connection.fetchval("SELECT ef_search FROM ateneo.own_index") == 120
+        assert await connection.fetchval("SELECT ef_search FROM ateneo.own_index") == 200
         definition = await connection.fetchval(
             "SELECT pg_get_indexdef(to_regclass('ateneo.' || ateneo.own_index_name(1::smallint, 'big')))"
         )
@@ -297,6 +297,6 @@ async def test_a_graph_gets_the_effort_that_its_vectors_need(database: Database)
     (company,) = await indexes.companies(database, 1)
     async with database.acquire() as connection:
         effort = await connection.fetchval("SELECT ef_search FROM ateneo.own_index")
-    assert effort > 120
+    assert effort > 200
     assert company.recall is not None
     assert company.recall >= 0.99 or effort == 1000
