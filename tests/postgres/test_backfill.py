@@ -22,7 +22,7 @@ from ateneo.services.backfill import Backfill, Progress
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import own_generation
 from ateneo.services.vector_search import VectorSearchService
-from ateneo.store import chunks
+from ateneo.store import chunks, queue, usage
 from ateneo.store.pool import Database
 
 DIMS = 8
@@ -212,7 +212,7 @@ async def test_a_database_that_goes_away_keeps_what_was_stored(database: Databas
             assert (await Backfill(database, embedding).run()).processed == 50
 
 
-async def test_a_text_edited_meanwhile_is_not_stored(database: Database) -> None:
+async def test_a_text_edited_meanwhile_gets_the_vector_of_its_new_text(database: Database) -> None:
     await fill(database, 6)
     with ProviderServer(dims=DIMS) as server:
         server.gate.clear()
@@ -223,10 +223,11 @@ async def test_a_text_edited_meanwhile_is_not_stored(database: Database) -> None
             await value(database, "DELETE FROM knowledge_chunks WHERE id = 'acme-0003'")
             server.gate.set()
             report = await run
-            assert (report.processed, report.changed, report.remaining) == (4, 2, 1)
-            assert await value(database, "SELECT embedding IS NULL FROM knowledge_chunks WHERE id = 'acme-0002'")
-            assert await stored(database) == 4
-            assert (await Backfill(database, embedding).run()).processed == 1
+            assert (report.processed, report.changed, report.remaining) == (5, 2, 0)
+            literal = await value(database, "SELECT embedding::real[] FROM knowledge_chunks WHERE id = 'acme-0002'")
+            assert literal == pytest.approx(vector_for("Otra cosa distinta", DIMS).tolist(), abs=1e-6)
+            assert await stored(database) == 5
+            assert (await Backfill(database, embedding).run()).processed == 0
 
 
 async def test_other_vectors_than_those_stored_are_refused(database: Database) -> None:
@@ -363,3 +364,75 @@ async def test_the_guides_own_statements_feed_the_search(database: Database) -> 
             report = await Backfill(database, embedding).run()
             assert report.processed == 10
     assert await stored(database) == 20
+
+
+async def test_a_text_that_occurs_often_is_sent_once(database: Database) -> None:
+    await fill(database, 6)
+    await value(
+        database, "UPDATE knowledge_chunks SET contenido = 'Siempre el mismo aviso legal' WHERE id > 'acme-0001'"
+    )
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            work = Backfill(database, embedding, batch_size=2, concurrency=1)
+            plan = await work.plan()
+            report = await work.run()
+            assert (report.processed, report.copied, server.inputs) == (6, 3, 3)
+            assert plan.tokens == report.tokens == server.tokens
+            await value(
+                database,
+                "UPDATE knowledge_chunks SET contenido = 'Siempre el mismo aviso legal' WHERE id = 'acme-0000'",
+            )
+            assert (await work.plan()).tokens == 0
+            assert ((await work.run()).copied, server.inputs) == (1, 3)
+    assert await stored(database) == 6
+
+
+async def test_two_backfills_at_once_share_the_work(database: Database) -> None:
+    await fill(database, 60)
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            works = [Backfill(database, embedding, batch_size=5, concurrency=2) for _ in range(2)]
+            one, other = await asyncio.gather(*(work.run() for work in works))
+        assert server.inputs == 60
+    assert one.processed + other.processed == 60
+    assert await stored(database) == 60
+
+
+async def test_what_was_billed_is_on_the_companies_accounts(database: Database) -> None:
+    await fill(database, 5)
+    await fill(database, 3, "otra")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            report = await Backfill(database, embedding).run()
+        assert report.tokens == server.tokens
+    spent = {one.empresa_id: (one.texts, one.tokens) for one in await usage.month(database)}
+    assert spent == {
+        "acme": (5, sum(count_tokens([text(k) for k in range(5)]))),
+        "otra": (3, sum(count_tokens([text(k) for k in range(3)]))),
+    }
+
+
+async def test_a_budget_stops_the_queue_without_an_error(database: Database) -> None:
+    await fill(database, 30)
+    await fill(database, 5, "otra")
+    await usage.set_budget(database, "acme", 1, None)
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            work = Backfill(database, embedding, batch_size=10, concurrency=1)
+            report = await work.run("acme")
+            assert (report.processed, report.remaining, report.stopped) == (10, 20, None)
+            assert report.over_budget == ("acme",)
+            assert (await work.run()).processed == 5
+            await usage.set_budget(database, "acme", None, None)
+            last = await work.run()
+            assert (last.processed, last.over_budget) == (20, ())
+
+
+async def test_what_a_killed_run_had_in_hand_is_taken_over(database: Database) -> None:
+    await fill(database, 10)
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            generation = await own_generation(database, embedding)
+            await queue.claim(database, generation.number, "killed", 4, 0.5)
+            report = await Backfill(database, embedding).run()
+    assert (report.processed, report.remaining) == (10, 0)

@@ -35,6 +35,10 @@ async def queued(db: Database, state: str = "pending") -> list[tuple[str, str]]:
     return [tuple(row) for row in rows]
 
 
+async def claim(*arguments: Any, **named: Any) -> list[Pending]:
+    return (await queue.claim(*arguments, **named)).chunks
+
+
 def vectors(n: int) -> Matrix:
     made = np.random.default_rng(3).standard_normal((n, DIMS)).astype(np.float32)
     unit: Matrix = made / np.linalg.norm(made, axis=1, keepdims=True)
@@ -63,11 +67,11 @@ async def test_every_kind_of_write_keeps_the_queue(database: Database, generatio
 
 async def test_a_new_text_is_a_new_entry(database: Database, generation: int) -> None:
     await insert(database, "acme", "a")
-    [held] = await queue.claim(database, generation, "w", 10, 60)
+    [held] = await claim(database, generation, "w", 10, 60)
     await queue.bury(database, generation, "w", [held], ["no se pudo"])
     assert await queued(database, "dead") == [("acme", "a")]
     await run(database, "UPDATE knowledge_chunks SET contenido = 'corregido y bastante largo' WHERE id = 'a'")
-    [again] = await queue.claim(database, generation, "w", 10, 60)
+    [again] = await claim(database, generation, "w", 10, 60)
     assert (again.contenido, again.attempts) == ("corregido y bastante largo", 1)
 
 
@@ -75,13 +79,13 @@ async def test_shares_are_even_and_nobody_gets_a_leased_row(database: Database, 
     await insert(database, "big", *(f"b{k:03}" for k in range(60)))
     await insert(database, "mid", *(f"m{k}" for k in range(9)))
     await insert(database, "tiny", "t")
-    first = await queue.claim(database, generation, "one", 30, 60)
+    first = await claim(database, generation, "one", 30, 60)
     count = {e: sum(chunk.empresa_id == e for chunk in first) for e in ("big", "mid", "tiny")}
     assert count == {"big": 20, "mid": 9, "tiny": 1}
-    second = await queue.claim(database, generation, "two", 100, 60)
+    second = await claim(database, generation, "two", 100, 60)
     assert {chunk.empresa_id for chunk in second} == {"big"}
     assert len({chunk.chunk_id for chunk in [*first, *second]}) == 70
-    assert await queue.claim(database, generation, "three", 100, 60) == []
+    assert await claim(database, generation, "three", 100, 60) == []
 
 
 async def test_more_companies_than_a_batch_take_turns(database: Database, generation: int) -> None:
@@ -89,7 +93,7 @@ async def test_more_companies_than_a_batch_take_turns(database: Database, genera
         await insert(database, f"e{number}", "x", "y")
     seen: list[str] = []
     after = None
-    while batch := await queue.claim(database, generation, "w", 3, 60, after=after):
+    while batch := await claim(database, generation, "w", 3, 60, after=after):
         seen += [chunk.empresa_id for chunk in batch]
         after = batch[-1].empresa_id
     assert seen[:7] == [f"e{number}" for number in range(7)]
@@ -98,15 +102,15 @@ async def test_more_companies_than_a_batch_take_turns(database: Database, genera
 
 async def test_a_lease_ends_by_itself_unless_it_is_extended(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
-    held = await queue.claim(database, generation, "dead", 2, 0.0)
-    taken = await queue.claim(database, generation, "alive", 2, 60)
+    held = await claim(database, generation, "dead", 2, 0.0)
+    taken = await claim(database, generation, "alive", 2, 60)
     assert [chunk.chunk_id for chunk in taken] == [chunk.chunk_id for chunk in held]
     assert {chunk.attempts for chunk in taken} == {2}
     assert await queue.extend(database, generation, "dead", held, 60) == 0
     assert await queue.release(database, generation, "dead", held) == 0
     assert await queue.extend(database, generation, "alive", taken, 60) == 2
     assert await queue.release(database, generation, "alive", taken[:1], delay_s=3600) == 1
-    assert await queue.claim(database, generation, "third", 2, 60) == []
+    assert await claim(database, generation, "third", 2, 60) == []
 
 
 async def test_a_text_is_embedded_once_a_company(database: Database, generation: int) -> None:
@@ -114,11 +118,12 @@ async def test_a_text_is_embedded_once_a_company(database: Database, generation:
         for one in ("a", "b", "c"):
             await run(database, "INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
                                 " VALUES ($1, $2, 'el mismo texto de siempre')", one, empresa)  # fmt: skip
-    held = await queue.claim(database, generation, "w", 10, 60)
+    held = await claim(database, generation, "w", 10, 60)
     assert sorted(chunk.empresa_id for chunk in held) == ["acme", "otra"]
-    assert await queue.claim(database, generation, "v", 10, 60) == []
+    assert await claim(database, generation, "v", 10, 60) == []
     await chunks.store_embeddings(database, generation, held, vectors(2))
-    assert await queue.claim(database, generation, "v", 10, 60) == []
+    assert await queue.claim(database, generation, "v", 10, 60) == queue.Claimed([], 4)
+    assert await queue.claim(database, generation, "v", 10, 60) == queue.Claimed([], 0)
     assert await queued(database) == []
     [row] = await run(
         database, "SELECT count(DISTINCT embedding::text) AS a, count(embedding) AS b FROM knowledge_chunks"
@@ -129,7 +134,7 @@ async def test_a_text_is_embedded_once_a_company(database: Database, generation:
 
 async def test_what_a_writer_holds_stays_in_the_queue(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
-    held = await queue.claim(database, generation, "w", 2, 60)
+    held = await claim(database, generation, "w", 2, 60)
     async with database.transaction() as writer:
         await writer.execute("UPDATE knowledge_chunks SET chunk_index = 5 WHERE id = 'a'")
         assert await chunks.store_embeddings(database, generation, held, vectors(2)) == 1
@@ -140,21 +145,23 @@ async def test_what_a_writer_holds_stays_in_the_queue(database: Database, genera
 
 async def test_a_chunk_that_is_gone_does_not_come_back(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
-    held = await queue.claim(database, generation, "w", 2, 60)
+    held = await claim(database, generation, "w", 2, 60)
     await run(database, "DELETE FROM knowledge_chunks WHERE id = 'a'")
     await run(database, "UPDATE knowledge_chunks SET contenido = 'editado mientras tanto' WHERE id = 'b'")
     assert await chunks.store_embeddings(database, generation, held, vectors(2)) == 0
     assert await queued(database) == [("acme", "b")]
     assert (await run(database, "SELECT count(*) FROM ateneo.vec_g1"))[0][0] == 0
-    [again] = await queue.claim(database, generation, "v", 2, 60)
+    [again] = await claim(database, generation, "v", 2, 60)
     assert again.contenido == "editado mientras tanto"
 
 
 async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> None:
     async with database.transaction() as connection:
         await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute("INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
-                                 " VALUES ('a', 'acme', 'nadie lo vio'), ('b', 'otra', 'ni este otro')")  # fmt: skip
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
+            " VALUES ('a', 'acme', 'nadie vio este pasaje'), ('b', 'otra', 'ni este otro')"
+        )
     assert await queue.fill(database, generation, "acme") == 1
     assert await queue.fill(database, generation) == 1
     assert await queue.fill(database, generation) == 0
@@ -162,7 +169,7 @@ async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> 
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("DELETE FROM knowledge_chunks WHERE id = 'a'")
         await connection.execute("UPDATE knowledge_chunks SET contenido = 'cambiado a escondidas' WHERE id = 'b'")
-    [left] = await queue.claim(database, generation, "w", 5, 60)
+    [left] = await claim(database, generation, "w", 5, 60)
     assert left.contenido == "cambiado a escondidas"
     assert await chunks.store_embeddings(database, generation, [left], vectors(1)) == 1
     assert await queued(database) == []
@@ -170,13 +177,13 @@ async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> 
 
 async def test_dead_letters_are_revived(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
-    first, second = await queue.claim(database, generation, "w", 2, 60)
+    first, second = await claim(database, generation, "w", 2, 60)
     await queue.bury(database, generation, "w", [first], ["ilegible"])
     await queue.release(database, generation, "w", [second], delay_s=3600, counted=True, error="500")
-    assert await queue.claim(database, generation, "w", 2, 60) == []
+    assert await claim(database, generation, "w", 2, 60) == []
     assert await queue.fill(database, generation, "otra", revive=True) == 0
     assert await queue.fill(database, generation, "acme", revive=True) == 2
-    assert [chunk.attempts for chunk in await queue.claim(database, generation, "w", 2, 60)] == [1, 1]
+    assert [chunk.attempts for chunk in await claim(database, generation, "w", 2, 60)] == [1, 1]
 
 
 async def test_a_company_over_its_budget_waits(database: Database, generation: int) -> None:
@@ -186,10 +193,10 @@ async def test_a_company_over_its_budget_waits(database: Database, generation: i
     await run(database, "INSERT INTO ateneo.embedding_usage VALUES"
                         " ('acme', 'p', 'm', (now() AT TIME ZONE 'UTC')::date, 1, 100, 0),"
                         " ('otra', 'p', 'm', (now() AT TIME ZONE 'UTC')::date, 1, 100, 0)")  # fmt: skip
-    assert [chunk.empresa_id for chunk in await queue.claim(database, generation, "w", 5, 60)] == ["otra"]
-    assert await queue.claim(database, generation, "w", 5, 60, empresa_id="acme") == []
+    assert [chunk.empresa_id for chunk in await claim(database, generation, "w", 5, 60)] == ["otra"]
+    assert await claim(database, generation, "w", 5, 60, empresa_id="acme") == []
     await run(database, "UPDATE ateneo.embedding_usage SET day = day - 40")
-    assert [chunk.empresa_id for chunk in await queue.claim(database, generation, "w", 5, 60)] == ["acme"]
+    assert [chunk.empresa_id for chunk in await claim(database, generation, "w", 5, 60)] == ["acme"]
 
 
 def test_pending_says_how_often_it_was_tried() -> None:

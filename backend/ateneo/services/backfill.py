@@ -1,7 +1,6 @@
 """The backfill: embeddings for the chunks that have none. See docs/adr/0006-backfill.md.
 
-Workers share one cursor over the waiting chunks. Each takes a page, embeds it and writes it in one statement, so that
-reading, embedding and writing overlap, and no more than `concurrency` pages are in memory.
+Plans, queues whatever the triggers have not seen, and drains the queue with the worker's own engine.
 """
 
 import asyncio
@@ -9,27 +8,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ateneo.errors import (
-    AteneoError,
-    BadArgument,
-    DatabaseError,
-    ProviderAnswerInvalid,
-    ProviderRefusedInput,
-    UnknownEmpresa,
-)
+from ateneo.errors import AteneoError, BadArgument, DatabaseError, UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.embedding_queue import Batch, EmbeddingQueue, FailedChunk
 from ateneo.services.generation import own_generation, refuse_other_model
-from ateneo.store import chunks, generations
+from ateneo.store import chunks, generations, queue, usage
 from ateneo.store.pool import Database
-from ateneo.types import Generation, Pending
+from ateneo.types import Pending
+
+__all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "Progress"]
 
 LARGEST_BATCH = 5000
 MOST_WORKERS = 64
 _SAMPLE = 3
-_HARMLESS = "prueba"
-
-_ABOUT_THE_TEXT = (ProviderRefusedInput, ProviderAnswerInvalid, BadArgument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +41,11 @@ class BackfillPlan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Chunks so far. `changed`: their text was edited while it was being embedded, so nothing was stored."""
+    """Chunks so far. `changed`: nothing was stored, because their text was edited while it was being embedded."""
 
     processed: int
     failed: int
     changed: int
-
-
-@dataclass(frozen=True, slots=True)
-class FailedChunk:
-    chunk_id: str
-    empresa_id: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,8 @@ class BackfillReport:
 
     `stopped` is the error that ended the run early and `stopped_at` the first chunk (its id) of the page that met it,
     None where it is not known; `interrupted` says that `stop` ended it. `remaining` chunks still wait, None where the
-    database could not be asked. `tokens` were embedded, in `seconds`.
+    database could not be asked. `tokens` were billed, in `seconds`; `copied` of the `processed` have a text that was
+    embedded before, and cost nothing. `over_budget`: companies that have spent what they may this month, and wait.
     """
 
     processed: int
@@ -83,6 +69,8 @@ class BackfillReport:
     interrupted: bool
     stopped: AteneoError | None
     stopped_at: str | None
+    copied: int = 0
+    over_budget: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -104,11 +92,13 @@ class Backfill:
         self._batch_size = batch_size
         self._concurrency = concurrency
         self._stop = False
+        self._engine: EmbeddingQueue | None = None
 
     async def plan(
         self, empresa_id: str | None = None, limit: int | None = None, *, count_tokens: bool = True
     ) -> BackfillPlan:
-        """Counts, and changes nothing. Tokens are counted a page at a time, which reads every waiting text.
+        """Counts, and changes nothing. Tokens are counted of each text that would be sent: once a company, and not
+        where the company has its vector already. That reads every waiting text, a page at a time.
 
         Raises BadArgument, UnknownEmpresa, GenerationMismatch, DatabaseError.
         """
@@ -124,7 +114,7 @@ class Backfill:
             skipped=await chunks.count_skipped(self._db, empresa_id),
             tokens=tokens,
             cost_usd=self._cost(tokens),
-            sample=tuple(await _Cursor(self._db, empresa_id, limit, _SAMPLE).next()),
+            sample=tuple(await chunks.pending_page(self._db, empresa_id, None, min(limit or _SAMPLE, _SAMPLE))),
         )
 
     async def run(
@@ -142,12 +132,43 @@ class Backfill:
         await self._check(empresa_id, limit)
         begun = time.monotonic()
         generation = await own_generation(self._db, self._embedding)
-        cursor = _Cursor(self._db, empresa_id, limit, self._batch_size)
-        run = _Run(self._db, self._embedding, generation, cursor, lambda: self._stop, on_progress)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self._concurrency):
-                workers.create_task(run.work())
-        skipped, remaining = await self._finish(run, empresa_id)
+        await queue.fill(self._db, generation.number, empresa_id, revive=True)
+        run = _Run(on_progress)
+        self._engine = EmbeddingQueue(
+            self._db,
+            self._embedding,
+            generation,
+            batch_size=self._batch_size,
+            concurrency=self._concurrency,
+            on_batch=run.add,
+        )
+        if self._stop:
+            self._engine.stop()
+        try:
+            await self._engine.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
+            stopped = self._engine.outage
+        except DatabaseError as error:
+            stopped = error
+        return await self._report(run, empresa_id, stopped, time.monotonic() - begun)
+
+    def stop(self) -> None:
+        """Ends the run after the pages in hand, which are stored. A Backfill that was stopped stays so."""
+        self._stop = True
+        if self._engine is not None:
+            self._engine.stop()
+
+    async def _report(
+        self, run: "_Run", empresa_id: str | None, stopped: AteneoError | None, seconds: float
+    ) -> BackfillReport:
+        assert self._engine is not None
+        skipped, remaining = 0, None
+        spent: tuple[str, ...] = ()
+        try:
+            skipped = await chunks.count_skipped(self._db, empresa_id)
+            remaining = await chunks.count_pending(self._db, empresa_id)
+            spent = tuple(one.empresa_id for one in await usage.budgets(self._db, empresa_id) if one.spent)
+        except DatabaseError as error:
+            stopped = stopped or error
         return BackfillReport(
             processed=run.processed,
             failed=tuple(run.failed),
@@ -155,16 +176,14 @@ class Backfill:
             changed=run.changed,
             tokens=run.tokens,
             cost_usd=self._cost(run.tokens),
-            seconds=time.monotonic() - begun,
+            seconds=seconds,
             remaining=remaining,
-            interrupted=self._stop and not cursor.at_end,
-            stopped=run.stopped,
-            stopped_at=run.stopped_at,
+            interrupted=self._stop and stopped is None and remaining != 0,
+            stopped=stopped,
+            stopped_at=self._engine.outage_at,
+            copied=run.copied,
+            over_budget=spent,
         )
-
-    def stop(self) -> None:
-        """Ends the run after the pages in hand, which are stored. A Backfill that was stopped stays so."""
-        self._stop = True
 
     async def _check(self, empresa_id: str | None, limit: int | None) -> None:
         if limit is not None:
@@ -173,10 +192,11 @@ class Backfill:
             raise UnknownEmpresa(empresa_id=empresa_id)
 
     async def _count_tokens(self, empresa_id: str | None, limit: int | None) -> int:
-        cursor = _Cursor(self._db, empresa_id, limit, self._batch_size)
+        active = await generations.active(self._db)
+        number = None if active is None else active.number
         total = 0
-        while page := await cursor.next():
-            total += sum(await asyncio.to_thread(self._embedding.count_tokens, [chunk.contenido for chunk in page]))
+        async for texts in chunks.texts_to_embed(self._db, number, empresa_id, limit, self._batch_size):
+            total += sum(await asyncio.to_thread(self._embedding.billable_tokens, texts))
         return total
 
     def _cost(self, tokens: int | None) -> float | None:
@@ -185,98 +205,24 @@ class Backfill:
             return 0.0
         return None if price is None or tokens is None else tokens * price / 1_000_000
 
-    async def _finish(self, run: "_Run", empresa_id: str | None) -> tuple[int, int | None]:
-        """Counts what was skipped and what remains."""
-        try:
-            skipped = await chunks.count_skipped(self._db, empresa_id)
-            remaining = await chunks.count_pending(self._db, empresa_id)
-        except DatabaseError as error:
-            run.stopped = run.stopped or error
-            return 0, None
-        return skipped, remaining
-
-
-class _Cursor:
-    """Pages of waiting chunks in the order of their key, for several readers."""
-
-    def __init__(self, db: Database, empresa_id: str | None, limit: int | None, size: int) -> None:
-        self._db = db
-        self._empresa_id = empresa_id
-        self._left = limit
-        self._size = size
-        self._after: tuple[str, str] | None = None
-        self._lock = asyncio.Lock()
-        self.at_end = False
-
-    async def next(self) -> list[Pending]:
-        """The next page; empty at the end."""
-        async with self._lock:
-            size = self._size if self._left is None else min(self._size, self._left)
-            if self.at_end or size == 0:
-                return []
-            page = await chunks.pending_page(self._db, self._empresa_id, self._after, size)
-            if self._left is not None:
-                self._left -= len(page)
-            self.at_end = len(page) < size or self._left == 0
-            if page:
-                self._after = (page[-1].chunk_id, page[-1].empresa_id)
-            return page
-
 
 @dataclass(slots=True)
 class _Run:
-    """One run under way: what its workers share."""
+    """One run under way: what its batches add up to."""
 
-    db: Database
-    embedding: EmbeddingService
-    generation: Generation
-    cursor: _Cursor
-    stop_asked: Callable[[], bool]
     on_progress: Callable[[Progress], None] | None
     processed: int = 0
+    copied: int = 0
     changed: int = 0
     tokens: int = 0
     failed: list[FailedChunk] = field(default_factory=list)
-    stopped: AteneoError | None = None
-    stopped_at: str | None = None
 
-    async def work(self) -> None:
-        """Takes page after page until there is none, somebody asks to stop, or an error ends the run."""
-        page: list[Pending] = []
-        try:
-            while not self.stop_asked() and self.stopped is None and (page := await self.cursor.next()):
-                await self._settle(page)
-                page = []
-        except AteneoError as error:
-            if self.stopped is None:
-                self.stopped, self.stopped_at = error, page[0].chunk_id if page else None
-
-    async def _settle(self, page: list[Pending], *, provider_works: bool = False) -> None:
-        """Embeds and stores; what the provider does not take is halved, down to the single text."""
-        if self.stopped is not None:
-            return
-        try:
-            embedded = await self.embedding.embed_matrix([chunk.contenido for chunk in page])
-        except _ABOUT_THE_TEXT as error:
-            if not provider_works:
-                # One call tells a bad text from a bad provider, which would otherwise fail a thousand times.
-                await self.embedding.embed_matrix([_HARMLESS])
-            if len(page) == 1:
-                self.failed.append(FailedChunk(page[0].chunk_id, page[0].empresa_id, error.message))
-                self._tell()
-                return
-            half = len(page) // 2
-            await self._settle(page[:half], provider_works=True)
-            await self._settle(page[half:], provider_works=True)
-            return
-        refuse_other_model(self.generation, self.embedding)
-        stored = await chunks.store_embeddings(self.db, self.generation.number, page, embedded.vectors)
-        self.processed += stored
-        self.changed += len(page) - stored
-        self.tokens += sum(embedded.tokens)
-        self._tell()
-
-    def _tell(self) -> None:
+    def add(self, batch: Batch) -> None:
+        self.processed += batch.processed
+        self.copied += batch.copied
+        self.changed += batch.changed
+        self.tokens += batch.tokens
+        self.failed.extend(batch.failed)
         if self.on_progress is not None:
             self.on_progress(Progress(self.processed, len(self.failed), self.changed))
 

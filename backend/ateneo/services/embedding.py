@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from ateneo.errors import (
+    AteneoError,
     BadArgument,
     EmptyQuery,
     ProviderAnswerInvalid,
@@ -25,8 +26,9 @@ from ateneo.errors import (
 from ateneo.lang import tr
 from ateneo.ports import Embedder
 from ateneo.providers.loops import PerLoop
+from ateneo.services.pacing import Pace
 from ateneo.text.clean import clean
-from ateneo.types import EmbeddingResult, Kind, Limits, Matrix
+from ateneo.types import Embedded, EmbeddingResult, Kind, Limits, Matrix
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -48,6 +50,18 @@ class EmbeddedTexts:
     vectors: Matrix
     tokens: list[int]
     truncated: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPart:
+    """What became of one request: `vectors` (n, dims) of the texts `members`, or the error it ended with. `tokens` of
+    each text as sent; `billed` by the provider for all of them."""
+
+    members: range
+    tokens: list[int]
+    vectors: Matrix | None
+    billed: int
+    error: AteneoError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +97,17 @@ class EmbeddingService:
         *,
         concurrency: int = 4,
         retries: int = 5,
+        rpm: int | None = None,
+        tpm: int | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`concurrency`: requests at the same time, all callers together; `retries`: tries after the first."""
+        """`concurrency`: requests at the same time, all callers together, fewer while the provider complains;
+        `retries`: tries after the first; `rpm` and `tpm`: requests and tokens a minute, None: as many as it bears."""
         self._embedder = embedder
         self._concurrency = concurrency
         self._retries = retries
         self._sleep = sleep
-        self._slots = PerLoop(lambda: asyncio.Semaphore(concurrency))
+        self._paces = PerLoop(lambda: Pace(concurrency, rpm=rpm, tpm=tpm, sleep=sleep))
         self._queries: OrderedDict[tuple[str, str], Matrix] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -118,9 +135,18 @@ class EmbeddingService:
         """US dollars per million tokens; None where unknown, 0.0 for local models."""
         return self._embedder.price
 
+    @property
+    def concurrency(self) -> int:
+        """Requests at the same time that the provider bears at present."""
+        return self._paces.get().limit
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by the model's own tokeniser, before any truncation."""
         return self._embedder.count_tokens([clean(text) for text in texts])
+
+    def billable_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as it would be sent: no more than the provider takes of one."""
+        return [min(count, self._embedder.limits.tokens_per_input) for count in self.count_tokens(texts)]
 
     async def generate_embedding(self, text: str) -> EmbeddingResult:
         """The embedding of one passage. Raises BadArgument where it is empty, and ProviderError."""
@@ -145,6 +171,21 @@ class EmbeddingService:
         prepared = await asyncio.to_thread(self._prepared, texts)
         vectors = await self._vectors(prepared, kind)
         return EmbeddedTexts(vectors=vectors, tokens=prepared.tokens, truncated=len(prepared.cut))
+
+    async def embed_parts(self, texts: Sequence[str]) -> list[EmbeddedPart]:
+        """Passages, each request for itself: what one costs or breaks does not touch the others. Raises BadArgument for
+        an empty text."""
+        prepared = await asyncio.to_thread(self._prepared, texts)
+
+        async def part(members: range) -> EmbeddedPart:
+            tokens = [prepared.tokens[index] for index in members]
+            try:
+                answer = await self._request([prepared.texts[index] for index in members], sum(tokens), "passage")
+            except AteneoError as error:
+                return EmbeddedPart(members, tokens, None, 0, error)
+            return EmbeddedPart(members, tokens, answer.vectors, answer.tokens, None)
+
+        return await asyncio.gather(*map(part, pack(prepared.tokens, self._embedder.limits)))
 
     async def embed_query(self, text: str) -> Matrix:
         """The vector of a query, shape (dims,), read-only; the last ones are remembered. Raises EmptyQuery."""
@@ -194,7 +235,9 @@ class EmbeddingService:
             while waiting:
                 number, members = waiting.popleft()
                 try:
-                    answers[number] = await self._request([prepared.texts[index] for index in members], kind)
+                    tokens = sum(prepared.tokens[index] for index in members)
+                    answer = await self._request([prepared.texts[index] for index in members], tokens, kind)
+                    answers[number] = answer.vectors
                 except BaseException:
                     waiting.clear()
                     raise
@@ -208,15 +251,22 @@ class EmbeddingService:
             await asyncio.gather(*workers, return_exceptions=True)
         return np.concatenate([answers[number] for number in range(len(requests))])
 
-    async def _request(self, texts: list[str], kind: Kind) -> Matrix:
+    async def _request(self, texts: list[str], tokens: int, kind: Kind) -> Embedded:
         """One request, tried again while that can help."""
         failures: list[ProviderError] = []
+        pace = self._paces.get()
+        begun = 0.0
         while True:
             try:
-                async with self._slots.get():
+                async with pace.request(tokens, urgent=kind == "query", again=bool(failures)) as begun:
                     answer = await self._embedder.embed(texts, kind)
-                return self._checked(answer.vectors, len(texts))
+                checked = self._checked(answer.vectors, len(texts))
+                pace.bore()
+                return Embedded(vectors=checked, tokens=answer.tokens)
             except (ProviderBusy, ProviderUnavailable, ProviderAnswerInvalid) as error:
+                if not isinstance(error, ProviderAnswerInvalid):
+                    asked = error.fields.get("retry_after")
+                    pace.slowed(begun, asked if isinstance(asked, float) and asked <= _LONGEST_WAIT_S else None)
                 failures.append(error)
                 wait = self._wait(failures)
                 if wait is None:

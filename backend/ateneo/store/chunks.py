@@ -1,7 +1,7 @@
 """The record, `public.knowledge_chunks`: which chunks wait for an embedding, and how embeddings are written."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 
@@ -56,6 +56,30 @@ async def pending_page(db: Database, empresa_id: str | None, after: tuple[str, s
             size,
         )
     return [Pending(row["empresa_id"], row["id"], row["contenido"], content_hash(row["contenido"])) for row in rows]
+
+
+async def texts_to_embed(
+    db: Database, generation: int | None, empresa_id: str | None, limit: int | None, size: int
+) -> AsyncIterator[list[str]]:
+    """The texts that a provider would be sent for the first `limit` waiting chunks, in pages: each text once a company,
+    and none that the company has a vector of `generation` of already."""
+    known = (
+        "false"
+        if generation is None
+        else "EXISTS (SELECT FROM ateneo.chunk_lex c"
+        f" JOIN ateneo.vec_g{int(generation)} v ON v.empresa_id = c.empresa_id AND v.chunk_id = c.chunk_id"
+        " WHERE c.empresa_id = p.empresa_id AND c.content_hash = p.hash)"
+    )
+    async with db.transaction() as connection:
+        cursor = await connection.cursor(
+            "SELECT DISTINCT ON (p.empresa_id, p.hash) p.contenido FROM ("  # noqa: S608
+            " SELECT empresa_id, contenido, sha256(convert_to(contenido, 'UTF8')) AS hash FROM public.knowledge_chunks"
+            f" WHERE {_PENDING} ORDER BY id, empresa_id LIMIT $2) p WHERE NOT {known} ORDER BY p.empresa_id, p.hash",
+            empresa_id,
+            limit,
+        )
+        while rows := await cursor.fetch(size):
+            yield [row["contenido"] for row in rows]
 
 
 def content_hash(contenido: str) -> bytes:

@@ -5,11 +5,14 @@ queue when its vector is stored, by whoever, or when its chunk goes. Statements 
 writer holds, so that no worker makes the user's own statements wait or fail.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from ateneo.store.chunks import content_hash
+from ateneo.store import usage
+from ateneo.store.chunks import content_hash, write_vectors
 from ateneo.store.pool import Database
-from ateneo.types import Pending
+from ateneo.types import Matrix, Pending
 
 CHANNEL = "ateneo_queue"
 """NOTIFY tells it of new rows while some worker is idle. A hint: who listens still has to look now and then."""
@@ -21,6 +24,14 @@ WITH mine AS (
   JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $2
   WHERE q.leased_by = $1 FOR UPDATE OF q SKIP LOCKED)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim gave: chunks to embed, and how many others got a copy of a vector that their company had."""
+
+    chunks: list[Pending]
+    copied: int
 
 
 async def fill(db: Database, generation: int, empresa_id: str | None = None, *, revive: bool = False) -> int:
@@ -43,11 +54,12 @@ async def claim(
     *,
     empresa_id: str | None = None,
     after: str | None = None,
-) -> list[Pending]:
+) -> Claimed:
     """Leases up to `size` chunks for `lease_s` seconds: of one company, or of all that wait in equal shares, from the
-    company behind `after` on. Fewer, even none, where a text is known already: those get their vector at once."""
+    company behind `after` on. What the company has embedded already gets a copy at once. Nothing of either: there is
+    nothing to do now."""
     async with db.transaction() as connection:
-        rows = await connection.fetch(
+        row = await connection.fetchrow(
             "SELECT * FROM ateneo.claim($1::smallint, $2, $3, make_interval(secs => $4), $5, $6)",
             generation,
             worker,
@@ -56,10 +68,73 @@ async def claim(
             empresa_id,
             after,
         )
-    return [
-        Pending(row["empresa_id"], row["chunk_id"], row["contenido"], content_hash(row["contenido"]), row["attempts"])
-        for row in rows
-    ]
+    assert row is not None
+    columns = [row[name] or [] for name in ("empresas", "ids", "textos", "attempts")]
+    chunks = [Pending(e, i, text, content_hash(text), n) for e, i, text, n in zip(*columns, strict=True)]
+    return Claimed(chunks, row["copied"])
+
+
+async def settle(
+    db: Database,
+    generation: int,
+    chunks: Sequence[Pending],
+    vectors: Matrix,
+    *,
+    provider: str,
+    model: str,
+    shares: Mapping[str, usage.Share],
+) -> int:
+    """Stores the vectors (n, dims) and what they cost, in one transaction; returns how many were kept: those whose text
+    is still the same, and whose row no writer holds."""
+    async with db.transaction() as connection:
+        kept = await write_vectors(connection, generation, chunks, vectors, binary=db.binary_vectors)
+        if shares:
+            await usage.charge(connection, provider, model, shares)
+    return kept
+
+
+async def held(db: Database, generation: int, worker: str, chunks: Sequence[Pending]) -> list[bool]:
+    """Which of them the worker still has a lease on."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT q.chunk_id IS NOT NULL AS mine FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn)"
+            " LEFT JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $2"
+            " AND q.leased_by = $1 ORDER BY t.turn",
+            worker,
+            generation,
+            [chunk.empresa_id for chunk in chunks],
+            [chunk.chunk_id for chunk in chunks],
+        )
+    return [row["mine"] for row in rows]
+
+
+async def leased(db: Database, generation: int, empresa_id: str | None) -> int:
+    """Chunks that are in some worker's hands right now."""
+    async with db.acquire() as connection:
+        return int(
+            await connection.fetchval(
+                "SELECT count(*) FROM ateneo.embedding_queue WHERE generation = $1 AND state = 'pending'"
+                " AND lease_until >= now() AND ($2::text IS NULL OR empresa_id = $2)",
+                generation,
+                empresa_id,
+            )
+        )
+
+
+@asynccontextmanager
+async def listening(db: Database, on_row: Callable[[], None]) -> AsyncIterator[None]:
+    """Calls `on_row` when rows come in, as long as the connection lasts."""
+    async with db.acquire() as connection:
+
+        def hear(*_: object) -> None:
+            on_row()
+
+        await connection.add_listener(CHANNEL, hear)
+        try:
+            yield
+        finally:
+            if not connection.is_closed():
+                await connection.remove_listener(CHANNEL, hear)
 
 
 async def extend(db: Database, generation: int, worker: str, chunks: Sequence[Pending], lease_s: float) -> int:

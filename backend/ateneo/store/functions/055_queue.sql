@@ -2,6 +2,8 @@
 -- the record are always locked before rows of the queue, and several rows at once only with SKIP LOCKED: no worker
 -- can be half of a deadlock with the user's own statements.
 
+DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.settle_known(smallint, text[], text[]);
+
 -- The guide's rule: ten characters or fewer get no embedding.
 CREATE OR REPLACE FUNCTION ateneo.wants_vector(contenido text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
   'SELECT coalesce(length(contenido) > 10, false)';
@@ -109,7 +111,7 @@ BEGIN
       leased AS (
         UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
         FROM (SELECT DISTINCT ON (h) place FROM ready) r WHERE q.ctid = r.place RETURNING q.empresa_id, q.chunk_id)
-      SELECT array_agg(l.empresa_id), array_agg(l.chunk_id), (SELECT count(*) FROM ready) INTO e, i, got FROM leased l;
+      SELECT array_agg(l.empresa_id), array_agg(l.chunk_id ORDER BY l.chunk_id), (SELECT count(*) FROM ready) INTO e, i, got FROM leased l;
       es := es || e; ids := ids || i;
       missing := missing - coalesce(cardinality(i), 0);
       IF got >= quota THEN hungry := hungry || company; END IF;
@@ -119,32 +121,31 @@ BEGIN
   END LOOP;
 END $$;
 
--- The next rows for a worker, with their texts; of one company, or of all from the one after `after` on. None: there is
--- nothing to do now. One claim of a generation at a time, so that no two take the same text.
-CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text DEFAULT NULL, after text DEFAULT NULL)
-RETURNS TABLE (empresa_id text, chunk_id text, contenido text, attempts int)
+-- The next rows for a worker, with their texts; of one company, or of all from the one after `after` on. `copied`: how many
+-- rows needed no provider and are done. Neither: there is nothing to do now. One claim of a generation at a time, so
+-- that no two take the same text.
+CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text, after text,
+  OUT copied bigint, OUT empresas text[], OUT ids text[], OUT textos text[], OUT attempts int[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-DECLARE companies text[]; es text[]; ids text[];
+DECLARE companies text[]; es text[]; tids text[];
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.claim', gen));
-  LOOP
-    companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
-      WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
-    SELECT l.es, l.ids INTO es, ids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
-    PERFORM ateneo.settle_known(gen, es, ids);
-    RETURN QUERY SELECT q.empresa_id, q.chunk_id, k.contenido::text, q.attempts
-      FROM unnest(es, ids) WITH ORDINALITY t(e, i, place)
-      JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen
-      JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e
-      ORDER BY t.place;
-    -- where all that was leased got copies, there may be more behind it
-    EXIT WHEN FOUND OR cardinality(ids) = 0;
-  END LOOP;
+  companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
+    WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
+  SELECT l.es, l.ids INTO es, tids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
+  copied := ateneo.settle_known(gen, es, tids);
+  SELECT array_agg(q.empresa_id ORDER BY t.place), array_agg(q.chunk_id ORDER BY t.place),
+      array_agg(k.contenido::text ORDER BY t.place), array_agg(q.attempts ORDER BY t.place)
+    INTO empresas, ids, textos, attempts
+    FROM unnest(es, tids) WITH ORDINALITY t(e, i, place)
+    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen
+    JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e;
 END $$;
 
 -- Of the rows given: those whose chunk is gone, or wants no vector, leave the queue; those whose text the company has
--- embedded already get a copy of that vector, and so do all that wait with the same text.
-CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[]) RETURNS void
+-- embedded already get a copy of that vector, and so do all that wait with the same
+-- text. Returns how many were copied.
+CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE es text[]; tids text[]; hs bytea[]; vs @vector@.vector[];
   legacy boolean := (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
@@ -165,5 +166,5 @@ BEGIN
     CASE WHEN legacy THEN 'k.embedding' ELSE 'x.embedding::@vector@.vector' END, gen,
     CASE WHEN legacy THEN 'k.embedding IS NOT NULL' ELSE 'true' END)
     INTO es, tids, hs, vs USING empresas, ids, gen;
-  IF cardinality(tids) > 0 THEN PERFORM ateneo.store_embeddings(gen, es, tids, hs, vs); END IF;
+  RETURN CASE WHEN cardinality(tids) > 0 THEN ateneo.store_embeddings(gen, es, tids, hs, vs) ELSE 0 END;
 END $$;

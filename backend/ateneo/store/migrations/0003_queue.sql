@@ -10,7 +10,7 @@ CREATE TABLE ateneo.embedding_queue (
   next_try_at  timestamptz NOT NULL DEFAULT now(),
   leased_by    text,
   lease_until  timestamptz,
-  state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'dead')),
+  state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'dead', 'dropped')),
   error        text,
   PRIMARY KEY (empresa_id, chunk_id, generation))
   -- leases are HOT updates: room on the page, and no index on what they change

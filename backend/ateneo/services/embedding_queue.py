@@ -1,0 +1,298 @@
+"""The engine of the backfill and of the worker: leases chunks of the queue, embeds them, and settles what becomes of
+each. See docs/adr/0012-queue.md.
+
+No transaction is open while a provider is called. A batch in hand keeps its leases by a heartbeat; what ends early, by
+an error or a signal, gives them back; what is killed loses them by itself after `LEASE_S`.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ateneo.errors import (
+    AteneoError,
+    BadArgument,
+    DatabaseError,
+    ProviderAnswerInvalid,
+    ProviderRefusedInput,
+    ProviderUnavailable,
+)
+from ateneo.lang import tr
+from ateneo.services.embedding import EmbeddedPart, EmbeddingService
+from ateneo.services.generation import refuse_other_model
+from ateneo.store import queue
+from ateneo.store.pool import Database
+from ateneo.store.usage import Share
+from ateneo.text.clean import clean
+from ateneo.types import Generation, Pending
+
+LEASE_S = 30.0
+POLL_S = 1.0
+MOST_ATTEMPTS = 6
+"""Claims after which a text that fails alone, while the provider takes others, is a dead letter."""
+_SUSPECT_AFTER = 3
+"""Claims after which a server error is held against the texts: before it, against the server alone."""
+_LONGEST_DELAY_S = 300.0
+_BUSY_ROW_WAITS_S = (0.05, 0.3, 1.5)
+_HARMLESS = "prueba"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChunk:
+    """`dead`: it is parked as a dead letter; else it is tried again later."""
+
+    chunk_id: str
+    empresa_id: str
+    reason: str
+    dead: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of some chunks. `copied` needed no provider; `changed`: their text was edited meanwhile, or a writer
+    held their row, so that nothing was stored. `tokens` as billed, `usd` None where the price is not known."""
+
+    processed: int = 0
+    copied: int = 0
+    changed: int = 0
+    tokens: int = 0
+    failed: tuple[FailedChunk, ...] = ()
+
+
+class EmbeddingQueue:
+    """One a process and generation. `db` must be a pool: batches use several connections at once."""
+
+    def __init__(
+        self,
+        db: Database,
+        embedding: EmbeddingService,
+        generation: Generation,
+        *,
+        batch_size: int = 500,
+        concurrency: int = 4,
+        on_batch: Callable[[Batch], None] | None = None,
+        worker: str | None = None,
+    ) -> None:
+        """`batch_size`: chunks a claim; `concurrency`: claims in hand; `worker`: a name that no other has."""
+        self._db = db
+        self._embedding = embedding
+        self._generation = generation
+        self._batch_size = batch_size
+        self._concurrency = concurrency
+        self._tell = on_batch or (lambda _: None)
+        self.worker = worker or new_name()
+        self.outage: AteneoError | None = None
+        self.outage_at: str | None = None
+        """What ended the last `drain` early, and the first chunk (its id) of the batch that met it."""
+        self._hand: dict[int, Sequence[Pending]] = {}
+        self._after: str | None = None
+        self._stopped = False
+        self._woken = asyncio.Event()
+
+    def stop(self) -> None:
+        """Claims no more; what is in hand ends as it would."""
+        self._stopped = True
+        self._woken.set()
+
+    def wake(self) -> None:
+        """There may be new rows."""
+        self._woken.set()
+
+    async def drain(self, *, empresa_id: str | None = None, limit: int | None = None, to_the_end: bool = False) -> bool:
+        """Embeds what may be claimed, of one company or of all, at most `limit` chunks; returns whether that was
+        anything. `to_the_end`: also waits for what other workers have in hand, or had when they died.
+
+        An error that concerns more than a text ends it, once what is in hand has ended: see `outage`. Raises
+        DatabaseError where nothing can be claimed.
+        """
+        self.outage = self.outage_at = None
+        under_way: set[asyncio.Task[None]] = set()
+        did = False
+        beat = asyncio.create_task(self._beat())
+        try:
+            while not self._stopped and self.outage is None and limit != 0:
+                if len(under_way) >= self._concurrency:
+                    _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    continue
+                self._woken.clear()
+                size = self._batch_size if limit is None else min(limit, self._batch_size)
+                claimed = await self._claim(size, empresa_id)
+                if claimed.chunks:
+                    under_way.add(asyncio.create_task(self._work(claimed.chunks)))
+                    limit = None if limit is None else limit - len(claimed.chunks)
+                elif not claimed.copied:
+                    if not under_way and not (to_the_end and await self._others_have(empresa_id)):
+                        break
+                    under_way = await self._rest(under_way)
+                    continue
+                did = True
+            if under_way:
+                await asyncio.wait(under_way)
+        finally:
+            beat.cancel()
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(beat, *under_way, return_exceptions=True)
+        return did
+
+    async def rest(self) -> None:
+        """Waits for new rows, or a second."""
+        await self._rest(set())
+
+    async def _rest(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+        woken = asyncio.create_task(self._woken.wait())
+        _, pending = await asyncio.wait({*under_way, woken}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+        woken.cancel()
+        return {task for task in under_way if task in pending}
+
+    async def _claim(self, size: int, empresa_id: str | None) -> queue.Claimed:
+        claimed = await queue.claim(
+            self._db, self._generation.number, self.worker, size, LEASE_S, empresa_id=empresa_id, after=self._after
+        )
+        if claimed.chunks:
+            self._after = claimed.chunks[-1].empresa_id
+        if claimed.copied:
+            self._tell(Batch(processed=claimed.copied, copied=claimed.copied))
+        return claimed
+
+    async def _others_have(self, empresa_id: str | None) -> bool:
+        return await queue.leased(self._db, self._generation.number, empresa_id) > 0
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            for chunks in list(self._hand.values()):
+                with contextlib.suppress(DatabaseError):  # the batch's own statements tell of it
+                    await queue.extend(self._db, self._generation.number, self.worker, chunks, LEASE_S)
+
+    async def _work(self, chunks: Sequence[Pending]) -> None:
+        """One batch, to whichever end; only cancellation leaves it by an exception."""
+        self._hand[id(chunks)] = chunks
+        try:
+            await self._embed(chunks)
+        except AteneoError as error:
+            if self.outage is None:
+                self.outage, self.outage_at = error, chunks[0].chunk_id
+            with contextlib.suppress(DatabaseError):
+                counted = isinstance(error, ProviderUnavailable)
+                delay = _delay(chunks[0].attempts) if counted else 0.0
+                await self._release(chunks, delay, counted=counted, error=error.message)
+        except asyncio.CancelledError:
+            with contextlib.suppress(DatabaseError):
+                await asyncio.shield(self._release(chunks, 0.0, counted=False, error=None))
+            raise
+        finally:
+            del self._hand[id(chunks)]
+
+    async def _release(self, chunks: Sequence[Pending], delay_s: float, *, counted: bool, error: str | None) -> None:
+        number = self._generation.number
+        await queue.release(self._db, number, self.worker, chunks, delay_s=delay_s, counted=counted, error=error)
+
+    async def _embed(self, chunks: Sequence[Pending]) -> None:
+        blank = [chunk for chunk in chunks if not clean(chunk.contenido).strip()]
+        if blank:
+            await self._bury(blank, tr("el texto está en blanco", "the text is blank"))
+        await self._parts([chunk for chunk in chunks if chunk not in blank] if blank else chunks, sound=False)
+
+    async def _parts(self, chunks: Sequence[Pending], *, sound: bool) -> None:
+        parts = await self._embedding.embed_parts([chunk.contenido for chunk in chunks])
+        for part in sorted(parts, key=lambda part: part.error is not None):
+            members = chunks[part.members.start : part.members.stop]
+            if part.error is None:
+                await self._store(members, part)
+            else:
+                await self._failed(members, part.error, sound=sound)
+
+    async def _failed(self, chunks: Sequence[Pending], error: AteneoError, *, sound: bool) -> None:
+        """Halves what the provider does not take, down to the single text; only once a harmless text has shown that the
+        provider works (`sound`: for refusals, it has)."""
+        about_texts = isinstance(error, (ProviderRefusedInput, ProviderAnswerInvalid, BadArgument))
+        suspect = isinstance(error, ProviderUnavailable) and chunks[0].attempts >= _SUSPECT_AFTER
+        if not (about_texts or suspect):
+            raise error
+        refused = isinstance(error, (ProviderRefusedInput, BadArgument))
+        if not (sound and refused):
+            await self._embedding.embed_matrix([_HARMLESS])
+        if len(chunks) > 1:
+            half = len(chunks) // 2
+            await self._parts(chunks[:half], sound=True)
+            await self._parts(chunks[half:], sound=True)
+        elif refused or chunks[0].attempts >= MOST_ATTEMPTS:
+            await self._bury(chunks, error.message)
+        else:
+            await self._release(chunks, _delay(chunks[0].attempts), counted=True, error=error.message)
+            self._tell(Batch(failed=_failures(chunks, error.message, dead=False)))
+
+    async def _bury(self, chunks: Sequence[Pending], reason: str) -> None:
+        await queue.bury(self._db, self._generation.number, self.worker, chunks, [reason] * len(chunks))
+        self._tell(Batch(failed=_failures(chunks, reason, dead=True)))
+
+    async def _store(self, chunks: Sequence[Pending], part: EmbeddedPart) -> None:
+        assert part.vectors is not None
+        refuse_other_model(self._generation, self._embedding)
+        vectors = part.vectors
+        shares = split_bill(chunks, part.tokens, part.billed, self._embedding.price)
+        kept = await self._settle(chunks, vectors, shares)
+        waiting: Sequence[Pending] = chunks
+        for wait_s in _BUSY_ROW_WAITS_S if kept < len(chunks) else ():
+            mine = np.array(await queue.held(self._db, self._generation.number, self.worker, waiting), dtype=bool)
+            waiting = [chunk for chunk, still in zip(waiting, mine, strict=True) if still]
+            vectors = vectors[mine]
+            if not waiting:
+                break
+            await asyncio.sleep(wait_s)  # another program holds these rows: its transaction may end soon
+            kept += await self._settle(waiting, vectors, {})
+        if kept < len(chunks):
+            reason = tr("otra transacción tenía la fila tomada", "another transaction held the row")
+            await self._release(waiting, _delay(chunks[0].attempts), counted=True, error=reason)
+        self._tell(Batch(processed=kept, changed=len(chunks) - kept, tokens=part.billed))
+
+    async def _settle(self, chunks: Sequence[Pending], vectors: "np.ndarray", shares: dict[str, Share]) -> int:
+        return await queue.settle(
+            self._db,
+            self._generation.number,
+            chunks,
+            vectors,
+            provider=self._embedding.provider,
+            model=self._embedding.model,
+            shares=shares,
+        )
+
+
+def new_name() -> str:
+    """A worker's name: host, process, and chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def split_bill(chunks: Sequence[Pending], tokens: Sequence[int], billed: int, price: float | None) -> dict[str, Share]:
+    """Each company's share of a request that was billed at `billed` tokens: by the tokens of its texts, in whole tokens
+    that add up to the bill (largest remainders). `price` in US dollars a million tokens."""
+    counted: dict[str, int] = defaultdict(int)
+    texts: dict[str, int] = defaultdict(int)
+    for chunk, count in zip(chunks, tokens, strict=True):
+        counted[chunk.empresa_id] += count
+        texts[chunk.empresa_id] += 1
+    total = sum(counted.values()) or 1
+    share = {one: billed * count // total for one, count in counted.items()}
+    by_remainder = sorted(counted, key=lambda one: (-(billed * counted[one] % total), one))
+    for one in by_remainder[: billed - sum(share.values())]:
+        share[one] += 1
+    return {one: Share(texts[one], share[one], share[one] * (price or 0.0) / 1e6) for one in counted}
+
+
+def _failures(chunks: Sequence[Pending], reason: str, *, dead: bool) -> tuple[FailedChunk, ...]:
+    return tuple(FailedChunk(chunk.chunk_id, chunk.empresa_id, reason, dead) for chunk in chunks)
+
+
+def _delay(attempts: int) -> float:
+    """Seconds to the next try: doubled with every attempt, up to five minutes, the later half by chance."""
+    ceiling = min(_LONGEST_DELAY_S, 2.0**attempts)
+    return ceiling * random.uniform(0.5, 1.0)
