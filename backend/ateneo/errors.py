@@ -18,8 +18,10 @@
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
     │       └── DocumentCorrupt, DocumentUnsupported
-    ├── AccessDenied                 an API key that is missing, unknown or revoked
-    │   └── OtherEmpresa             a request that names another company than its key's
+    ├── AccessDenied                 a key or token that is missing, unknown, expired or revoked
+    │   ├── OtherEmpresa             a request that names another company than its key's
+    │   ├── ScopeMissing             a key that may not do this
+    │   └── RateLimited              a key that asks too often
     ├── ModelError                   a local model folder that cannot be used
     └── ProviderError
         ├── ProviderRejected         401, 403, 404: trying again cannot help
@@ -68,9 +70,6 @@ class AteneoError(Exception):
         return f"{self.message} {self.remedy}".strip()
 
 
-# --- settings ---------------------------------------------------------------------------------------------------
-
-
 class SettingsError(AteneoError):
     """Fields: name, detail."""
 
@@ -104,9 +103,6 @@ class DatabaseUrlMissing(SettingsError):
         "Set it, for example DATABASE_URL=postgresql://user:password@server:5432/database, "
         "or use DATABASE_URL=embedded for a database of its own in this folder."
     )
-
-
-# --- database ---------------------------------------------------------------------------------------------------
 
 
 class DatabaseError(AteneoError):
@@ -213,9 +209,6 @@ class GenerationMismatch(DatabaseError):
         "Go back to that model (ATENEO_EMBEDDING_PROVIDER=local ignores OPENAI_API_KEY), or discard the vectors with "
         "`ateneo db forget-embeddings` and make them anew with `ateneo backfill`."
     )
-
-
-# --- input ------------------------------------------------------------------------------------------------------
 
 
 class InputError(AteneoError):
@@ -349,14 +342,11 @@ class DocumentUnsupported(DocumentError):
     remedy_en = "Convert it to PDF, DOCX, HTML, Markdown or text."
 
 
-# --- access, models ---------------------------------------------------------------------------------------------
-
-
 class AccessDenied(AteneoError):
     code = "access-denied"
     status = 401
-    es = "La clave de API falta, no existe o fue revocada."
-    en = "The API key is missing, unknown or revoked."
+    es = "La clave de API falta, no existe, venció o fue revocada."
+    en = "The API key is missing, unknown, expired or revoked."
     remedy_es = "Mandala como «Authorization: Bearer CLAVE»; se crea con `ateneo keys create --empresa-id X`."
     remedy_en = "Send it as “Authorization: Bearer KEY”; `ateneo keys create --empresa-id X` makes one."
 
@@ -370,6 +360,24 @@ class OtherEmpresa(AccessDenied):
     remedy_en = "Leave empresa_id out of the request: the key says whose it is."
 
 
+class ScopeMissing(AccessDenied):
+    code = "scope-missing"
+    status = 403
+    es = "La clave no tiene el permiso «{scope}», que hace falta para esto."
+    en = "The key lacks the scope “{scope}”, which this takes."
+    remedy_es = "Usá otra clave; `ateneo keys create --scope {scope}` crea una que lo tiene."
+    remedy_en = "Use another key; `ateneo keys create --scope {scope}` makes one that has it."
+
+
+class RateLimited(AccessDenied):
+    code = "rate-limited"
+    status = 429
+    es = "Demasiados pedidos con esta clave: {limit} por minuto como máximo."
+    en = "Too many requests with this key: {limit} a minute at most."
+    remedy_es = "Repetí en {retry_after} s, o subí ATENEO_REQUESTS_PER_MINUTE."
+    remedy_en = "Ask again in {retry_after} s, or raise ATENEO_REQUESTS_PER_MINUTE."
+
+
 class ModelError(AteneoError):
     """Fields: folder, detail."""
 
@@ -379,9 +387,6 @@ class ModelError(AteneoError):
     en = "The local model in {folder} cannot be used: {detail}"
     remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; docs/how-to/models.md dice cómo prepararla."
     remedy_en = "It takes a folder with model.onnx and tokenizer.json; docs/how-to/models.md tells how to make one."
-
-
-# --- providers --------------------------------------------------------------------------------------------------
 
 
 class ProviderError(AteneoError):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from ateneo.chat import ChatPart, ChatRequest
-from ateneo.types import Embedded, Kind, Limits, Usage
+from ateneo.types import Caller, Embedded, Kind, Limits, Usage
 
 
 class Embedder(Protocol):
@@ -95,3 +95,11 @@ class TokenCounter(Protocol):
     """Counts tokens; used for chunk sizes and context budgets."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]: ...
+
+
+class TokenVerifier(Protocol):
+    """Checks the tokens of a login that is not ours."""
+
+    async def verify(self, token: str) -> Caller:
+        """Raises AccessDenied, the same for whatever is wrong."""
+        ...

@@ -117,6 +117,17 @@ class Settings(BaseSettings):
     )
     pool_size: int = _named("ATENEO_POOL_SIZE", 10, "connections to the database", ge=1, le=200)
 
+    requests_per_minute: int = _named(
+        "ATENEO_REQUESTS_PER_MINUTE", 6000, "what one key may ask of one process of the API; 0: no limit", ge=0
+    )
+    jwt_jwks: str | None = _named("ATENEO_JWT_JWKS", None, "public keys of your own login: a URL, or a file")
+    jwt_issuer: str | None = _named("ATENEO_JWT_ISSUER", None, "`iss` that its tokens must have")
+    jwt_audience: str | None = _named("ATENEO_JWT_AUDIENCE", None, "`aud` that its tokens must have")
+    jwt_tenant_claim: str = _named("ATENEO_JWT_TENANT_CLAIM", "empresa_id", "claim that names the company")
+    jwt_scopes: str = _named(
+        "ATENEO_JWT_SCOPES", "read", "what a token without `scope` may do: read, write, agents, admin"
+    )
+
     def require_database_url(self) -> str:
         """The address of the database. Raises DatabaseUrlMissing where there is none."""
         if self.database_url is None:

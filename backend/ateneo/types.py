@@ -13,6 +13,7 @@ Matrix = npt.NDArray[np.float32]
 Mode = Literal["hybrid", "dense", "lexical"]
 Fusion = Literal["convex", "rrf"]
 Kind = Literal["passage", "query"]
+Scope = Literal["read", "write", "agents", "admin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,3 +369,14 @@ class ApiKey:
     created_at: str
     revoked: bool
     last_used_at: str | None = None
+    scopes: tuple[Scope, ...] = ("read", "write", "agents")
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a company's key or a person of its login. `actor` is what the audit trail calls it."""
+
+    empresa_id: str
+    actor: str
+    scopes: frozenset[str]

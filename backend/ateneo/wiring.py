@@ -14,6 +14,7 @@ from ateneo.lang import tr
 from ateneo.ports import ChatModel, Embedder, Reranker
 from ateneo.services import maintenance
 from ateneo.services import models as local_models
+from ateneo.services.access import AccessService
 from ateneo.services.agent import AgentService
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
@@ -189,9 +190,28 @@ def ingestion_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-async def open_database(settings: Settings) -> Database:
-    """Raises DatabaseUrlMissing, SettingsError, DatabaseUnavailable."""
-    return await Database.open(settings.require_database_url(), size=settings.pool_size)
+def access_service(settings: Settings, db: Database) -> AccessService:
+    """Keys, and tokens of the user's own login where the settings name one. Raises SettingsError for half a login."""
+    verifier = None
+    if settings.jwt_jwks is not None:
+        if settings.jwt_issuer is None or settings.jwt_audience is None:
+            detail = tr("hacen falta los tres: JWKS, ISSUER y AUDIENCE.", "all three: JWKS, ISSUER and AUDIENCE.")
+            raise SettingsError(name="ATENEO_JWT_*", detail=detail)
+        from ateneo.providers.login import LoginTokens
+
+        verifier = LoginTokens(
+            jwks=settings.jwt_jwks,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            tenant_claim=settings.jwt_tenant_claim,
+            scopes=settings.jwt_scopes.split(),
+        )
+    return AccessService(db, verifier, per_minute=settings.requests_per_minute)
+
+
+async def open_database(settings: Settings, *, guarded: bool = False) -> Database:
+    """`guarded`: as `Database.open`. Raises DatabaseUrlMissing, SettingsError, DatabaseUnavailable."""
+    return await Database.open(settings.require_database_url(), size=settings.pool_size, guarded=guarded)
 
 
 async def upgrade(
@@ -227,6 +247,7 @@ class House:
     ingestion: IngestionService
     agent: AgentService
     chat: ChatModel
+    access: AccessService
 
     @property
     def embedding(self) -> EmbeddingService:
@@ -240,7 +261,7 @@ class House:
         known = models(settings)
         chat = chat_model(settings, known.main)
         reranker = reranking(settings)
-        db = await open_database(settings)
+        db = await open_database(settings, guarded=True)
         search = VectorSearchService(db, known, reranking=reranker, **search_options(settings))
         return cls(
             settings=settings,
@@ -250,6 +271,7 @@ class House:
             ingestion=IngestionService(db, known, **ingestion_options(settings)),
             agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
+            access=access_service(settings, db),
         )
 
     async def close(self) -> None:

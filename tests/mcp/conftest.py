@@ -59,7 +59,8 @@ async def _filled(url: str) -> Place:
         await house.ingestion.process_document(FERIADOS.encode(), "acme", name="feriados.md")
         await house.ingestion.process_document(SECRETO.encode(), "otra", name="formula.md")
         found = await house.search.search("otra", "tinte índigo", 1)
-        made = {company: (await keys.create(house.db, company)).secret for company in ("acme", "otra")}
+    async with await Database.open(url, size=1) as db:
+        made = {company: (await keys.create(db, company)).secret for company in ("acme", "otra")}
     return Place(url, made, found.hits[0].chunk_id)
 
 

@@ -1,6 +1,7 @@
 """API keys: made once, found by prefix, compared whole, revoked at once."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -83,3 +84,52 @@ async def test_a_database_without_the_tables(bare_url: str) -> None:
     async with await Database.open(bare_url, size=1) as db:
         with pytest.raises(NotUpgraded):
             await keys.create(db, "acme")
+
+
+async def test_a_key_ends_when_it_was_to_end(database: Database) -> None:
+    new = await keys.create(database, "acme", lifetime=timedelta(hours=1))
+    assert (await keys.authenticate(database, new.secret)).expires_at
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE ateneo.api_key SET expires_at = now() - interval '1 second'")
+    with pytest.raises(AccessDenied):
+        await keys.authenticate(database, new.secret)
+    with pytest.raises(UnknownApiKey):
+        await keys.rotate(database, new.stored.key_id, timedelta(hours=1))
+
+
+async def test_scopes_are_kept_and_checked(database: Database) -> None:
+    new = await keys.create(database, "acme", scopes=["read", "read", "admin"])
+    assert (await keys.authenticate(database, new.secret)).scopes == ("read", "admin")
+    assert (await keys.create(database, "acme")).stored.scopes == ("read", "write", "agents")
+    for scopes in (["root"], []):
+        with pytest.raises(BadArgument):
+            await keys.create(database, "acme", scopes=scopes)
+    with pytest.raises(BadArgument):
+        await keys.create(database, "acme", lifetime=timedelta(0))
+
+
+async def test_a_rotated_key_has_a_successor_and_an_end(database: Database) -> None:
+    old = await keys.create(database, "acme", "backend", scopes=["read"], lifetime=timedelta(days=30))
+    new = await keys.rotate(database, old.stored.key_id, timedelta(hours=1))
+    assert (new.stored.empresa_id, new.stored.name, new.stored.scopes) == ("acme", "backend", ("read",))
+    assert new.stored.expires_at == old.stored.expires_at
+    assert (await keys.authenticate(database, old.secret)).expires_at != old.stored.expires_at
+    await keys.authenticate(database, new.secret)
+    last = await keys.rotate(database, new.stored.key_id, timedelta(0))
+    with pytest.raises(AccessDenied):
+        await keys.authenticate(database, new.secret)
+    await keys.authenticate(database, last.secret)
+    for key_id in ("nope", "\x00"):
+        with pytest.raises(UnknownApiKey):
+            await keys.rotate(database, key_id, timedelta(0))
+
+
+async def test_a_wrong_key_is_not_told_from_a_right_one_by_the_database(database: Database) -> None:
+    """One function answers for all of them, with a row or without: prefix and hash are asked in one statement."""
+    new = await keys.create(database, "acme")
+    async with database.acquire() as connection:
+        wrong = await connection.fetch(
+            "SELECT * FROM ateneo.authenticate($1, $2)", new.stored.prefix, hashlib.sha256(b"x").digest()
+        )
+        missing = await connection.fetch("SELECT * FROM ateneo.authenticate($1, $2)", "0" * 12, b"x")
+    assert wrong == missing == []

@@ -53,6 +53,9 @@ def response_headers(request_id: str) -> dict[str, str]:
     return {
         "X-Request-ID": request_id,
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",
         "Content-Language": lang.current(),
     }

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ateneo.api.context import response_headers
-from ateneo.errors import AccessDenied, AteneoError, ProviderBusy
+from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.lang import tr
 
 MEDIA_TYPE = "application/problem+json"
@@ -35,7 +35,7 @@ class Problem(BaseModel):
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
-        "description": "problem+json: 401, 403, 404, 413, 415, 422, 500, 502, 503",
+        "description": "problem+json: 401, 403, 404, 413, 415, 422, 429, 500, 502, 503",
         "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
     }
 }
@@ -75,7 +75,7 @@ def of_error(error: AteneoError, status: int | None = None) -> ProblemResponse:
     headers = {}
     if isinstance(error, AccessDenied) and error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="ateneo"'
-    if isinstance(error, ProviderBusy) and error.fields.get("retry_after") is not None:
+    if isinstance(error, ProviderBusy | RateLimited) and error.fields.get("retry_after") is not None:
         headers["Retry-After"] = str(math.ceil(float(str(error.fields["retry_after"]))))
     shown = status or error.status
     if shown >= HTTPStatus.INTERNAL_SERVER_ERROR:

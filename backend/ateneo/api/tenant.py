@@ -1,13 +1,15 @@
-"""Who asks: the API key of the request decides the company, and nothing else in it can."""
+"""Who asks: the API key (or token) of the request decides the company, and nothing else in it can."""
 
 from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from ateneo.errors import AccessDenied, OtherEmpresa
-from ateneo.store import keys
+from ateneo.services.access import require
+from ateneo.types import Scope
 from ateneo.wiring import House
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
@@ -25,17 +27,29 @@ async def tenant(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     header: Annotated[str | None, Security(_HEADER)],
 ) -> str:
-    """The empresa_id of the request's key.
+    """The empresa_id of the request's key or token.
 
-    Raises AccessDenied, and OtherEmpresa where the query or a JSON body names another company.
+    Raises AccessDenied, RateLimited, ScopeMissing where the route takes more than the key may, and OtherEmpresa where
+    the query or a JSON body names another company.
     """
     secret = bearer.credentials if bearer else header
     if not secret:
         raise AccessDenied()
-    key = await keys.authenticate(house(request).db, secret)
-    refuse_other(request.query_params.getlist("empresa_id"), key.empresa_id)
-    refuse_other(await _named_in_json(request), key.empresa_id)
-    return key.empresa_id
+    caller = await house(request).access.caller(secret)
+    request.state.caller = caller
+    require(caller, needed_scope(request.scope["route"]))
+    refuse_other(request.query_params.getlist("empresa_id"), caller.empresa_id)
+    refuse_other(await _named_in_json(request), caller.empresa_id)
+    return caller.empresa_id
+
+
+def needed_scope(route: APIRoute) -> Scope:
+    """What a key must be allowed: by the room that the route is in, else by whether it changes anything."""
+    if "admin" in route.tags:
+        return "admin"
+    if "agents" in route.tags:
+        return "agents"
+    return "read" if "search" in route.tags or (route.methods or set()) <= {"GET", "HEAD"} else "write"
 
 
 def refuse_other(named: Iterable[object], empresa_id: str) -> None:

@@ -1,6 +1,8 @@
 """`ateneo keys`: the API keys of companies."""
 
 import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -23,19 +25,22 @@ _Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JS
 def create(
     empresa_id: Annotated[str, typer.Option("--empresa-id", "-e", help=tr("De quién es la clave.", "Whose key."))],
     name: Annotated[str, typer.Option(help=tr("Para qué es, para reconocerla.", "What for, to know it by."))] = "",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help=tr("read, write, agents, admin; se repite.", "read, write, agents, admin; repeatable.")),
+    ] = None,
+    days: Annotated[float | None, typer.Option(help=tr("Vence en tantos días.", "Ends in so many days."))] = None,
     as_json: _Json = False,
 ) -> None:
-    run_or_exit(_create(empresa_id, name, as_json), as_json=as_json)
+    run_or_exit(_create(empresa_id, name, scope or keys.DEFAULT_SCOPES, days, as_json), as_json=as_json)
 
 
-async def _create(empresa_id: str, name: str, as_json: bool) -> None:
+async def _create(empresa_id: str, name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
+    lifetime = None if days is None else timedelta(days=days)
     async with await wiring.open_database(load()) as db:
-        new = await keys.create(db, empresa_id, name)
+        new = await keys.create(db, empresa_id, name, scopes=scopes, lifetime=lifetime)
         known = await chunks.knows(db, empresa_id)
-    if as_json:
-        print_json(dataclasses.asdict(new.stored) | {"key": new.secret})
-        return
-    if not known:
+    if not known and not as_json:
         err.print(
             tr(
                 f"! Todavía no hay nada de la empresa «{empresa_id}»: ¿es ese el empresa_id?",
@@ -43,6 +48,13 @@ async def _create(empresa_id: str, name: str, as_json: bool) -> None:
             ),
             style="yellow",
         )
+    _show(new, as_json)
+
+
+def _show(new: keys.NewKey, as_json: bool) -> None:
+    if as_json:
+        print_json(dataclasses.asdict(new.stored) | {"key": new.secret})
+        return
     # The key alone on stdout, so that $(ateneo keys create ...) is the key.
     out.print(new.secret, soft_wrap=True)
     err.print(
@@ -52,6 +64,23 @@ async def _create(empresa_id: str, name: str, as_json: bool) -> None:
         ),
         style="dim",
     )
+
+
+@app.command(
+    help=tr("Otra clave igual; la vieja vale un rato más.", "Another key like it; the old one holds a while longer.")
+)
+def rotate(
+    key_id: Annotated[str, typer.Argument(help=tr("El id que muestra `list`.", "The id in `list`."))],
+    grace: Annotated[float, typer.Option(min=0, help=tr("Horas que vale la vieja.", "Hours it still holds."))] = 24,
+    as_json: _Json = False,
+) -> None:
+    run_or_exit(_rotate(key_id, grace, as_json), as_json=as_json)
+
+
+async def _rotate(key_id: str, grace: float, as_json: bool) -> None:
+    async with await wiring.open_database(load()) as db:
+        new = await keys.rotate(db, key_id, timedelta(hours=grace))
+    _show(new, as_json)
 
 
 @app.command("list", help=tr("Las claves que hay, sin mostrarlas.", "The keys there are, without showing them."))
@@ -75,14 +104,24 @@ async def _list(empresa_id: str | None, as_json: bool) -> None:
 
 def _table(found: list[ApiKey]) -> Table:
     table = Table(box=None, header_style="bold")
-    for title in ("id", "empresa_id", tr("clave", "key"), tr("nombre", "name"), tr("usada", "used"), ""):
+    titles = (tr("clave", "key"), tr("nombre", "name"), tr("permisos", "scopes"), tr("usada", "used"), "")
+    for title in ("id", "empresa_id", *titles):
         table.add_column(title, overflow="fold")
     for key in found:
-        state = Text(tr("revocada", "revoked"), style="red") if key.revoked else Text()
         used = (key.last_used_at or "–")[:16].replace("T", " ")
-        cells = (key.key_id, key.empresa_id, f"ate_{key.prefix}_…", key.name, used)
-        table.add_row(*map(Text, cells), state)
+        cells = (key.key_id, key.empresa_id, f"ate_{key.prefix}_…", key.name, " ".join(key.scopes), used)
+        table.add_row(*map(Text, cells), _state(key))
     return table
+
+
+def _state(key: ApiKey) -> Text:
+    if key.revoked:
+        return Text(tr("revocada", "revoked"), style="red")
+    if key.expires_at is None:
+        return Text()
+    ended = datetime.fromisoformat(key.expires_at) <= datetime.now(UTC)
+    day = key.expires_at[:16].replace("T", " ")
+    return Text(tr(f"vencida {day}", f"ended {day}"), style="red") if ended else Text(tr(f"hasta {day}", f"till {day}"))
 
 
 @app.command(help=tr("Revoca una clave: deja de valer en el acto.", "Revokes a key: it ends at once."))

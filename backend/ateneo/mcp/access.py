@@ -6,39 +6,43 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
 from ateneo.errors import AccessDenied
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.services.access import AccessService, require
+from ateneo.types import Caller, Scope
 
-Tenant = Callable[[], Awaitable[str]]
-"""Gives the empresa_id of the call that is being answered. Raises AccessDenied."""
+Tenant = Callable[[Scope], Awaitable[str]]
+"""Gives the empresa_id of the call that is being answered. Raises AccessDenied, or ScopeMissing where its key may not
+do what takes that scope."""
 
 
-def of_key(db: Database, secret: str) -> Tenant:
+def of_key(access: AccessService, secret: str) -> Tenant:
     """The company of one key, asked anew at every call, so that a revocation holds at once."""
 
-    async def tenant() -> str:
-        return (await keys.authenticate(db, secret)).empresa_id
+    async def tenant(scope: Scope) -> str:
+        caller = await access.caller(secret)
+        require(caller, scope)
+        return caller.empresa_id
 
     return tenant
 
 
-async def of_bearer() -> str:
+async def of_bearer(scope: Scope) -> str:
     """The company of the HTTP request's key, which KeyVerifier has looked up."""
     token = get_access_token()
     if token is None or not token.subject:
         raise AccessDenied()
+    require(Caller(token.subject, token.client_id, frozenset(token.scopes)), scope)
     return token.subject
 
 
 class KeyVerifier(TokenVerifier):
-    """Takes Ateneo's API keys as the bearer tokens of HTTP requests."""
+    """Takes Ateneo's API keys, and the tokens of the user's own login, as the bearer tokens of HTTP requests."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, access: AccessService) -> None:
+        self._access = access
 
     async def verify_token(self, token: str) -> AccessToken | None:
         try:
-            key = await keys.authenticate(self._db, token)
+            caller = await self._access.caller(token)
         except AccessDenied:
             return None
-        return AccessToken(token=token, client_id=key.key_id, subject=key.empresa_id, scopes=[])
+        return AccessToken(token=token, client_id=caller.actor, subject=caller.empresa_id, scopes=sorted(caller.scopes))

@@ -70,7 +70,7 @@ class Tools:
     ) -> Found:
         with self._spoken():
             where = {**(filter or {}), **({} if document_id is None else {"document_id": clean(document_id)})}
-            found = await self._house.search.search(await self._tenant(), query, k, filter=where or None)
+            found = await self._house.search.search(await self._tenant("read"), query, k, filter=where or None)
             return Found.model_validate(found)
 
     async def get_passage(
@@ -79,7 +79,7 @@ class Tools:
         neighbours: Annotated[int, Field(ge=0, le=10, description="passages to each side")] = 1,
     ) -> WholePassage:
         with self._spoken():
-            db, empresa_id, wanted = self._house.db, await self._tenant(), clean(chunk_id)
+            db, empresa_id, wanted = self._house.db, await self._tenant("read"), clean(chunk_id)
             stored = await passages.by_ids(db, empresa_id, [wanted])
             if not stored:
                 raise BadArgument(
@@ -98,7 +98,7 @@ class Tools:
         after: Annotated[str | None, Field(description="`next` of the page before")] = None,
     ) -> Documents:
         with self._spoken():
-            found = await self._house.ingestion.list_documents(await self._tenant(), limit=limit, after=after)
+            found = await self._house.ingestion.list_documents(await self._tenant("read"), limit=limit, after=after)
             following = found[-1].source if len(found) == limit else None
             return Documents.model_validate({"documents": found, "next": following})
 
@@ -108,7 +108,9 @@ class Tools:
         agent_id: Annotated[str, Field(description="which of the company's agents answers")] = "asistente",
     ) -> Reply:
         with self._spoken():
-            return Reply.model_validate(await self._house.agent.chat(await self._tenant(), clean(agent_id), question))
+            return Reply.model_validate(
+                await self._house.agent.chat(await self._tenant("agents"), clean(agent_id), question)
+            )
 
     @contextmanager
     def _spoken(self) -> Iterator[None]:

@@ -30,8 +30,8 @@ async def serve_stdio(settings: Settings) -> None:
             ),
         )
     async with await House.open(settings) as house:
-        tenant = of_key(house.db, settings.api_key.get_secret_value())
-        await tenant()
+        tenant = of_key(house.access, settings.api_key.get_secret_value())
+        await tenant("read")
         await check_ready(house.db, house.embedding)
         await build(house, tenant).run_stdio_async()
 
@@ -43,7 +43,7 @@ async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[s
     """
     async with await House.open(settings) as house:
         await check_ready(house.db, house.embedding)
-        app = build(house, of_bearer, KeyVerifier(house.db)).streamable_http_app(
+        app = build(house, of_bearer, KeyVerifier(house.access)).streamable_http_app(
             # Nothing is kept between two requests, so that replicas need no sticky sessions.
             stateless_http=True,
             host=host,

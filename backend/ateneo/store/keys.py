@@ -3,18 +3,22 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import asyncpg
 
 from ateneo.errors import AccessDenied, BadArgument, UnknownApiKey
 from ateneo.lang import tr
-from ateneo.store.pool import Database
-from ateneo.types import ApiKey
+from ateneo.store.pool import Connection, Database
+from ateneo.types import ApiKey, Scope
 
 _PREFIX_BYTES, _SECRET_BYTES = 6, 32
 _SHAPE = re.compile(rf"ate_([0-9a-f]{{{2 * _PREFIX_BYTES}}})_[0-9a-f]{{{2 * _SECRET_BYTES}}}")
-_COLUMNS = "key_id, empresa_id, prefix, name, created_at, revoked_at, last_used_at"
+_COLUMNS = "key_id, empresa_id, prefix, name, created_at, revoked_at, last_used_at, scopes, expires_at"
+SCOPES: tuple[Scope, ...] = ("read", "write", "agents", "admin")
+DEFAULT_SCOPES: tuple[Scope, ...] = ("read", "write", "agents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +29,78 @@ class NewKey:
     stored: ApiKey
 
 
-async def create(db: Database, empresa_id: str, name: str = "") -> NewKey:
-    """Makes a key of 256 random bits for one company. Raises BadArgument for an empresa_id that cannot be one."""
+async def create(
+    db: Database,
+    empresa_id: str,
+    name: str = "",
+    *,
+    scopes: Sequence[str] = DEFAULT_SCOPES,
+    lifetime: timedelta | None = None,
+) -> NewKey:
+    """Makes a key of 256 random bits for one company. Raises BadArgument for an empresa_id that cannot be one, for
+    scopes that there are not, and for a lifetime that is over."""
     if not (empresa_id.strip() and _fits(empresa_id)):
         raise _bad("empresa_id", empresa_id)
     if not _fits(name):
         raise _bad("name", name)
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise BadArgument(name="scope", value=", ".join(scopes), rule=", ".join(SCOPES))
+    if lifetime is not None and lifetime <= timedelta(0):
+        rule = tr("tiene que ser más que nada", "it must be more than nothing")
+        raise BadArgument(name="lifetime", value=lifetime, rule=rule)
+    async with db.acquire() as connection:
+        return await _insert(connection, empresa_id, name, scopes, lifetime)
+
+
+async def _insert(
+    connection: Connection, empresa_id: str, name: str, scopes: Sequence[str], lifetime: timedelta | None
+) -> NewKey:
     prefix = secrets.token_hex(_PREFIX_BYTES)
     secret = f"ate_{prefix}_{secrets.token_hex(_SECRET_BYTES)}"
-    async with db.acquire() as connection:
-        row = await connection.fetchrow(
-            "INSERT INTO ateneo.api_key (empresa_id, name, prefix, key_hash) VALUES ($1, $2, $3, $4)"  # noqa: S608
-            f" RETURNING {_COLUMNS}",
-            empresa_id,
-            name,
-            prefix,
-            _hash(secret),
-        )
+    row = await connection.fetchrow(
+        "INSERT INTO ateneo.api_key (empresa_id, name, prefix, key_hash, scopes, expires_at)"  # noqa: S608
+        f" VALUES ($1, $2, $3, $4, $5, now() + $6::interval) RETURNING {_COLUMNS}",
+        empresa_id,
+        name,
+        prefix,
+        _hash(secret),
+        list(dict.fromkeys(scopes)),
+        lifetime,
+    )
     assert row is not None
     return NewKey(secret, _key(row))
+
+
+async def rotate(db: Database, key_id: str, grace: timedelta) -> NewKey:
+    """A new key like this one, of the same scopes and lifetime; the old one ends after `grace`, or before if it would.
+
+    Raises UnknownApiKey, for a key that was revoked or has expired, too.
+    """
+    if not _fits(key_id):
+        raise UnknownApiKey(key_id=ascii(key_id[:40]))
+    async with db.transaction() as connection:
+        row = await connection.fetchrow(
+            "UPDATE ateneo.api_key SET expires_at = least(expires_at, now() + $2::interval) WHERE key_id = $1"
+            " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+            " RETURNING empresa_id, name, scopes,"
+            " (SELECT old.expires_at - old.created_at FROM ateneo.api_key old WHERE old.key_id = $1) AS lifetime",
+            key_id,
+            grace,
+        )
+        if row is None:
+            raise UnknownApiKey(key_id=key_id)
+        return await _insert(connection, row["empresa_id"], row["name"], row["scopes"], row["lifetime"])
+
+
+def looks_like_one(secret: str) -> bool:
+    """Whether it is meant to be one of our keys, not a token of somebody's login."""
+    return secret.startswith("ate_")
 
 
 async def authenticate(db: Database, secret: str) -> ApiKey:
     """The key that `secret` is. Asks the database every time, so that a revocation holds at once.
 
-    Raises AccessDenied, the same for a key of the wrong shape, an unknown one and a revoked one.
+    Raises AccessDenied, the same for a key of the wrong shape, an unknown, an expired and a revoked one.
     """
     shape = _SHAPE.fullmatch(secret)
     if shape is None:
@@ -115,4 +166,6 @@ def _key(row: asyncpg.Record) -> ApiKey:
         created_at=row["created_at"].isoformat(),
         revoked=row["revoked_at"] is not None,
         last_used_at=used and used.isoformat(timespec="minutes"),
+        scopes=tuple(row["scopes"]),
+        expires_at=row["expires_at"] and row["expires_at"].isoformat(timespec="minutes"),
     )
