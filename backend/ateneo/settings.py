@@ -44,6 +44,18 @@ class Settings(BaseSettings):
     embedding_retries: int = _named(
         "ATENEO_EMBEDDING_RETRIES", 5, "tries after the first, for 429, 5xx and lost connections", ge=0, le=20
     )
+    embedding_rpm: int | None = _named(
+        "ATENEO_EMBEDDING_RPM", None, "most requests a minute to the provider, of each process", ge=1
+    )
+    embedding_tpm: int | None = _named(
+        "ATENEO_EMBEDDING_TPM", None, "most tokens a minute to the provider, of each process", ge=1
+    )
+    maintenance_interval_s: float = _named(
+        "ATENEO_MAINTENANCE_INTERVAL_S",
+        3600.0,
+        "seconds between a worker's looks after the index; 0: never",
+        ge=0,
+    )
     openai_api_key: SecretStr | None = _named("OPENAI_API_KEY", None, "key for OpenAI or a compatible server")
     openai_base_url: str | None = _named(
         "OPENAI_BASE_URL", None, "address of a compatible server: Ollama, vLLM, Azure, TEI"

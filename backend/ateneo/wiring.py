@@ -101,7 +101,13 @@ def embedding_service(settings: Settings) -> EmbeddingService:
 
 
 def _service(settings: Settings, chosen: Embedder) -> EmbeddingService:
-    return EmbeddingService(chosen, concurrency=settings.embedding_concurrency, retries=settings.embedding_retries)
+    return EmbeddingService(
+        chosen,
+        concurrency=settings.embedding_concurrency,
+        retries=settings.embedding_retries,
+        rpm=settings.embedding_rpm,
+        tpm=settings.embedding_tpm,
+    )
 
 
 def models(settings: Settings, main: EmbeddingService | None = None) -> Models:

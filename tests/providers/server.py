@@ -87,7 +87,7 @@ def words_vector(text: str, dims: int) -> Matrix:
 class ProviderServer:
     """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies).
 
-    `poison`: a request with a text that contains it gets 400. `gate`: while it is not set, answers wait.
+    `poison`: a request with a text that contains it gets 400; `bomb`: 500. `gate`: while it is not set, answers wait.
     `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions.
     """
 
@@ -98,6 +98,7 @@ class ProviderServer:
         self.otherwise = Fault.OK
         self.retry_headers: dict[str, str] = {}
         self.poison: str | None = None
+        self.bomb: str | None = None
         self.gate = threading.Event()
         self.gate.set()
         self.calls = self.inputs = self.tokens = 0
@@ -198,6 +199,8 @@ class ProviderServer:
             _send(http, 502, b"<html><h1>Bad Gateway</h1></html>", {"Content-Type": "text/html"})
         elif fault is Fault.EMPTY_OBJECT:
             _send(http, 200, {})
+        elif self.bomb is not None and any(self.bomb in text for text in body["input"]):
+            _send(http, 500, {"error": _ERRORS[Fault.SERVER_ERROR][1]})
         elif refusal := self._refusal(body["input"]):
             _send(http, 400, {"error": {"message": refusal, "type": "invalid_request_error", "param": "input"}})
         else:

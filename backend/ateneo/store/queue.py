@@ -5,6 +5,7 @@ queue when its vector is stored, by whoever, or when its chunk goes. Statements 
 writer holds, so that no worker makes the user's own statements wait or fail.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -122,18 +123,24 @@ async def leased(db: Database, generation: int, empresa_id: str | None) -> int:
 
 
 @asynccontextmanager
-async def listening(db: Database, on_row: Callable[[], None]) -> AsyncIterator[None]:
-    """Calls `on_row` when rows come in, as long as the connection lasts."""
+async def listening(db: Database, on_row: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+    """Calls `on_row` when rows come in, as long as the connection lasts; gives what is set at its end."""
+    ended = asyncio.Event()
+
+    def hear(*_: object) -> None:
+        on_row()
+
+    def end(*_: object) -> None:
+        ended.set()
+
     async with db.acquire() as connection:
-
-        def hear(*_: object) -> None:
-            on_row()
-
+        connection.add_termination_listener(end)
         await connection.add_listener(CHANNEL, hear)
         try:
-            yield
+            yield ended
         finally:
             if not connection.is_closed():
+                connection.remove_termination_listener(end)
                 await connection.remove_listener(CHANNEL, hear)
 
 

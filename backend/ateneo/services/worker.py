@@ -1,0 +1,282 @@
+"""The worker: keeps every generation's vectors up to date with the record, for as long as it runs.
+
+    worker = Worker(db, models)
+    await worker.run()                # until worker.stop()
+
+A lane a generation, each an EmbeddingQueue; one process may have several, while a switch of model is under way. A hint
+by NOTIFY wakes it at once, a look every second anyway. What fails for all texts pauses a lane, and is tried again.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing
+from ateneo.services import maintenance
+from ateneo.services.current_model import Models
+from ateneo.services.embedding_queue import Batch, EmbeddingQueue, new_name
+from ateneo.services.generation import mismatch, own_generation
+from ateneo.store import generations, queue, workers
+from ateneo.store.pool import Database
+from ateneo.types import Generation
+
+BEAT_S = 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 300.0
+_RATE_OVER_S = 60.0
+_LOOK_FOR_GENERATIONS_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a worker has done since it began; `rate` in chunks a second over the last minute."""
+
+    processed: int
+    copied: int
+    failed: int
+    tokens: int
+    rate: float
+
+
+@dataclass(slots=True)
+class _Lane:
+    queue: EmbeddingQueue
+    state: str = "working"
+    note: str | None = None
+    stopped: bool = False
+    failure: AteneoError | None = None
+    task: "asyncio.Task[None] | None" = None
+    failures: int = field(default=0)
+
+
+class Worker:
+    """`db` must be a pool of at least `concurrency` + 3 connections."""
+
+    def __init__(
+        self,
+        db: Database,
+        models: Models,
+        *,
+        batch_size: int = 500,
+        concurrency: int = 4,
+        maintenance_s: float = 3600.0,
+        threshold: int = maintenance.THRESHOLD,
+        on_batch: Callable[[Batch], None] | None = None,
+        on_pause: Callable[[AteneoError, float], None] | None = None,
+    ) -> None:
+        """`concurrency`: batches in hand a lane; `maintenance_s`: seconds between looks after the search index, 0 for
+        none; `on_pause` is told why, and for how many seconds."""
+        self.name = new_name()
+        self._db, self._models = db, models
+        self._batch_size, self._concurrency = batch_size, concurrency
+        self._maintenance_s, self._threshold = maintenance_s, threshold
+        self._on_batch, self._on_pause = on_batch, on_pause
+        self._lanes: dict[int, _Lane] = {}
+        self._stopping = asyncio.Event()
+        self._recent: deque[tuple[float, int]] = deque()
+        self._processed = self._copied = self._failed = self._tokens = 0
+        self._told: tuple[object, ...] = ()
+
+    @property
+    def totals(self) -> Totals:
+        since = time.monotonic() - _RATE_OVER_S
+        while self._recent and self._recent[0][0] < since:
+            self._recent.popleft()
+        rate = sum(count for _, count in self._recent) / _RATE_OVER_S
+        return Totals(self._processed, self._copied, self._failed, self._tokens, rate)
+
+    def stop(self) -> None:
+        """Claims no more, and ends once what is in hand has ended."""
+        self._stopping.set()
+        for lane in self._lanes.values():
+            lane.queue.stop()
+
+    async def run(self, *, once: bool = False) -> None:
+        """Works until `stop`; with `once` until nothing can be done now.
+
+        Raises what would keep it from ever working (settings, an upgrade that is due, rights); with `once` also the
+        error that ended a lane early.
+        """
+        helpers = [] if once else [self._listen(), self._maintain()]
+        tasks = [asyncio.create_task(work) for work in (self._beat(), *helpers)]
+        try:
+            if once:
+                await self._look(once=True)
+                await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
+            else:
+                await self._supervise()
+        finally:
+            for task in tasks:
+                task.cancel()
+            lanes = [lane.task for lane in self._lanes.values() if lane.task]
+            for task in lanes:
+                task.cancel()
+            await asyncio.gather(*tasks, *lanes, return_exceptions=True)
+            with contextlib.suppress(DatabaseError):
+                await asyncio.shield(workers.leave(self._db, self.name))
+        failure = next((lane.failure for lane in self._lanes.values() if lane.failure), None)
+        if once and failure is not None:
+            raise failure
+
+    async def _supervise(self) -> None:
+        """Begins the lane of each generation that appears, and ends that of each that goes."""
+        pause = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            try:
+                await self._look(once=False)
+                pause = _LOOK_FOR_GENERATIONS_S
+            except (NotUpgraded, RightsMissing):
+                raise
+            except AteneoError as error:
+                if not isinstance(error, DatabaseError) and not self._lanes and error.exit_code == 2:
+                    raise
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                self._paused(error, pause)
+            await self._sleep(pause)
+        await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
+
+    async def _look(self, *, once: bool) -> None:
+        known = await generations.all_generations(self._db)
+        if not known:
+            known = [await own_generation(self._db, self._models.main)]
+        reachable = {one.number: one for one in known if self._models.of(one) is not None}
+        if not reachable:
+            raise mismatch(known[0], self._models.main)
+        for number in set(self._lanes) - set(reachable):
+            self._lanes[number].queue.stop()
+            self._lanes[number].stopped = True
+            if (task := self._lanes[number].task) is not None and task.done():
+                del self._lanes[number]
+        for number in set(reachable) - set(self._lanes):
+            await self._begin(reachable[number], once=once)
+
+    async def _begin(self, generation: Generation, *, once: bool) -> None:
+        embedding = self._models.of(generation)
+        assert embedding is not None
+        await queue.fill(self._db, generation.number)
+        lane = _Lane(
+            EmbeddingQueue(
+                self._db,
+                embedding,
+                generation,
+                batch_size=self._batch_size,
+                concurrency=self._concurrency,
+                on_batch=self._count,
+                worker=self.name,
+            )
+        )
+        self._lanes[generation.number] = lane
+        if self._stopping.is_set():
+            lane.queue.stop()
+        lane.task = asyncio.create_task(self._work(lane, once=once))
+        log.info("worker.lane", generation=generation.number, model=generation.label)
+
+    async def _work(self, lane: _Lane, *, once: bool) -> None:
+        while not self._stopping.is_set() and not lane.stopped:
+            did = False
+            try:
+                did = await lane.queue.drain()
+                failure = lane.queue.outage
+            except DatabaseError as error:
+                failure = error
+            if failure is not None:
+                lane.failure = failure
+                if once:
+                    return
+                await self._pause(lane, failure)
+            elif did:
+                lane.failure, lane.failures = None, 0
+            elif once:
+                return
+            else:
+                lane.state, lane.note = "idle", None
+                await self._report()
+                await lane.queue.rest()
+                lane.state = "working"
+
+    async def _pause(self, lane: _Lane, failure: AteneoError) -> None:
+        lane.failures += 1
+        asked = failure.fields.get("retry_after")
+        usual = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (lane.failures - 1))
+        pause = max(asked, _FIRST_PAUSE_S) if isinstance(asked, float) else usual
+        lane.state, lane.note = "paused", failure.message
+        self._paused(failure, pause)
+        await self._report()
+        await self._sleep(pause)
+        lane.state, lane.note = "working", None
+
+    def _paused(self, error: AteneoError, pause_s: float) -> None:
+        log.warning("worker.paused", reason=error.code, pause_s=round(pause_s, 1))
+        if self._on_pause is not None:
+            self._on_pause(error, pause_s)
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _count(self, batch: Batch) -> None:
+        self._recent.append((time.monotonic(), batch.processed))
+        self._processed += batch.processed
+        self._copied += batch.copied
+        self._failed += len(batch.failed)
+        self._tokens += batch.tokens
+        if self._on_batch is not None:
+            self._on_batch(batch)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._report(always=True)
+            await asyncio.sleep(BEAT_S)
+
+    async def _report(self, *, always: bool = False) -> None:
+        """Tells the database what this worker does: at every beat, and when that changes."""
+        lanes = self._lanes.values()
+        paused = next((lane for lane in lanes if lane.state == "paused"), None)
+        idle = bool(lanes) and all(lane.state == "idle" for lane in lanes)
+        now = ("paused" if paused else "idle" if idle else "working", paused.note if paused else None)
+        if now == self._told and not always:
+            return
+        self._told = now
+        with contextlib.suppress(DatabaseError):  # those who work will tell of it
+            await workers.report(
+                self._db,
+                self.name,
+                socket.gethostname(),
+                os.getpid(),
+                *now,
+                self._models.main.concurrency,
+                self.totals.rate,
+            )
+
+    async def _listen(self) -> None:
+        def wake() -> None:
+            for lane in self._lanes.values():
+                lane.queue.wake()
+
+        while True:
+            with contextlib.suppress(DatabaseError):
+                async with queue.listening(self._db, wake) as ended:
+                    await ended.wait()
+            await asyncio.sleep(BEAT_S)
+
+    async def _maintain(self) -> None:
+        """What `ateneo index tune` does, and what the triggers have not seen; one worker at a time."""
+        while self._maintenance_s:
+            await asyncio.sleep(self._maintenance_s)
+            try:
+                for number in list(self._lanes):
+                    await queue.fill(self._db, number)
+                async for tuned in maintenance.tune(self._db, threshold=self._threshold):
+                    log.info("worker.tuned", action=tuned.action, target=tuned.target, seconds=round(tuned.seconds, 1))
+            except MaintenanceRunning:
+                pass
+            except DatabaseError as error:
+                log.warning("worker.maintenance", reason=error.code, detail=error.message)

@@ -1,0 +1,222 @@
+"""The worker on a real database, with a real HTTP provider: what any program writes is found by meaning soon."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.providers.server import Fault, ProviderServer
+
+from ateneo.errors import GenerationMismatch, ProviderRejected, ProviderUnavailable
+from ateneo.providers.openai import OpenAIEmbedder
+from ateneo.services.current_model import Models
+from ateneo.services.embedding import EmbeddingService
+from ateneo.services.vector_search import VectorSearchService
+from ateneo.services.worker import Worker
+from ateneo.store import chunks, generations, letters, queue, usage, workers
+from ateneo.store.pool import Database
+
+DIMS = 8
+
+
+async def _no_sleep(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+def service(server: ProviderServer, model: str = "text-embedding-3-small") -> EmbeddingService:
+    embedder = OpenAIEmbedder(api_key="k", model=model, base_url=server.url, dimensions=DIMS)
+    return EmbeddingService(embedder, concurrency=4, retries=1, sleep=_no_sleep)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Database]:
+    async with await Database.open(database_url, size=8) as db:
+        yield db
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[Worker]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        async with asyncio.timeout(30):
+            await task
+
+
+async def execute(db: Database, sql: str, *arguments: object) -> None:
+    async with db.acquire() as connection:
+        await connection.execute(sql, *arguments)
+
+
+async def insert(db: Database, chunk_id: str, text: str, empresa: str = "acme") -> None:
+    await execute(db, "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ($1, $2, $3)", chunk_id, empresa,
+                  text)  # fmt: skip
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_other_programs_write_is_found_by_meaning(pool: Database) -> None:
+    await insert(pool, "before", "Escrito antes de que hubiera un trabajador")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding, working(Worker(pool, Models(embedding))):
+            search = VectorSearchService(pool, embedding)
+
+            async def finds(text: str, chunk_id: str) -> bool:
+                hits = await search.semantic_search("acme", text, 1)
+                return bool(hits) and hits[0].chunk_id == chunk_id and (hits[0].dense_score or 0) > 0.99
+
+            await until(lambda: finds("Escrito antes de que hubiera un trabajador", "before"))
+            await insert(pool, "later", "Escrito por cualquier programa, sin avisar")
+            await until(lambda: finds("Escrito por cualquier programa, sin avisar", "later"))
+            await execute(pool, "UPDATE knowledge_chunks SET contenido = 'Y después corregido' WHERE id = 'later'")
+            await until(lambda: finds("Y después corregido", "later"))
+            await execute(pool, "DELETE FROM knowledge_chunks WHERE id = 'later'")
+            assert not await finds("Y después corregido", "later")
+            [row] = await workers.alive(pool)
+            assert (row.state, row.pid > 0) == ("idle", True)
+    assert await workers.alive(pool) == []
+
+
+async def test_an_idle_worker_is_told_at_once(pool: Database) -> None:
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            worker = Worker(pool, Models(embedding))
+            heard: list[str] = []
+            async with working(worker), pool.acquire() as ear:
+
+                def hear(*_: object) -> None:
+                    heard.append("row")
+
+                await ear.add_listener(queue.CHANNEL, hear)
+
+                async def idle() -> bool:
+                    return any(row.state == "idle" for row in await workers.alive(pool))
+
+                await until(idle)
+                await insert(pool, "a", "Un pasaje que despierta al trabajador")
+
+                async def told() -> bool:
+                    return bool(heard)
+
+                await until(told)
+                await ear.remove_listener(queue.CHANNEL, hear)
+
+
+async def test_once_ends_when_there_is_nothing_to_do(pool: Database) -> None:
+    for number in range(25):
+        await insert(pool, f"c{number:02}", f"Pasaje número {number} de la prueba", f"e{number % 3}")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            worker = Worker(pool, Models(embedding), batch_size=7, concurrency=2)
+            await worker.run(once=True)
+            assert (worker.totals.processed, server.inputs) == (25, 25)
+            await Worker(pool, Models(embedding)).run(once=True)
+        assert server.inputs == 25
+    assert await chunks.count_pending(pool, None) == 0
+
+
+async def test_poison_is_isolated_and_parked_with_its_reason(pool: Database) -> None:
+    for number in range(40):
+        await insert(pool, f"c{number:02}", f"Pasaje {'VENENO' if number == 13 else ''} número {number}")
+    await insert(pool, "blank", " " * 20)
+    with ProviderServer(dims=DIMS) as server:
+        server.poison = "VENENO"
+        async with service(server) as embedding:
+            await Worker(pool, Models(embedding)).run(once=True)
+            dead = await letters.listing(pool, None, "dead", 10)
+            assert sorted(letter.chunk_id for letter in dead) == ["blank", "c13"]
+            reasons = {letter.chunk_id: letter.error or "" for letter in dead}
+            assert "cannot be embedded" in reasons["c13"] and "blanco" in reasons["blank"]
+            calls = server.calls
+            await Worker(pool, Models(embedding)).run(once=True)
+            assert server.calls == calls  # dead letters are nobody's work
+            assert await letters.drop(pool, "acme", "blank") == 1
+            server.poison = None
+            assert await letters.retry(pool, "acme", "c13") == 1
+            await Worker(pool, Models(embedding)).run(once=True)
+    [left] = await letters.listing(pool, None, None, 10)
+    assert (left.chunk_id, left.state) == ("blank", "dropped")
+    assert await chunks.count_pending(pool, None) == 1
+
+
+async def test_a_text_that_breaks_the_server_is_found_out_in_the_end(pool: Database) -> None:
+    for number in range(4):
+        await insert(pool, f"c{number}", f"Pasaje {'BOMBA' if number == 2 else 'sano'} número {number}")
+    with ProviderServer(dims=DIMS) as server:
+        server.bomb = "BOMBA"
+        async with service(server) as embedding:
+            for _ in range(12):
+                with contextlib.suppress(ProviderUnavailable):
+                    await Worker(pool, Models(embedding)).run(once=True)
+                await execute(pool, "UPDATE ateneo.embedding_queue SET next_try_at = now()")
+    [dead] = await letters.listing(pool, None, "dead", 10)
+    assert dead.chunk_id == "c2"
+    assert await chunks.count_pending(pool, None) == 1
+
+
+async def test_an_outage_pauses_and_does_not_count_against_the_texts(pool: Database) -> None:
+    for number in range(10):
+        await insert(pool, f"c{number}", f"Pasaje sano número {number}")
+    with ProviderServer(dims=DIMS) as server:
+        server.otherwise = Fault.UNAUTHORIZED
+        async with service(server) as embedding:
+            with pytest.raises(ProviderRejected):
+                await Worker(pool, Models(embedding)).run(once=True)
+            assert {letter.attempts for letter in await letters.listing(pool, None, "pending", 20)} == {0}
+            pauses: list[str] = []
+            worker = Worker(pool, Models(embedding), on_pause=lambda error, _: pauses.append(error.code))
+            async with working(worker):
+
+                async def paused() -> bool:
+                    return any(row.state == "paused" and "401" in (row.note or "") for row in await workers.alive(pool))
+
+                await until(paused)
+            assert pauses == ["provider-rejected"]
+    assert await chunks.count_pending(pool, None) == 10
+
+
+async def test_two_workers_share_the_rows(pool: Database) -> None:
+    for number in range(60):
+        await insert(pool, f"c{number:02}", f"Pasaje número {number}", f"e{number % 2}")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            both = [Worker(pool, Models(embedding), batch_size=5, concurrency=1) for _ in range(2)]
+            await asyncio.gather(*(worker.run(once=True) for worker in both))
+        assert server.inputs == 60
+        billed = server.tokens
+    assert sum(worker.totals.processed for worker in both) == 60
+    assert sum(one.tokens for one in await usage.month(pool)) == billed
+
+
+async def test_a_model_that_is_not_the_databases_is_refused(pool: Database) -> None:
+    await generations.create(pool, "openai", "otro-modelo", DIMS)
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            with pytest.raises(GenerationMismatch):
+                await Worker(pool, Models(embedding)).run(once=True)
+        assert server.calls == 0
+
+
+async def test_every_generation_is_kept_up_to_date(pool: Database) -> None:
+    await insert(pool, "a", "Un pasaje para los dos modelos")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as first, service(server, "modelo-nuevo") as second:
+            await Worker(pool, Models(first)).run(once=True)
+            await generations.create(pool, "openai", "modelo-nuevo", DIMS)
+            both = Models(first, lambda generation: second if generation.model == "modelo-nuevo" else None)
+            await insert(pool, "b", "Otro pasaje para los dos")
+            await Worker(pool, both).run(once=True)
+    async with pool.acquire() as connection:
+        counts = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM ateneo.vec_g1) AS a, (SELECT count(*) FROM ateneo.vec_g2) AS b,"
+            " (SELECT count(*) FROM ateneo.embedding_queue) AS q"
+        )
+    assert counts is not None and tuple(counts) == (2, 2, 0)
