@@ -173,7 +173,7 @@ class Database:
             try:
                 pool = await asyncpg.create_pool(
                     address,
-                    min_size=1,
+                    min_size=0,  # a floor would be restored behind our back, with a traceback where it cannot be
                     max_size=size,
                     command_timeout=300,
                     init=_prepare_guarded if guarded else _speak_vectors,
