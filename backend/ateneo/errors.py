@@ -14,7 +14,7 @@
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
-    │   ├── UnknownEmpresa, UnknownDocument, UnknownApiKey
+    │   ├── UnknownEmpresa, UnknownDocument, UnknownApiKey, Unknown
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
     │       └── DocumentCorrupt, DocumentUnsupported
@@ -282,6 +282,13 @@ class UnknownApiKey(InputError):
     status = 404
     es = "No existe la clave de API «{key_id}»."
     en = "There is no API key “{key_id}”."
+
+
+class Unknown(InputError):
+    """Fields: what."""
+
+    code, status = "unknown", 404
+    es, en = "No existe {what}.", "There is no {what}."
 
 
 class DocumentError(InputError):

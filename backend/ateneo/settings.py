@@ -83,6 +83,7 @@ class Settings(BaseSettings):
         "ATENEO_CHAT_CITATIONS", "markers", "Claude: passages in the system prompt, or as native search results"
     )
     chat_search: bool = _named("ATENEO_CHAT_SEARCH", True, "whether a chat model may search again while it answers")
+    conversations: bool = _named("ATENEO_CONVERSATIONS", True, "whether the API keeps conversations unless told not to")
     anthropic_api_key: SecretStr | None = _named("ANTHROPIC_API_KEY", None, "key for Claude")
     anthropic_base_url: str | None = _named("ANTHROPIC_BASE_URL", None, "another address for Claude's API")
 

@@ -282,7 +282,7 @@ class House:
 
     async def close(self) -> None:
         await self.search.close()
-        await self.chat.close()
+        await self.agent.close()
         await self.models.close()
         await self.db.close()
 

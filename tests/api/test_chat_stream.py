@@ -48,7 +48,7 @@ async def test_typed_events_end_with_the_answer(api: Api) -> None:
     [citation] = [data for name, data in events if name == "citation"]
     passage = events[1][1]["passages"][0]
     assert passage["contenido"][citation["start"] : citation["end"]] == citation["quote"]
-    times = {"latency_ms", "first_text_ms"}
+    times = {"latency_ms", "first_text_ms", "conversation_id"}
     assert {k: v for k, v in done.items() if k not in times} == {k: v for k, v in whole.items() if k not in times}
     assert done["cost"] is None
     assert (done["state"], done["markers_removed"]) == ("complete", 1)

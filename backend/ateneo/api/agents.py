@@ -1,5 +1,6 @@
 """`/agents/{agent_id}/chat`: an agent's answer, with the passages that it rests on, whole or as it is made."""
 
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,8 +11,11 @@ from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.lang import tr
+from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
-from ateneo.types import Answer, Hit, Turn
+from ateneo.store import agents
+from ateneo.text.clean import clean
+from ateneo.types import Agent, Answer, Hit, Turn
 
 router = APIRouter(tags=["agents"], responses=RESPONSES)
 
@@ -27,6 +31,16 @@ class ChatBody(Body):
     message: Text = Field(examples=["¿Cuánto me pagan si trabajo un feriado?"])
     history: list[ChatTurn] = Field(
         [], max_length=100, description=tr("los turnos anteriores, del más viejo", "earlier turns, oldest first")
+    )
+    conversation_id: Text | None = Field(
+        None, description=tr("sigue una conversación guardada", "goes on with a stored conversation")
+    )
+    store: bool | None = Field(
+        None,
+        description=tr(
+            "guarda la conversación; si falta, se guarda salvo que venga history (ATENEO_CONVERSATIONS)",
+            "stores the conversation; if missing, it is stored unless there is history (ATENEO_CONVERSATIONS)",
+        ),
     )
     stream: bool = Field(
         False,
@@ -77,6 +91,8 @@ class ChatResponse(BaseModel):
     markers_removed: int = Field(description=tr("citas a nada, quitadas", "citations of nothing, taken out"))
     citations_dropped: int = Field(description=tr("citas que no se pudieron comprobar", "citations not verified"))
     error: str | None = Field(description=tr("el código de lo que la cortó", "the code of what interrupted it"))
+    conversation_id: str | None
+    position: int | None = Field(description=tr("su lugar en la conversación", "its place in the conversation"))
 
 
 @router.post(
@@ -99,12 +115,70 @@ async def chat(
     agent_id: Annotated[str, Path(examples=["asistente"])],
     body: ChatBody,
 ) -> Any:
-    history = [Turn(turn.role, turn.content) for turn in body.history]
+    store = house.settings.conversations and not body.history if body.store is None else body.store
+    options: dict[str, Any] = {
+        "history": [Turn(turn.role, turn.content) for turn in body.history],
+        "conversation_id": body.conversation_id,
+        "store": store,
+    }
     if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
-        events = house.agent.stream(empresa_id, agent_id, body.message, history=history)
+        events = house.agent.stream(empresa_id, agent_id, body.message, **options)
         response: Response = await sse.respond(events, described, request.scope["state"]["request_id"])
         return response
-    return await house.agent.chat(empresa_id, agent_id, body.message, history=history)
+    return await house.agent.chat(empresa_id, agent_id, body.message, **options)
+
+
+class AgentBody(Body):
+    """What is missing is left to the defaults."""
+
+    name: Text = ""
+    instructions: Text = Field("", examples=["Sos la asistente de Recursos Humanos."])
+    model: Text | None = None
+    language: Text | None = Field(None, examples=["es"])
+    k: int = Field(20, examples=[20])
+    dense_weight: float | None = None
+    filter: dict[str, Any] | None = Field(None, examples=[{"area": "rrhh"}])
+    context_tokens: int = 4000
+    answer_tokens: int | None = None
+    tools: tuple[Text, ...] = ("search",)
+
+
+class AgentResponse(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    agent_id: str = Field(examples=["rrhh"])
+    name: str
+    instructions: str
+    model: str | None
+    language: str | None
+    k: int
+    dense_weight: float | None
+    filter: dict[str, Any] | None
+    context_tokens: int
+    answer_tokens: int | None
+    tools: tuple[str, ...]
+
+
+AgentId = Annotated[str, Path(examples=["rrhh"])]
+
+
+@router.get("/agents", operation_id="list_agents", summary=tr("Los agentes de la empresa", "The company's agents"))
+async def list_agents(house: OpenHouse, empresa_id: Tenant) -> list[AgentResponse]:
+    return [AgentResponse.model_validate(one) for one in await agents.list_agents(house.db, empresa_id)]
+
+
+@router.put("/agents/{agent_id}", operation_id="save_agent", summary=tr("Crea o reemplaza", "Creates or replaces"))
+async def save_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId, body: AgentBody) -> AgentResponse:
+    agent = checked(Agent(agent_id, **body.model_dump(exclude={"empresa_id"})))
+    await agents.save(house.db, empresa_id, agent)
+    return AgentResponse.model_validate(agent)
+
+
+@router.delete(
+    "/agents/{agent_id}", operation_id="delete_agent", summary=tr("Borra", "Deletes"), status_code=HTTPStatus.NO_CONTENT
+)
+async def delete_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId) -> None:
+    await agents.delete(house.db, empresa_id, clean(agent_id))
 
 
 def described(event: Event) -> tuple[str, dict[str, Any]]:

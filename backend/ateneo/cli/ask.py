@@ -2,8 +2,9 @@
 
 import dataclasses
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
@@ -16,7 +17,7 @@ from ateneo.cli.search import EmpresaId, snippet
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.services.agent import DEFAULT_AGENT
-from ateneo.services.agents.events import Done, Failed, Said, Searching
+from ateneo.services.agents.events import Done, Event, Failed, Said, Searching
 from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Answer
@@ -26,26 +27,34 @@ def ask(
     question: Annotated[str, typer.Argument(help=tr("La pregunta.", "The question."))],
     empresa_id: EmpresaId,
     agent_id: Annotated[str, typer.Option("--agent", help=tr("Qué agente responde.", "Which agent."))] = DEFAULT_AGENT,
+    keep: Annotated[
+        bool, typer.Option("--keep", help=tr("Guarda la conversación.", "Stores the conversation."))
+    ] = False,
+    conversation_id: Annotated[
+        str | None, typer.Option("--conversation", help=tr("Sigue una guardada.", "Goes on with a stored one."))
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
-    run_or_exit(_ask(question, empresa_id, agent_id, as_json), as_json=as_json)
+    options = {"store": keep, "conversation_id": conversation_id}
+    run_or_exit(_ask(question, empresa_id, agent_id, options, as_json), as_json=as_json)
 
 
-async def _ask(question: str, empresa_id: str, agent_id: str, as_json: bool) -> int:
+async def _ask(question: str, empresa_id: str, agent_id: str, options: dict[str, Any], as_json: bool) -> int:
     async with await wiring.House.open(load()) as house:
         if not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
         if as_json:
-            answer = await house.agent.chat(empresa_id, agent_id, question)
+            answer = await house.agent.chat(empresa_id, agent_id, question, **options)
             print_json(dataclasses.asdict(answer))
             return 0
-        return await _stream(house, empresa_id, agent_id, question)
+        events = house.agent.stream(empresa_id, agent_id, question, **options)
+        return await _shown(events)
 
 
-async def _stream(house: wiring.House, empresa_id: str, agent_id: str, question: str) -> int:
+async def _shown(stream: AsyncGenerator[Event]) -> int:
     """Shows the answer while it is written. Returns the exit code."""
     flow = Flow(sys.stdout, out.width if out.is_terminal else None)
-    async with aclosing(house.agent.stream(empresa_id, agent_id, question)) as events:
+    async with aclosing(stream) as events:
         with err.status(tr("Buscando...", "Searching...")) as status:
             async for event in events:
                 if isinstance(event, Searching):
@@ -84,6 +93,8 @@ def show_sources(answer: Answer) -> None:
         err.print(line, style="yellow")
     if not answer.extractive and answer.stop_reason != "no_passages":
         out.print(Text(_bill(answer), style="dim"))
+    if answer.conversation_id is not None:
+        err.print(tr("Para seguir: --conversation ", "To go on: --conversation ") + answer.conversation_id, style="dim")
 
 
 def _bill(answer: Answer) -> str:

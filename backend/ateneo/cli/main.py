@@ -8,7 +8,22 @@ from ateneo.lang import tr
 
 def build() -> typer.Typer:
     """The commands. Their modules are imported here, after the language is known, since their help is text too."""
-    from ateneo.cli import ask, backfill, db, doctor, index, ingest, keys, mcp, models, search, serve, synonyms
+    from ateneo.cli import (
+        agents,
+        ask,
+        backfill,
+        conversations,
+        db,
+        doctor,
+        index,
+        ingest,
+        keys,
+        mcp,
+        models,
+        search,
+        serve,
+        synonyms,
+    )
     from ateneo.cli import eval as evaluation
 
     app = typer.Typer(
@@ -28,6 +43,8 @@ def build() -> typer.Typer:
     )
     app.command("search", help=tr("Busca en los documentos.", "Searches the documents."))(search.search)
     app.command("ask", help=tr("Responde con citas.", "Answers with citations."))(ask.ask)
+    app.add_typer(agents.app, name="agents", help=tr("Cómo responde cada agente.", "How each agent answers."))
+    app.add_typer(conversations.app, name="conversations", help=tr("Lo conversado.", "What was said."))
     app.add_typer(evaluation.app, name="eval", help=tr("Mide la calidad de la búsqueda.", "Measures search quality."))
     app.add_typer(index.app, name="index", help=tr("El índice de búsqueda.", "The search index."))
     app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import asyncpg
 
-from ateneo.errors import UnknownAgent
+from ateneo.errors import Unknown
+from ateneo.lang import tr
 from ateneo.store.pool import Database
 from ateneo.types import Agent
 
@@ -18,7 +19,7 @@ async def save(db: Database, empresa_id: str, agent: Agent) -> bool:
     """Stores the agent in the place of the company's agent of that id. Returns whether it is new."""
     values = asdict(agent)
     values["filter"] = None if agent.filter is None else json.dumps(agent.filter, ensure_ascii=False, allow_nan=False)
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         return bool(
             await connection.fetchval(
                 f"INSERT INTO ateneo.agent (empresa_id, {_COLUMNS})"  # noqa: S608
@@ -34,7 +35,7 @@ async def save(db: Database, empresa_id: str, agent: Agent) -> bool:
 
 async def find(db: Database, empresa_id: str, agent_id: str) -> tuple[Agent | None, bool]:
     """The company's agent of that id, and whether the company has agents at all."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         row = await connection.fetchrow(
             f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1"  # noqa: S608
             " ORDER BY agent_id = $2 DESC LIMIT 1",
@@ -48,7 +49,7 @@ async def find(db: Database, empresa_id: str, agent_id: str) -> tuple[Agent | No
 
 async def list_agents(db: Database, empresa_id: str) -> list[Agent]:
     """By id."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
             f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id",  # noqa: S608
             empresa_id,
@@ -57,13 +58,13 @@ async def list_agents(db: Database, empresa_id: str) -> list[Agent]:
 
 
 async def delete(db: Database, empresa_id: str, agent_id: str) -> None:
-    """Its conversations stay. Raises UnknownAgent."""
-    async with db.acquire() as connection:
+    """Its conversations stay. Raises Unknown."""
+    async with db.tenant(empresa_id) as connection:
         gone = await connection.fetchval(
             "DELETE FROM ateneo.agent WHERE empresa_id = $1 AND agent_id = $2 RETURNING true", empresa_id, agent_id
         )
     if not gone:
-        raise UnknownAgent(agent_id=agent_id)
+        raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
 
 
 def _agent(row: asyncpg.Record) -> Agent:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import asyncpg
 
-from ateneo.errors import UnknownConversation
+from ateneo.errors import Unknown
+from ateneo.lang import tr
 from ateneo.store.pool import Database
 from ateneo.types import Answer, Citation
 
@@ -75,7 +76,7 @@ class RatedTurn:
 async def begin(db: Database, empresa_id: str, agent_id: str, question: str) -> str:
     """Makes a conversation and returns its id."""
     title = " ".join(question.split())
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         return str(
             await connection.fetchval(
                 "INSERT INTO ateneo.conversation (empresa_id, agent_id, title) VALUES ($1, $2, $3)"
@@ -88,8 +89,8 @@ async def begin(db: Database, empresa_id: str, agent_id: str, question: str) -> 
 
 
 async def add(db: Database, empresa_id: str, conversation_id: str, question: str, answer: Answer) -> int:
-    """Adds a turn; returns its position. Raises UnknownConversation where it was deleted meanwhile."""
-    async with db.transaction() as connection:
+    """Adds a turn; returns its position. Raises Unknown where it was deleted meanwhile."""
+    async with db.tenant(empresa_id) as connection:
         # the row's lock makes two turns at once take two positions
         if not await connection.fetchval(
             "UPDATE ateneo.conversation SET updated_at = now() WHERE empresa_id = $1 AND conversation_id = $2"
@@ -97,7 +98,7 @@ async def add(db: Database, empresa_id: str, conversation_id: str, question: str
             empresa_id,
             conversation_id,
         ):
-            raise UnknownConversation(conversation_id=conversation_id)
+            raise _unknown(conversation_id)
         return int(
             await connection.fetchval(
                 "INSERT INTO ateneo.turn (empresa_id, conversation_id, position, question, answer, state, queries,"
@@ -140,13 +141,13 @@ FROM ateneo.conversation c CROSS JOIN LATERAL (
 
 
 async def get(db: Database, empresa_id: str, conversation_id: str) -> Conversation:
-    """Raises UnknownConversation where the company has no such conversation."""
-    async with db.acquire() as connection:
+    """Raises Unknown where the company has no such conversation."""
+    async with db.tenant(empresa_id) as connection:
         row = await connection.fetchrow(
             f"{_CONVERSATION} WHERE c.empresa_id = $1 AND c.conversation_id = $2", empresa_id, conversation_id
         )
     if row is None:
-        raise UnknownConversation(conversation_id=conversation_id)
+        raise _unknown(conversation_id)
     return _conversation(row)
 
 
@@ -154,9 +155,9 @@ async def list_conversations(
     db: Database, empresa_id: str, *, limit: int = 50, after: str | None = None
 ) -> list[Conversation]:
     """The last used first; `after` is the last conversation_id of the page before."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
-            f"{_CONVERSATION} WHERE c.empresa_id = $1 AND ($2::text IS NULL OR (c.updated_at, c.conversation_id) <"
+            f"{_CONVERSATION} WHERE c.empresa_id = $1 AND ($2::text IS NULL OR (c.updated_at, c.conversation_id) <"  # noqa: S608
             " (SELECT l.updated_at, l.conversation_id FROM ateneo.conversation l"
             "  WHERE l.empresa_id = $1 AND l.conversation_id = $2))"
             " ORDER BY c.updated_at DESC, c.conversation_id DESC LIMIT $3",
@@ -169,7 +170,7 @@ async def list_conversations(
 
 async def turns(db: Database, empresa_id: str, conversation_id: str, *, since: int = 0) -> list[StoredTurn]:
     """The turns from position `since` on, in order."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
             f"SELECT {_TURN} FROM ateneo.turn"  # noqa: S608
             " WHERE empresa_id = $1 AND conversation_id = $2 AND position >= $3 ORDER BY position",
@@ -182,7 +183,7 @@ async def turns(db: Database, empresa_id: str, conversation_id: str, *, since: i
 
 async def keep_summary(db: Database, empresa_id: str, conversation_id: str, summary: str, summary_to: int) -> None:
     """Keeps the summary of the turns before `summary_to`, unless one of more turns is there by now."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         await connection.execute(
             "UPDATE ateneo.conversation SET summary = $3, summary_to = $4"
             " WHERE empresa_id = $1 AND conversation_id = $2 AND summary_to < $4",
@@ -194,20 +195,20 @@ async def keep_summary(db: Database, empresa_id: str, conversation_id: str, summ
 
 
 async def delete(db: Database, empresa_id: str, conversation_id: str) -> None:
-    """Deletes it with all its turns. Raises UnknownConversation."""
-    async with db.acquire() as connection:
+    """Deletes it with all its turns. Raises Unknown."""
+    async with db.tenant(empresa_id) as connection:
         gone = await connection.fetchval(
             "DELETE FROM ateneo.conversation WHERE empresa_id = $1 AND conversation_id = $2 RETURNING true",
             empresa_id,
             conversation_id,
         )
     if not gone:
-        raise UnknownConversation(conversation_id=conversation_id)
+        raise _unknown(conversation_id)
 
 
 async def purge(db: Database, empresa_id: str, *, older_than_days: int) -> int:
     """Deletes the conversations that nobody used for so many days. Returns how many."""
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         status = await connection.execute(
             "DELETE FROM ateneo.conversation WHERE empresa_id = $1 AND updated_at < now() - make_interval(days => $2)",
             empresa_id,
@@ -219,8 +220,8 @@ async def purge(db: Database, empresa_id: str, *, older_than_days: int) -> int:
 async def rate(
     db: Database, empresa_id: str, conversation_id: str, position: int, rating: int | None, comment: str | None
 ) -> None:
-    """Keeps what somebody thought of a turn, in the place of what was kept. Raises UnknownConversation."""
-    async with db.acquire() as connection:
+    """Keeps what somebody thought of a turn, in the place of what was kept. Raises Unknown."""
+    async with db.tenant(empresa_id) as connection:
         found = await connection.fetchval(
             "UPDATE ateneo.turn SET rating = $4, comment = $5"
             " WHERE empresa_id = $1 AND conversation_id = $2 AND position = $3 RETURNING true",
@@ -231,13 +232,13 @@ async def rate(
             comment,
         )
     if not found:
-        raise UnknownConversation(conversation_id=f"{conversation_id}/{position}")
+        raise _unknown(f"{conversation_id}/{position}")
 
 
 async def rated(db: Database, empresa_id: str) -> list[RatedTurn]:
     """The turns that were rated, oldest first."""
     columns = ", ".join(f"t.{name.strip()}" for name in _TURN.split(","))
-    async with db.acquire() as connection:
+    async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
             f"SELECT c.conversation_id, c.agent_id, {columns}, ARRAY(SELECT d.document_id || E'\\x1f' || d.source"  # noqa: S608
             " FROM ateneo.document d WHERE d.empresa_id = t.empresa_id AND d.document_id IN"
@@ -255,6 +256,10 @@ async def rated(db: Database, empresa_id: str) -> list[RatedTurn]:
         )
         for row in rows
     ]
+
+
+def _unknown(conversation_id: str) -> Unknown:
+    return Unknown(what=tr(f"la conversación «{conversation_id}»", f"conversation “{conversation_id}”"))
 
 
 def _conversation(row: asyncpg.Record) -> Conversation:

@@ -174,6 +174,19 @@ async def list_documents(
     return [_stored(row) for row in rows]
 
 
+async def texts(db: Database, empresa_id: str) -> dict[str, str]:
+    """By document_id the text of each document, its chunks in order with a blank line between; what overlapping chunks
+    share stands twice."""
+    async with db.tenant(empresa_id) as connection:
+        rows = await connection.fetch(
+            "SELECT document_id::text AS document_id, string_agg(contenido::text, E'\\n\\n' ORDER BY chunk_index, id)"
+            " AS text FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id IS NOT NULL"
+            " AND contenido IS NOT NULL GROUP BY 1 ORDER BY 1",
+            empresa_id,
+        )
+    return {row["document_id"]: row["text"] for row in rows}
+
+
 async def delete(db: Database, empresa_id: str, document_id: str) -> None:
     """Deletes the document and its chunks in one transaction. Raises UnknownDocument where the company has none."""
     async with db.tenant(empresa_id) as connection:

@@ -100,13 +100,14 @@ class Answering:
         )
 
     async def _answered(self) -> AsyncGenerator[Event]:
-        query, self.usage = await standalone(
+        query, spent = await standalone(
             self.chat,
             self.history,
             self.message,
             model=self.agent.model,
             most_chars=self.search.max_query_chars,
         )
+        self.usage += spent
         yield self._searching(query)
         found = await self._found(query, self.agent.context_tokens)
         self.context = found.text

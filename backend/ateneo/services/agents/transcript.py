@@ -1,0 +1,44 @@
+"""Stored conversations as they may be shown: each citation is checked again, since documents change."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ateneo.store import conversations, passages
+from ateneo.store.conversations import StoredTurn
+from ateneo.store.pool import Database
+from ateneo.text.citations import MARKER, locate, numbers_of
+from ateneo.types import Citation
+
+
+async def transcript(db: Database, empresa_id: str, conversation_id: str) -> list[StoredTurn]:
+    """The turns, with the citations that still hold, where they stand now. What does not hold any more is taken out of
+    the text, too, and counted in `citations_dropped`. Raises Unknown, DatabaseError."""
+    await conversations.get(db, empresa_id, conversation_id)
+    turns = await conversations.turns(db, empresa_id, conversation_id)
+    cited = {one.chunk_id for turn in turns for one in turn.citations}
+    texts = await passages.current(db, empresa_id, sorted(cited)) if cited else {}
+    return [_checked(turn, texts) for turn in turns]
+
+
+def _checked(turn: StoredTurn, texts: dict[str, str]) -> StoredTurn:
+    held = tuple(_held(turn.citations, texts))
+    if len(held) == len(turn.citations):
+        return replace(turn, citations=held)
+    numbers = {one.number for one in held}
+    last = max((one.number for one in turn.citations), default=0)
+
+    def left(found: re.Match[str]) -> str:
+        kept = "".join(f"[{n}]" for n in numbers_of(found["items"], last)[0] if n in numbers)
+        return kept and found["space"] + kept
+
+    answer = MARKER.sub(left, turn.answer)
+    dropped = turn.citations_dropped + len(turn.citations) - len(held)
+    return replace(turn, citations=held, citations_dropped=dropped, answer=answer)
+
+
+def _held(citations: Sequence[Citation], texts: dict[str, str]) -> Iterator[Citation]:
+    for one in citations:
+        place = locate(one.quote, texts.get(one.chunk_id, ""))
+        if place is not None:
+            yield replace(one, start=place[0], end=place[1])
