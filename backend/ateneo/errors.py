@@ -14,7 +14,7 @@
     │   └── GenerationMismatch       the vectors stored belong to another model
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
-    │   ├── UnknownEmpresa, UnknownDocument, UnknownApiKey, Unknown
+    │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
     │       └── DocumentCorrupt, DocumentUnsupported
@@ -255,40 +255,35 @@ class DatasetInvalid(InputError):
     remedy_en = "The format is described in docs/how-to/evaluate.md."
 
 
-class UnknownEmpresa(InputError):
+class Unknown(InputError):
+    """Fields: what."""
+
+    code, status = "unknown", 404
+    es, en = "No existe {what}.", "There is no {what}."
+
+
+class UnknownEmpresa(Unknown):
     """Fields: empresa_id."""
 
     code = "unknown-empresa"
-    status = 404
     es = "No hay nada de la empresa «{empresa_id}» en esta base."
     en = "There is nothing of the company “{empresa_id}” in this database."
     remedy_es = "Revisá el empresa_id, o cargá sus documentos con `ateneo ingest --empresa-id {empresa_id} CARPETA`."
     remedy_en = "Check the empresa_id, or load its documents with `ateneo ingest --empresa-id {empresa_id} FOLDER`."
 
 
-class UnknownDocument(InputError):
+class UnknownDocument(Unknown):
     """Fields: document_id."""
 
     code = "unknown-document"
-    status = 404
-    es = "No existe el documento «{document_id}»."
-    en = "There is no document “{document_id}”."
+    es, en = "No existe el documento «{document_id}».", "There is no document “{document_id}”."
 
 
-class UnknownApiKey(InputError):
+class UnknownApiKey(Unknown):
     """Fields: key_id."""
 
     code = "unknown-api-key"
-    status = 404
-    es = "No existe la clave de API «{key_id}»."
-    en = "There is no API key “{key_id}”."
-
-
-class Unknown(InputError):
-    """Fields: what."""
-
-    code, status = "unknown", 404
-    es, en = "No existe {what}.", "There is no {what}."
+    es, en = "No existe la clave de API «{key_id}».", "There is no API key “{key_id}”."
 
 
 class DocumentError(InputError):

@@ -18,6 +18,8 @@ from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
 
 router = APIRouter(tags=["agents"], responses=RESPONSES)
+definitions = APIRouter(tags=["agent definitions"], responses=RESPONSES)
+"""Apart, since a key that may ask an agent may not change it (`needed_scope`)."""
 
 
 class ChatTurn(BaseModel):
@@ -162,19 +164,19 @@ class AgentResponse(BaseModel):
 AgentId = Annotated[str, Path(examples=["rrhh"])]
 
 
-@router.get("/agents", operation_id="list_agents", summary=tr("Los agentes de la empresa", "The company's agents"))
+@definitions.get("/agents", operation_id="list_agents", summary=tr("Los agentes de la empresa", "The company's agents"))
 async def list_agents(house: OpenHouse, empresa_id: Tenant) -> list[AgentResponse]:
     return [AgentResponse.model_validate(one) for one in await agents.list_agents(house.db, empresa_id)]
 
 
-@router.put("/agents/{agent_id}", operation_id="save_agent", summary=tr("Crea o reemplaza", "Creates or replaces"))
+@definitions.put("/agents/{agent_id}", operation_id="save_agent", summary=tr("Crea o reemplaza", "Creates or replaces"))
 async def save_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId, body: AgentBody) -> AgentResponse:
     agent = checked(Agent(agent_id, **body.model_dump(exclude={"empresa_id"})))
     await agents.save(house.db, empresa_id, agent)
     return AgentResponse.model_validate(agent)
 
 
-@router.delete(
+@definitions.delete(
     "/agents/{agent_id}", operation_id="delete_agent", summary=tr("Borra", "Deletes"), status_code=HTTPStatus.NO_CONTENT
 )
 async def delete_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId) -> None:

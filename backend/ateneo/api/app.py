@@ -43,4 +43,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     for room in (search, documents, agents, conversations, health):
         app.include_router(room.router)
+    app.include_router(agents.definitions)
     return app

@@ -16,7 +16,7 @@ from ateneo.services.agents.transcript import transcript
 from ateneo.store import conversations
 from ateneo.text.clean import clean
 
-router = APIRouter(tags=["conversations"], responses=RESPONSES)
+router = APIRouter(tags=["agents"], responses=RESPONSES)
 
 ConversationId = Annotated[str, Path(examples=["0197b1c2-6f1e-4b7e-9d55-0c7f5a3a9f10"])]
 _MOST = 1000
