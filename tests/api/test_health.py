@@ -38,3 +38,13 @@ async def test_not_ready_with_vectors_of_another_model(database_url: str, databa
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 async def test_the_reference_needs_no_key(api: Api, path: str) -> None:
     assert httpx.get(api.url + path).status_code == 200
+
+
+async def test_metrics(api: Api) -> None:
+    """Without a key, and without any company's name."""
+    answer = httpx.get(f"{api.url}/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'ateneo_queue_chunks{state="dead"} 0.0' in answer.text
+    assert 'ateneo_workers{state="idle"} 0.0' in answer.text
+    assert "acme" not in answer.text

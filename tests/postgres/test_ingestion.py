@@ -26,7 +26,7 @@ from ateneo.errors import (
 from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.ingestion import IngestionService
-from ateneo.store import generations
+from ateneo.store import generations, letters, usage
 from ateneo.store.pool import Database
 
 RULES = "# Reglamento\n\n" + "\n\n".join(
@@ -126,7 +126,7 @@ async def test_the_same_bytes_again_cost_nothing(ingestion: IngestionService, pr
     assert provider.calls == calls > 0
     forced = await ingestion.process_document(RULES.encode(), "acme", name="r.md", force=True)
     assert (forced.status, forced.document_id) == ("replaced", first.document_id)
-    assert provider.calls > calls
+    assert provider.calls == calls  # read anew, but its texts have their vectors
     other = await ingestion.process_document(RULES.encode(), "globex", name="r.md")
     assert other.status == "created"
 
@@ -337,3 +337,35 @@ async def test_its_words_correct_a_query_at_once(database: Database, ingestion: 
     async with database.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM ateneo.vocabulary WHERE empresa_id = 'acme'") > 5
         assert await connection.fetchval("SELECT n FROM ateneo.tenant_stats WHERE empresa_id = 'acme'") > 0
+
+
+async def test_a_text_that_the_company_has_is_not_sent_again(
+    database: Database, provider: ProviderServer, embedding: EmbeddingService
+) -> None:
+    paragraphs = [f"# Tema {k}\n\nLo que dice la norma interna número {k} sobre este tema." for k in range(3)]
+    ingestion = IngestionService(database, embedding, chunk_tokens=32, chunk_overlap=0)
+    await ingestion.process_document("\n\n".join(paragraphs).encode(), "acme", name="norma.md")
+    sent, asked_for_dims = (
+        provider.inputs,
+        provider.tokens - sum(one.tokens for one in await usage.month(database, "acme")),
+    )
+    assert asked_for_dims <= 2
+    changed = "\n\n".join([*paragraphs[:2], "# Otro\n\nUn tema que antes no estaba en la norma."])
+    again = await ingestion.process_document(changed.encode(), "acme", name="norma.md")
+    assert (again.status, again.chunks, provider.inputs) == ("replaced", 3, sent + 1)
+    assert sum(one.tokens for one in await usage.month(database, "acme")) == provider.tokens - asked_for_dims
+    await ingestion.process_document(changed.encode(), "otra", name="norma.md")
+    assert provider.inputs == sent + 1 + 3  # another company's vectors are not its own
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM knowledge_chunks WHERE embedding IS NULL") == 0
+
+
+async def test_without_budget_a_document_waits_in_the_queue(
+    database: Database, ingestion: IngestionService, provider: ProviderServer
+) -> None:
+    await usage.set_budget(database, "acme", 0, None)
+    calls = provider.calls
+    stored = await ingestion.process_document(b"Las vacaciones se piden por escrito.", "acme", name="a.md")
+    assert (stored.status, provider.calls) == ("created", calls)
+    [depth] = await letters.depths(database)
+    assert (depth.pending, depth.over_budget) == (stored.chunks, True)

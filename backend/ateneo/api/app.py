@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from ateneo.api import agents, conversations, documents, health, problems, search
+from ateneo.api import agents, conversations, documents, health, metrics, problems, search
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
 from ateneo.lang import tr
@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
-    for room in (search, documents, agents, conversations, health):
+    for room in (search, documents, agents, conversations, health, metrics):
         app.include_router(room.router)
     app.include_router(agents.definitions)
     return app

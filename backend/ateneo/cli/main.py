@@ -12,6 +12,7 @@ def build() -> typer.Typer:
         agents,
         ask,
         backfill,
+        budget,
         conversations,
         db,
         doctor,
@@ -20,11 +21,14 @@ def build() -> typer.Typer:
         keys,
         mcp,
         models,
+        queue,
         search,
         serve,
+        status,
         synonyms,
     )
     from ateneo.cli import eval as evaluation
+    from ateneo.cli import worker as working
 
     app = typer.Typer(
         name="ateneo",
@@ -41,6 +45,10 @@ def build() -> typer.Typer:
     app.command("backfill", help=tr("Genera los embeddings que faltan.", "Makes missing embeddings."))(
         backfill.backfill
     )
+    app.command("worker", help=tr("Mantiene los embeddings al día.", "Keeps embeddings up to date."))(working.worker)
+    app.command("status", help=tr("Cómo está todo.", "How everything stands."))(status.status)
+    app.add_typer(queue.app, name="queue", help=tr("Lo que espera un vector.", "What waits for a vector."))
+    app.add_typer(budget.app, name="budget", help=tr("Lo que cada empresa gasta.", "What each company spends."))
     app.command("search", help=tr("Busca en los documentos.", "Searches the documents."))(search.search)
     app.command("ask", help=tr("Responde con citas.", "Answers with citations."))(ask.ask)
     app.add_typer(agents.app, name="agents", help=tr("Cómo responde cada agente.", "How each agent answers."))

@@ -45,11 +45,13 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class EmbeddedTexts:
     """`vectors`: (n, dims), unit length, in the order of the texts (dims 0 where n is 0 and no answer told it yet);
-    `tokens`: of each text as it was sent; `truncated`: how many were cut to the provider's limit."""
+    `tokens`: of each text as it was sent, `billed`: by the provider for all of them; `truncated`: how many were cut to
+    the provider's limit."""
 
     vectors: Matrix
     tokens: list[int]
     truncated: int
+    billed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ class EmbeddingService:
     async def generate_batch_embeddings(self, texts: Sequence[str]) -> list[EmbeddingResult]:
         """The embeddings of passages, in their order. Raises as `embed_matrix`."""
         prepared = await asyncio.to_thread(self._prepared, texts)
-        vectors = await self._vectors(prepared, "passage")
-        rows = zip(vectors.tolist(), prepared.tokens, strict=True)
+        embedded = await self._embedded(prepared, "passage")
+        rows = zip(embedded.vectors.tolist(), prepared.tokens, strict=True)
         return [
             EmbeddingResult(embedding=row, tokens=tokens, model=self.model, truncated=index in prepared.cut)
             for index, (row, tokens) in enumerate(rows)
@@ -169,8 +171,8 @@ class EmbeddingService:
         Raises BadArgument for an empty text, ProviderRefusedInput where a text is the problem, other ProviderErrors.
         """
         prepared = await asyncio.to_thread(self._prepared, texts)
-        vectors = await self._vectors(prepared, kind)
-        return EmbeddedTexts(vectors=vectors, tokens=prepared.tokens, truncated=len(prepared.cut))
+        embedded = await self._embedded(prepared, kind)
+        return EmbeddedTexts(embedded.vectors, prepared.tokens, len(prepared.cut), embedded.tokens)
 
     async def embed_parts(self, texts: Sequence[str]) -> list[EmbeddedPart]:
         """Passages, each request for itself: what one costs or breaks does not touch the others. Raises BadArgument for
@@ -224,20 +226,20 @@ class EmbeddingService:
             log.warning("embedding.truncated", texts=len(cut), of=len(cleaned), limit_tokens=limit, model=self.model)
         return _Prepared(texts=cleaned, tokens=tokens, cut=frozenset(cut))
 
-    async def _vectors(self, prepared: _Prepared, kind: Kind) -> Matrix:
+    async def _embedded(self, prepared: _Prepared, kind: Kind) -> Embedded:
         requests = pack(prepared.tokens, self._embedder.limits)
         if not requests:
-            return np.zeros((0, self.dims or 0), dtype=np.float32)
+            return Embedded(np.zeros((0, self.dims or 0), dtype=np.float32), 0)
         waiting = deque(enumerate(requests))
-        answers: dict[int, Matrix] = {}
+        answers: dict[int, Embedded] = {}
 
         async def work() -> None:
             while waiting:
                 number, members = waiting.popleft()
                 try:
                     tokens = sum(prepared.tokens[index] for index in members)
-                    answer = await self._request([prepared.texts[index] for index in members], tokens, kind)
-                    answers[number] = answer.vectors
+                    texts = [prepared.texts[index] for index in members]
+                    answers[number] = await self._request(texts, tokens, kind)
                 except BaseException:
                     waiting.clear()
                     raise
@@ -249,7 +251,8 @@ class EmbeddingService:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return np.concatenate([answers[number] for number in range(len(requests))])
+        in_order = [answers[number] for number in range(len(requests))]
+        return Embedded(np.concatenate([one.vectors for one in in_order]), sum(one.tokens for one in in_order))
 
     async def _request(self, texts: list[str], tokens: int, kind: Kind) -> Embedded:
         """One request, tried again while that can help."""

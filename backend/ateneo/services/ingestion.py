@@ -10,19 +10,23 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
 from ateneo.providers.loops import PerLoop
-from ateneo.services.current_model import CurrentModel, Models
+from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.store import documents, statistics
+from ateneo.store import documents, statistics, usage
+from ateneo.store.chunks import content_hash, known_vectors
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
+from ateneo.store.usage import Bill
 from ateneo.text.chunking import chunk
 from ateneo.text.clean import clean
 from ateneo.text.language import detect
 from ateneo.text.parsing import parse_async, readable_size
-from ateneo.types import Chunk, Document, StoredDocument
+from ateneo.types import Chunk, Document, Matrix, StoredDocument
 
 LONGEST_EMPRESA_ID = 200
 LONGEST_NAME = 500
@@ -77,9 +81,10 @@ class IngestionService:
         """Stores a file as a document of the company. `file` is a path, bytes (with `name`), or an open binary file.
 
         `name` (by default the file's own, without its folder) is the document's source: other bytes under the same
-        name replace it. Bytes that the company has already are not read or embedded again (status "unchanged"),
-        unless `force`. Nothing is stored before everything is ready, and then all of it in one transaction. The
-        metadata's `language` (es, en, pt, unknown) is detected where it is not given.
+        name replace it. Bytes that the company has already are not read again (status "unchanged"), unless `force`; a
+        text that it has already is never embedded again. Nothing is stored before everything is ready, and then all of
+        it in one transaction. The metadata's `language` (es, en, pt, unknown) is detected where it is not given. Where
+        the company has spent its budget, the chunks are stored without vectors, and wait in the queue.
 
         Raises BadArgument, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other DatabaseErrors.
         """
@@ -106,10 +111,27 @@ class IngestionService:
             document_id=document_id,
         )
         model = await self._current.to_write()
-        embedded = await model.embedding.embed_matrix([one.contenido for one in chunks])
-        stored = await documents.save(self.db, empresa_id, new, chunks, embedded.vectors, model.generation.number)
+        vectors, bill = await self._vectors(empresa_id, [one.contenido for one in chunks], model)
+        stored = await documents.save(self.db, empresa_id, new, chunks, vectors, model.generation.number, bill)
         await statistics.keep(self.db, empresa_id)
         return stored
+
+    async def _vectors(self, empresa_id: str, texts: list[str], model: Model) -> tuple[Matrix | None, Bill | None]:
+        """The vectors (n, dims) and what they cost. A text that the company has a vector of is not sent again; where it
+        has spent its budget the new ones are not sent at all: None, and the chunks wait in the queue."""
+        hashes = [content_hash(text) for text in texts]
+        known = await known_vectors(self.db, empresa_id, model.generation.number, list(set(hashes)))
+        new = {digest: text for digest, text in zip(hashes, texts, strict=True) if digest not in known}
+        bill = None
+        if new:
+            if await usage.own_over_budget(self.db, empresa_id):
+                return None, None
+            embedded = await model.embedding.embed_matrix(list(new.values()))
+            known |= dict(zip(new, embedded.vectors, strict=True))
+            usd = embedded.billed * (model.embedding.price or 0.0) / 1e6
+            share = usage.Share(len(new), embedded.billed, usd)
+            bill = usage.Bill(model.embedding.provider, model.embedding.model, share)
+        return np.stack([known[digest] for digest in hashes]), bill
 
     async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:
         async with self._readers.get():

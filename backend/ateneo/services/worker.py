@@ -81,6 +81,7 @@ class Worker:
         self._on_batch, self._on_pause = on_batch, on_pause
         self._lanes: dict[int, _Lane] = {}
         self._stopping = asyncio.Event()
+        self._begun = time.monotonic()
         self._recent: deque[tuple[float, int]] = deque()
         self._processed = self._copied = self._failed = self._tokens = 0
         self._told: tuple[object, ...] = ()
@@ -90,7 +91,8 @@ class Worker:
         since = time.monotonic() - _RATE_OVER_S
         while self._recent and self._recent[0][0] < since:
             self._recent.popleft()
-        rate = sum(count for _, count in self._recent) / _RATE_OVER_S
+        over = max(1.0, min(_RATE_OVER_S, time.monotonic() - self._begun))
+        rate = sum(count for _, count in self._recent) / over
         return Totals(self._processed, self._copied, self._failed, self._tokens, rate)
 
     def stop(self) -> None:
@@ -177,7 +179,6 @@ class Worker:
         if self._stopping.is_set():
             lane.queue.stop()
         lane.task = asyncio.create_task(self._work(lane, once=once))
-        log.info("worker.lane", generation=generation.number, model=generation.label)
 
     async def _work(self, lane: _Lane, *, once: bool) -> None:
         while not self._stopping.is_set() and not lane.stopped:
@@ -214,9 +215,10 @@ class Worker:
         lane.state, lane.note = "working", None
 
     def _paused(self, error: AteneoError, pause_s: float) -> None:
-        log.warning("worker.paused", reason=error.code, pause_s=round(pause_s, 1))
         if self._on_pause is not None:
             self._on_pause(error, pause_s)
+        else:
+            log.warning("worker.paused", reason=error.code, pause_s=round(pause_s, 1))
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
+import numpy as np
 
 from ateneo.errors import GenerationMismatch
 from ateneo.store.pool import Connection, Database, packed_vectors
@@ -80,6 +81,15 @@ async def texts_to_embed(
         )
         while rows := await cursor.fetch(size):
             yield [row["contenido"] for row in rows]
+
+
+async def known_vectors(db: Database, empresa_id: str, generation: int, hashes: Sequence[bytes]) -> dict[bytes, Matrix]:
+    """Of these texts, by their `content_hash`: the vectors (dims,) that the company has of them already."""
+    async with db.tenant(empresa_id) as connection:
+        rows = await connection.fetch(
+            "SELECT hash, embedding FROM ateneo.known_vectors($1::smallint, $2::bytea[])", generation, list(hashes)
+        )
+    return {row["hash"]: np.array(row["embedding"], dtype=np.float32) for row in rows}
 
 
 def content_hash(contenido: str) -> bytes:

@@ -11,6 +11,7 @@ import asyncpg
 from ateneo.errors import UnknownDocument
 from ateneo.store.chunks import content_hash, write_own_vectors
 from ateneo.store.pool import Connection, Database
+from ateneo.store.usage import Bill, charge
 from ateneo.types import Chunk, Matrix, Pending, StoredDocument
 
 _BATCH = 500
@@ -46,8 +47,9 @@ async def save(
     chunks: Sequence[Chunk],
     vectors: Matrix | None,
     generation: int | None,
+    bill: Bill | None = None,
 ) -> StoredDocument:
-    """Stores the document, its chunks and their vectors (n, dims) of `generation` in one transaction.
+    """Stores the document, its chunks, their vectors (n, dims) of `generation` and what they cost in one transaction.
 
     What the company had under the same source or the same document_id is replaced. Without vectors the chunks wait
     for the backfill. Returns it with status created or replaced.
@@ -80,6 +82,8 @@ async def save(
             for start in range(0, len(stored), _BATCH):
                 batch = slice(start, start + _BATCH)
                 await write_own_vectors(connection, generation, stored[batch], vectors[batch], binary=db.binary_vectors)
+        if bill is not None:
+            await charge(connection, bill.provider, bill.model, {empresa_id: bill.share})
         row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,
                                         document_id)  # fmt: skip
     assert row is not None

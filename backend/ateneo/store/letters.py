@@ -37,6 +37,33 @@ class Depth:
     over_budget: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The queue, all companies and generations. Of the `pending` rows `leased` are in hand, `later` wait for another
+    try, and `over_budget` for the next month; `oldest_s`: how long the oldest has waited. `rate` in chunks a second, of
+    the workers seen within thirty seconds, of which so many are `idle`, `working` or `paused`."""
+
+    pending: int
+    leased: int
+    later: int
+    over_budget: int
+    dead: int
+    dropped: int
+    oldest_s: float
+    rate: float
+    idle: int
+    working: int
+    paused: int
+
+
+async def figures(db: Database) -> Figures:
+    """Cheap enough to be asked every few seconds, and open to the application's role."""
+    async with db.acquire() as connection:
+        row = await connection.fetchrow("SELECT * FROM ateneo.queue_figures()")
+    assert row is not None
+    return Figures(**row)
+
+
 async def depths(db: Database) -> list[Depth]:
     """By company and generation; those with nothing in the queue have no row."""
     async with db.acquire() as connection:

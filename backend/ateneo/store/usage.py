@@ -18,6 +18,15 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What one company's texts cost with one model."""
+
+    provider: str
+    model: str
+    share: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a company's texts cost with one model on one day (ISO, UTC)."""
 
@@ -89,6 +98,12 @@ async def over_budget(db: Database, empresa_id: str) -> bool:
     """Whether the company has spent what it may this month."""
     async with db.acquire() as connection:
         return bool(await connection.fetchval("SELECT ateneo.over_budget($1)", empresa_id))
+
+
+async def own_over_budget(db: Database, empresa_id: str) -> bool:
+    """The same, asked by the company's own application."""
+    async with db.tenant(empresa_id) as connection:
+        return bool(await connection.fetchval("SELECT ateneo.own_over_budget()"))
 
 
 async def set_budget(db: Database, empresa_id: str, tokens: int | None, usd: float | None) -> None:

@@ -1,0 +1,126 @@
+"""`ateneo queue`: the chunks that wait for a vector, and the dead letters."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ateneo import wiring
+from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.errors import InputError
+from ateneo.lang import tr
+from ateneo.settings import load
+from ateneo.store import letters
+from ateneo.store.letters import Letter
+
+app = typer.Typer(no_args_is_help=True)
+
+_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
+_EMPRESA = Annotated[str | None, typer.Option("--empresa-id", "-e", help=tr("De una sola empresa.", "Of one company."))]
+_ALL = Annotated[bool, typer.Option("--all", help=tr("Todos.", "All of them."))]
+_CHUNK = Annotated[str | None, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))]
+
+
+@app.command("list", help=tr("Los apartados, o los de otro estado.", "The dead letters, or another state."))
+def list_letters(
+    empresa_id: _EMPRESA = None,
+    state: Annotated[
+        str, typer.Option("--state", help=tr("dead, pending, dropped o all.", "dead, pending, dropped or all."))
+    ] = "dead",
+    limit: Annotated[int, typer.Option("--limit", min=1, help=tr("Cuántos.", "How many."))] = 50,
+    as_json: _JSON = False,
+) -> None:
+    run_or_exit(_list(empresa_id, state, limit, as_json), as_json=as_json)
+
+
+@app.command(help=tr("Uno, con su motivo.", "One entry, with its reason."))
+def show(
+    chunk_id: Annotated[str, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))],
+    empresa_id: _EMPRESA = None,
+    as_json: _JSON = False,
+) -> None:
+    run_or_exit(_show(chunk_id, empresa_id, as_json), as_json=as_json)
+
+
+@app.command(help=tr("Vuelve a intentar uno, o todos.", "Tries one again, or all."))
+def retry(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
+    run_or_exit(_retry(chunk_id, empresa_id, everything))
+
+
+@app.command(help=tr("Abandona un apartado, o todos.", "Gives one dead letter up, or all."))
+def drop(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
+    run_or_exit(_drop(chunk_id, empresa_id, everything))
+
+
+async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -> None:
+    if state not in ("dead", "pending", "dropped", "all"):
+        raise InputError(detail=tr("--state: dead, pending, dropped o all.", "--state: dead, pending, dropped or all."))
+    async with await wiring.open_database(load()) as db:
+        found = await letters.listing(db, empresa_id, None if state == "all" else state, limit)
+    if as_json:
+        print_json([asdict(letter) for letter in found])
+        return
+    if not found:
+        out.print(tr("No hay ninguno.", "There is none."))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in (tr("empresa", "company"), "chunk", tr("estado", "state"), tr("intentos", "tries")):
+        table.add_column(heading, no_wrap=True)
+    table.add_column(tr("motivo", "reason"), overflow="fold", ratio=1)
+    for letter in found:
+        table.add_row(letter.empresa_id, letter.chunk_id, state_name(letter), str(letter.attempts), letter.error or "")
+    out.print(table)
+
+
+def state_name(letter: Letter) -> str:
+    """A letter's state for people."""
+    if letter.state == "pending" and letter.leased_by:
+        return tr("en curso", "in hand")
+    names = {"pending": tr("en cola", "queued"), "dead": tr("apartado", "dead"), "dropped": tr("abandonado", "dropped")}
+    return names[letter.state]
+
+
+async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
+    async with await wiring.open_database(load()) as db:
+        found = await letters.find(db, chunk_id, empresa_id)
+    if as_json:
+        print_json([asdict(letter) for letter in found])
+        return
+    if not found:
+        err.print(tr(f"«{chunk_id}» no está en la cola.", f"“{chunk_id}” is not in the queue."))
+        raise typer.Exit(1)
+    for letter in found:
+        out.print(f"{letter.empresa_id} / {letter.chunk_id}", style="bold")
+        lines = [
+            (tr("estado", "state"), state_name(letter)),
+            (tr("generación", "generation"), str(letter.generation)),
+            (tr("intentos", "tries"), str(letter.attempts)),
+            (tr("en cola desde", "queued at"), letter.queued_at),
+            (tr("próximo intento", "next try"), letter.next_try_at if letter.state == "pending" else "-"),
+            (tr("motivo", "reason"), letter.error or "-"),
+            (tr("texto", "text"), " ".join(letter.preview.split())),
+        ]
+        for name, value in lines:
+            out.print(f"  {name}: {value}")
+
+
+async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
+    _some(chunk_id, empresa_id, everything)
+    async with await wiring.open_database(load()) as db:
+        count = await letters.retry(db, empresa_id, chunk_id)
+    out.print(tr(f"{count} vuelven a la cola.", f"{count} are queued again."))
+
+
+async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
+    _some(chunk_id, empresa_id, everything)
+    async with await wiring.open_database(load()) as db:
+        count = await letters.drop(db, empresa_id, chunk_id)
+    out.print(tr(f"{count} abandonados: quedan sin vector.", f"{count} given up: they stay without a vector."))
+
+
+def _some(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
+    if chunk_id is None and empresa_id is None and not everything:
+        raise InputError(
+            detail=tr("¿Cuáles? Un id, --empresa-id X o --all.", "Which ones? An id, --empresa-id X or --all.")
+        )

@@ -1,0 +1,136 @@
+"""`ateneo status`: companies, queue, workers and generations on one screen."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ateneo import wiring
+from ateneo.cli.runtime import out, print_json, run_or_exit
+from ateneo.lang import tr
+from ateneo.services.status import SystemStatus, system_status
+from ateneo.settings import load
+
+_COMPANIES_SHOWN = 20
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))] = False,
+) -> None:
+    run_or_exit(_status(as_json), as_json=as_json)
+
+
+async def _status(as_json: bool) -> None:
+    async with await wiring.open_database(load()) as db:
+        found = await system_status(db)
+    if as_json:
+        print_json(asdict(found))
+        return
+    _queue(found)
+    _workers(found)
+    _generations(found)
+    _companies(found)
+
+
+def _queue(found: SystemStatus) -> None:
+    queue = found.queue
+    line = tr(
+        f"En cola: {queue.pending:,} ({queue.leased:,} en curso, {queue.later:,} esperan un reintento)",
+        f"Queued: {queue.pending:,} ({queue.leased:,} in hand, {queue.later:,} wait for another try)",
+    )
+    if queue.pending:
+        line += tr(f"; la más antigua, hace {age(queue.oldest_s)}", f"; the oldest for {age(queue.oldest_s)}")
+    out.print(line + ".")
+    if queue.rate:
+        left = tr(f"; faltan {age(found.eta_s)}", f"; {age(found.eta_s)} left") if found.eta_s else ""
+        out.print(tr("Ritmo", "Rate") + f": {queue.rate:,.1f} chunks/s{left}.")
+    if queue.over_budget:
+        text = tr(
+            f"Sin presupuesto este mes: {queue.over_budget:,} chunks esperan. `ateneo budget show`",
+            f"Out of budget this month: {queue.over_budget:,} chunks wait. `ateneo budget show`",
+        )
+        out.print(text, style="yellow")
+    if queue.dead:
+        text = tr(
+            f"Apartados con error: {queue.dead:,}. `ateneo queue list` dice por qué.",
+            f"Dead letters: {queue.dead:,}. `ateneo queue list` says why.",
+        )
+        out.print(text, style="yellow")
+    if found.tokens_month:
+        out.print(
+            tr(
+                f"Este mes: {found.tokens_month:,} tokens, {found.usd_month:.2f} USD.",
+                f"This month: {found.tokens_month:,} tokens, {found.usd_month:.2f} USD.",
+            )
+        )
+
+
+def _workers(found: SystemStatus) -> None:
+    states = {
+        "idle": tr("en espera", "idle"),
+        "working": tr("trabajando", "working"),
+        "paused": tr("en pausa", "paused"),
+    }
+    if not found.workers and found.queue.pending:
+        text = tr("Ningún worker en marcha: `ateneo worker`", "No worker is running: `ateneo worker`")
+        out.print(text, style="yellow")
+    for one in found.workers:
+        note = f": {one.note}" if one.note else ""
+        out.print(
+            f"Worker {one.host}/{one.pid}: {states[one.state]}, {one.rate:.1f} chunks/s, "
+            + tr(f"desde hace {age(one.up_s)}{note}", f"up for {age(one.up_s)}{note}")
+        )
+
+
+def _generations(found: SystemStatus) -> None:
+    table = _table(
+        "gen", tr("modelo", "model"), tr("estado", "state"), tr("vectores", "vectors"), tr("en cola", "queued")
+    )
+    names = {
+        "active": tr("activa", "active"),
+        "filling": tr("llenándose", "filling"),
+        "previous": tr("anterior", "previous"),
+    }
+    for one in found.generations:
+        table.add_row(
+            str(one.number), one.model, names.get(one.state, one.state), f"{one.vectors:,}", f"{one.pending:,}"
+        )
+    if found.generations:
+        out.print(table)
+
+
+def _companies(found: SystemStatus) -> None:
+    table = _table(
+        tr("empresa", "company"),
+        "chunks",
+        tr("con vector", "embedded"),
+        tr("en cola", "queued"),
+        tr("apartados", "dead"),
+        tr("sin vector", "without"),
+    )
+    for one in found.companies[:_COMPANIES_SHOWN]:
+        pending = f"{one.pending:,}" + (tr(" (sin presup.)", " (no budget)") if one.over_budget else "")
+        dead, without = one.dead + one.dropped, one.without
+        table.add_row(one.empresa_id, f"{one.chunks:,}", f"{one.embedded:,}", pending, f"{dead:,}", f"{without:,}")
+    if found.companies:
+        out.print(table)
+    more = len(found.companies) - _COMPANIES_SHOWN
+    if more > 0:
+        out.print(tr(f"... y {more} más; --json las da todas.", f"... and {more} more; --json gives them all."))
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        text = heading in (headings[0], tr("modelo", "model"), tr("estado", "state"))
+        table.add_column(heading, justify="left" if text else "right", overflow="fold")
+    return table
+
+
+def age(seconds: float) -> str:
+    """A length of time for people: 12 s, 4 min, 3 h, 2 d."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,130 @@
+"""`ateneo worker`: keeps the embeddings up to date, until Ctrl-C or SIGTERM."""
+
+import asyncio
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from ateneo import lang, wiring
+from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.errors import AteneoError
+from ateneo.lang import tr
+from ateneo.services.embedding_queue import Batch
+from ateneo.services.worker import Worker
+from ateneo.settings import load
+
+_LINE_EVERY_S = 10.0
+_LOCAL_BATCH, _BATCH = 64, 500
+_SPARE_CONNECTIONS = 5
+
+
+def worker(
+    once: Annotated[
+        bool, typer.Option("--once", help=tr("Termina cuando no queda nada por hacer.", "Ends when nothing is left."))
+    ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", min=1, max=64, help=tr("Tandas a la vez.", "Batches at a time.")),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, max=5000, help=tr("Chunks por tanda.", "Chunks a batch."))
+    ] = None,
+) -> None:
+    run_or_exit(_run(once, concurrency, batch_size))
+
+
+async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
+    settings = load()
+    lang.use(settings.lang)
+    local = wiring.embedding_service(settings).provider == "local"
+    hands = concurrency or (2 if local else settings.embedding_concurrency)
+    settings = settings.model_copy(
+        update={
+            "embedding_concurrency": max(hands, settings.embedding_concurrency if concurrency is None else hands),
+            "pool_size": max(settings.pool_size, hands + _SPARE_CONNECTIONS),
+        }
+    )
+    models = wiring.models(settings)
+    screen = _Screen(models.main.model)
+    async with await wiring.open_database(settings) as db:
+        work = Worker(
+            db,
+            models,
+            batch_size=batch_size or (_LOCAL_BATCH if local else _BATCH),
+            concurrency=hands,
+            maintenance_s=settings.maintenance_interval_s,
+            threshold=settings.hnsw_threshold,
+            on_batch=screen.batch,
+            on_pause=screen.pause,
+        )
+        try:
+            await _until_told(work, once)
+        finally:
+            await models.close()
+    screen.end(work)
+
+
+async def _until_told(work: Worker, once: bool) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def interrupt() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one ends at once
+            loop.add_signal_handler(number, task.cancel if task else work.stop)
+        work.stop()
+        err.print(
+            tr(
+                "Termino lo que está en curso; otra vez Ctrl-C corta ya.",
+                "Finishing what is under way; Ctrl-C again ends at once.",
+            )
+        )
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        await work.run(once=once)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+class _Screen:
+    """A line at the start, one every ten seconds while there is work, one for every pause and dead letter."""
+
+    def __init__(self, model: str) -> None:
+        self._since = self._last = time.monotonic()
+        self._count = 0
+        out.print(
+            tr(f"Worker en marcha con {model}. Ctrl-C para terminar.", f"Worker running with {model}. Ctrl-C ends it.")
+        )
+
+    def batch(self, batch: Batch) -> None:
+        for failed in batch.failed:
+            later = "" if failed.dead else tr(" (se reintenta)", " (tried again later)")
+            err.print(f"❌ {failed.empresa_id}/{failed.chunk_id}{later}: {failed.reason}", soft_wrap=True)
+        self._count += batch.processed
+        now = time.monotonic()
+        if self._count and now - self._last >= _LINE_EVERY_S:
+            rate = self._count / (now - self._last)
+            out.print(f"{time.strftime('%H:%M:%S')}  +{self._count:,} chunks, {rate:,.1f}/s")
+            self._count, self._last = 0, now
+
+    def pause(self, error: AteneoError, seconds: float) -> None:
+        err.print(f"⏸️  {error.message} {error.remedy}".rstrip(), style="yellow", soft_wrap=True)
+        err.print(tr(f"   Pruebo de nuevo en {seconds:.0f} s.", f"   Trying again in {seconds:.0f} s."))
+
+    def end(self, work: Worker) -> None:
+        done = work.totals
+        out.print(
+            tr(
+                f"Terminado: {done.processed:,} chunks ({done.copied:,} de textos ya conocidos), {done.failed:,} "
+                f"fallidos, {done.tokens:,} tokens.",
+                f"Ended: {done.processed:,} chunks ({done.copied:,} of texts known already), {done.failed:,} failed, "
+                f"{done.tokens:,} tokens.",
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,66 @@
+"""`ateneo worker`, `status`, `queue` and `budget`, as an operator uses them, with the bundled model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import asyncpg
+from tests.cli.test_cli import ateneo
+
+
+async def _insert(url: str, empresa: str, *texts: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.executemany(
+        "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ($1, $2, $3)",
+        [(f"{empresa}-{number}", empresa, text) for number, text in enumerate(texts)],
+    )
+    await connection.close()
+
+
+async def test_an_operators_day(database_url: str) -> None:
+    await _insert(database_url, "acme", "Las vacaciones se piden por escrito.", " " * 20, "corto")
+    await _insert(database_url, "otra", "El horario es de nueve a seis.", "El horario es de nueve a seis.")
+    assert ateneo("budget", "set", "-e", "otra", "--tokens", "0", url=database_url).returncode == 0
+    assert "Ningún worker" not in ateneo("status", url=database_url).stdout  # no generation: nothing is queued yet
+    done = ateneo("worker", "--once", url=database_url)
+    assert done.returncode == 0, done.stderr
+    assert "1 chunks" in done.stdout and "1 fallidos" in done.stdout.replace("\n", " ")
+    shown = json.loads(ateneo("status", "--json", url=database_url).stdout)
+    companies = {one["empresa_id"]: one for one in shown["companies"]}
+    acme, otra = companies["acme"], companies["otra"]
+    assert (acme["embedded"], acme["dead"], acme["without"]) == (1, 1, 1)
+    assert (otra["pending"], otra["over_budget"], shown["queue"]["over_budget"]) == (2, True, 2)
+    assert "Sin presupuesto este mes: 2" in ateneo("status", url=database_url).stdout
+    assert "agotado" in ateneo("budget", "show", url=database_url).stdout
+    [dead] = json.loads(ateneo("queue", "list", "--json", url=database_url).stdout)
+    assert (dead["chunk_id"], dead["error"]) == ("acme-1", "el texto está en blanco")
+    assert "en blanco" in ateneo("queue", "show", "acme-1", url=database_url).stdout
+    assert ateneo("queue", "show", "nadie", url=database_url).returncode == 1
+    assert ateneo("queue", "retry", url=database_url).returncode == 2
+    assert "1 vuelven" in ateneo("queue", "retry", "acme-1", url=database_url).stdout
+    ateneo("worker", "--once", url=database_url)
+    assert "1 abandonados" in ateneo("queue", "drop", "--all", url=database_url).stdout
+    assert ateneo("budget", "set", "-e", "otra", url=database_url).returncode == 2
+    assert "ya no tiene" in ateneo("budget", "set", "-e", "otra", "--none", url=database_url).stdout
+    again = ateneo("worker", "--once", url=database_url)
+    assert "2 chunks (1 de textos ya conocidos)" in again.stdout.replace("\n", " ")
+
+
+async def test_a_signal_ends_a_worker_in_peace(database_url: str) -> None:
+    environment = {**os.environ, "DATABASE_URL": database_url, "PYTHONUNBUFFERED": "1"}
+    program = [sys.executable, "-c", "from ateneo.cli.main import main; main()", "worker"]
+    worker = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    connection = await asyncpg.connect(database_url)
+    deadline = time.monotonic() + 60
+    while not await connection.fetchval("SELECT EXISTS (SELECT FROM ateneo.worker WHERE state = 'idle')"):
+        assert time.monotonic() < deadline and worker.poll() is None
+        time.sleep(0.05)
+    worker.send_signal(signal.SIGTERM)
+    output, errors = worker.communicate(timeout=60)
+    assert worker.returncode == 0, errors
+    assert "Terminado" in output and "Termino lo que está en curso" in errors
+    assert await connection.fetchval("SELECT count(*) FROM ateneo.worker") == 0
+    await connection.close()
