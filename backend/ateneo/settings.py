@@ -73,10 +73,19 @@ class Settings(BaseSettings):
     other_api_key: SecretStr | None = _named("ATENEO_OTHER_API_KEY", None, "the key for that address")
     threads: int = _named("ATENEO_THREADS", 0, "threads of the local model; 0: one a core", ge=0)
 
-    chat_provider: Literal["auto", "anthropic", "extractive"] = _named(
+    chat_provider: Literal["auto", "anthropic", "openai", "extractive"] = _named(
         "ATENEO_CHAT_PROVIDER", "auto", "auto: Claude when ANTHROPIC_API_KEY is set, else extractive"
     )
-    chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "Claude model of the agents")
+    chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "model of the agents")
+    chat_base_url: str | None = _named(
+        "ATENEO_CHAT_BASE_URL", None, "address of a chat server like OpenAI's: Ollama, vLLM; default: OPENAI_BASE_URL"
+    )
+    chat_api_key: SecretStr | None = _named(
+        "ATENEO_CHAT_API_KEY", None, "its key; default: OPENAI_API_KEY, unless it has an address of its own"
+    )
+    chat_price: tuple[float, float] | None = _named(
+        "ATENEO_CHAT_PRICE", None, "its price, JSON: US dollars per million tokens, `[input, output]`"
+    )
     chat_max_tokens: int = _named("ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens", ge=1)
     chat_timeout_s: float = _named("ATENEO_CHAT_TIMEOUT_S", 60.0, "seconds that the chat model may be silent", gt=0)
     chat_citations: Literal["markers", "native"] = _named(

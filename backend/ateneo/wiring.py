@@ -121,10 +121,13 @@ def models(settings: Settings, main: EmbeddingService | None = None) -> Models:
 
 
 def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
-    """Claude where a key is set, else the extractive answerer. Raises SettingsError where the key is missing."""
+    """Claude where a key is set, else the extractive answerer; or the one that the settings name. Raises SettingsError
+    where its key or its model is missing."""
     key = settings.anthropic_api_key
     if settings.chat_provider == "extractive" or (settings.chat_provider == "auto" and key is None):
         return ExtractiveChat(embedding)
+    if settings.chat_provider == "openai":
+        return _openai_chat(settings)
     if key is None:
         raise SettingsError(
             name="ANTHROPIC_API_KEY",
@@ -141,6 +144,26 @@ def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
         base_url=settings.anthropic_base_url,
         timeout_s=settings.chat_timeout_s,
         citations=settings.chat_citations,
+    )
+
+
+def _openai_chat(settings: Settings) -> ChatModel:
+    if "chat_model" not in settings.model_fields_set:
+        detail = tr(
+            "falta: con ATENEO_CHAT_PROVIDER=openai hay que decir qué modelo.",
+            "is missing: ATENEO_CHAT_PROVIDER=openai needs a model's name.",
+        )
+        raise SettingsError(name="ATENEO_CHAT_MODEL", detail=detail)
+    from ateneo.providers.openai_chat import OpenAIChat
+
+    # OpenAI's key goes to no other address than its own
+    key = settings.chat_api_key or (settings.openai_api_key if settings.chat_base_url is None else None)
+    return OpenAIChat(
+        settings.chat_model,
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.chat_base_url or settings.openai_base_url,
+        timeout_s=settings.chat_timeout_s,
+        price=settings.chat_price,
     )
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from tests.providers.anthropic_server import Reply, Server, call, cited, fault, message, serving, texts
+from tests.providers.chat_server import calling, chat_serving, saying
 
 from ateneo.errors import BadArgument, EmptyQuery, ProviderBusy, QueryTooLong
 from ateneo.providers.anthropic import AnthropicChat
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.openai_chat import OpenAIChat
 from ateneo.services.agent import AgentService
 from ateneo.services.agents.events import Cited, Event, Failed, Passages, Said
 from ateneo.services.embedding import EmbeddingService
@@ -225,6 +227,21 @@ async def test_every_text_event_together_is_the_answer(search: VectorSearchServi
     assert "".join(event.text for event in events if isinstance(event, Said)) == answer.text
     assert [event.citation for event in events if isinstance(event, Cited)] == list(answer.citations)
     assert answer.markers_removed == 1
+
+
+async def test_any_chat_server_answers_with_numbered_markers(search: VectorSearchService) -> None:
+    replies = [calling('{"consulta": "limpieza de los sanitarios"}'), saying("Cobrás el doble [1], en serio [4][2].")]
+    with chat_serving(lambda n: replies[n]) as server:
+        service = AgentService(search, OpenAIChat("tiny", base_url=server.url), passages=1)
+        answer = await service.chat("textil", "x", QUESTION)
+        await service.close()
+    assert answer.text == "Cobrás el doble [1], en serio [2]."
+    assert [one.chunk_id for one in answer.citations] == ["fer", "baño"]
+    assert (answer.provider, answer.markers_removed) == ("openai", 1)
+    first, second = server.requests
+    assert f"(fragmento {answer.passages[0].chunk_id})" in first["messages"][0]["content"]
+    assert second["messages"][-1]["content"].startswith("[2] ")
+    assert second["messages"][-1]["content"].endswith("</fragmento>")
 
 
 async def test_citations_that_are_not_true_are_dropped_and_counted(search: VectorSearchService) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ateneo import wiring
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.settings import Settings, load
+from ateneo.types import Usage
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -40,3 +42,20 @@ def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
 def test_no_database_says_what_to_do() -> None:
     with pytest.raises(DatabaseUrlMissing, match="DATABASE_URL=embedded"):
         load().require_database_url()
+
+
+def test_the_settings_choose_the_chat_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding = wiring.embedding_service(load())
+    assert wiring.chat_model(load(), embedding).provider == "extractive"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    assert wiring.chat_model(load(), embedding).provider == "anthropic"
+    monkeypatch.setenv("ATENEO_CHAT_PROVIDER", "openai")
+    with pytest.raises(SettingsError, match="ATENEO_CHAT_MODEL"):
+        wiring.chat_model(load(), embedding)
+    monkeypatch.setenv("ATENEO_CHAT_MODEL", "llama3.3")
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        wiring.chat_model(load(), embedding)
+    monkeypatch.setenv("ATENEO_CHAT_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("ATENEO_CHAT_PRICE", "[1, 2]")
+    chat = wiring.chat_model(load(), embedding)
+    assert (chat.provider, chat.model, chat.cost(Usage(1_000_000, 0), "llama3.3")) == ("openai", "llama3.3", 1.0)

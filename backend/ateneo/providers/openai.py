@@ -75,10 +75,10 @@ class OpenAIEmbedder:
     ) -> None:
         """`timeout_s`: seconds that one request may take as a whole. Raises SettingsError for a missing or unusable
         key (a compatible server may need none) and for a `base_url` that is not an address."""
-        self._key = _checked_key(api_key, needed=base_url is None)
+        self._key = checked_key(api_key, needed=base_url is None)
         self._model = model or DEFAULT_MODEL
         self._base_url = base_url or DEFAULT_BASE_URL
-        host = _checked_host(self._base_url)
+        host = checked_host(self._base_url)
         self._dimensions = dimensions
         self._timeout_s = timeout_s
         known = EMBEDDING_MODELS.get(self._model)
@@ -204,7 +204,7 @@ class OpenAIEmbedder:
     def _for_status(self, error: openai.APIStatusError) -> ProviderError:
         status = error.status_code
         detail = self._redacted(error.message)
-        wait = _retry_after(error.response.headers)
+        wait = retry_after(error.response.headers)
         out_of_quota = "insufficient_quota" in (error.code, error.type)
         if status == 429 and not out_of_quota:
             return ProviderBusy(provider=self._label, detail=detail, retry_after=wait)
@@ -215,9 +215,7 @@ class OpenAIEmbedder:
         return ProviderRejected(provider=self._label, detail=detail, http_status=status)
 
     def _redacted(self, message: str) -> str:
-        """A vendor's message, shortened, without the key that it may quote."""
-        quoted = self._key if len(self._key) >= _SHORTEST_KEY else None
-        return _ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500]
+        return redacted(message, self._key)
 
     def _took_too_long(self) -> str:
         return tr(f"más de {self._timeout_s:g} s sin respuesta", f"no answer within {self._timeout_s:g} s")
@@ -229,7 +227,14 @@ class OpenAIEmbedder:
         return ProviderAnswerInvalid(provider=self._label, detail=detail)
 
 
-def _checked_key(key: str | None, *, needed: bool) -> str:
+def redacted(message: str, key: str) -> str:
+    """A vendor's message, shortened, without the key that it may quote."""
+    quoted = key if len(key) >= _SHORTEST_KEY else None
+    return _ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500]
+
+
+def checked_key(key: str | None, *, needed: bool) -> str:
+    """The key without what surrounds it; a stand-in where there is none. Raises SettingsError for one of no use."""
     key = (key or "").strip()
     if not key and needed:
         raise SettingsError(name="OPENAI_API_KEY", detail=tr("no está configurada.", "it is not set."))
@@ -239,7 +244,7 @@ def _checked_key(key: str | None, *, needed: bool) -> str:
     return key or "no-key"
 
 
-def _checked_host(url: str) -> str:
+def checked_host(url: str) -> str:
     """The host and port of an http(s) address: what a message may show of it (the rest can hold a password)."""
     try:
         parts = urlsplit(url)
@@ -254,7 +259,7 @@ def _checked_host(url: str) -> str:
     return f"{host}:{port}" if port else host
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from `retry-after-ms`, or `retry-after` as seconds or as an HTTP date."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
