@@ -13,6 +13,7 @@ import typer
 
 from ateneo import lang, wiring
 from ateneo.cli import eval_screen as screen
+from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
 from ateneo.cli.runtime import print_json, run_or_exit
 from ateneo.errors import BadArgument
@@ -54,9 +55,7 @@ class Options:
     as_json: bool
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `retrieval` a command of its own while it is the only one."""
+app.command("answers", help=tr("Mide lo que responde un agente.", "Measures what an agent answers."))(answers)
 
 
 @app.command("retrieval", help=tr("Mide la búsqueda con preguntas de respuesta conocida.", "Measures search."))

@@ -31,6 +31,16 @@ def intention(embedding: EmbeddingService, names: Sequence[str]) -> None:
         err.print(f"! {sent}", style="yellow", soft_wrap=True)
 
 
+def billed(model: str) -> None:
+    """That a model of a provider's is going to answer every question."""
+    _warn(
+        tr(
+            f"Las preguntas y sus pasajes se envían a {model}, que los cobra.",
+            f"The questions and their passages go to {model}, which charges for them.",
+        )
+    )
+
+
 def loaded(dataset: Dataset, what: Loaded) -> None:
     """What is in the database, and what is wrong with it."""
     count = len(what.questions)

@@ -53,7 +53,9 @@ def build() -> typer.Typer:
     app.command("ask", help=tr("Responde con citas.", "Answers with citations."))(ask.ask)
     app.add_typer(agents.app, name="agents", help=tr("Cómo responde cada agente.", "How each agent answers."))
     app.add_typer(conversations.app, name="conversations", help=tr("Lo conversado.", "What was said."))
-    app.add_typer(evaluation.app, name="eval", help=tr("Mide la calidad de la búsqueda.", "Measures search quality."))
+    app.add_typer(
+        evaluation.app, name="eval", help=tr("Mide la búsqueda y las respuestas.", "Measures search and answers.")
+    )
     app.add_typer(index.app, name="index", help=tr("El índice de búsqueda.", "The search index."))
     app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))
     app.add_typer(models.app, name="models", help=tr("Los modelos locales.", "The local models."))

@@ -3,6 +3,7 @@
 A BEIR folder has `corpus.jsonl` ({_id, title?, text}), `queries.jsonl` ({_id, text}) and `qrels.tsv` or
 `qrels/test.tsv` (query-id, corpus-id, score). A question file is JSONL: {question, document, passage, empresa_id, id?,
 kind?}; `document` is a path below the folder `empresa_id` beside the file, `passage` the text in it that answers.
+Beside it `unanswerable*.jsonl` may hold questions that no document answers: {question, empresa_id, id?}.
 """
 
 import json
@@ -76,6 +77,16 @@ def read_dataset(path: Path, limit: int | None = None) -> Dataset:
         rule = tr("no tiene corpus.jsonl ni questions*.jsonl", "it has neither corpus.jsonl nor questions*.jsonl")
         raise _invalid(path, rule)
     return _question_set(path.resolve().name, path, files, limit)
+
+
+def read_unanswerable(folder: Path, limit: int | None = None) -> tuple[tuple[str, str, str], ...]:
+    """(id, empresa_id, question) of the first `limit` in the folder's `unanswerable*.jsonl`. Raises DatasetInvalid."""
+    found = [
+        (_own_id(where, row), _full_text(where, row, "empresa_id"), _full_text(where, row, "question"))
+        for path in sorted(folder.glob("unanswerable*.jsonl"))
+        for where, row in _rows(path)
+    ]
+    return tuple(found[:limit])
 
 
 def corpus_passages(corpus: Path, *, titles: bool = False) -> Iterator[tuple[str, str]]:
@@ -180,7 +191,7 @@ def _question(where: str, row: dict[str, Any], folder: Path) -> Question:
         rule = tr(f"no existe el documento {empresa_id}/{document}", f"there is no document {empresa_id}/{document}")
         raise _invalid(where, rule)
     return Question(
-        id=_id(where, row, "id") if "id" in row else where.rsplit("/", 1)[-1],
+        id=_own_id(where, row),
         text=_full_text(where, row, "question"),
         empresa_id=empresa_id,
         document=path.relative_to(root).as_posix(),
@@ -223,6 +234,10 @@ def _id(where: str, row: dict[str, Any], key: str = "_id") -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise _invalid(where, tr(f"falta «{key}»", f"“{key}” is missing"))
     return clean(str(value))
+
+
+def _own_id(where: str, row: dict[str, Any]) -> str:
+    return _id(where, row, "id") if "id" in row else where.rsplit("/", 1)[-1]
 
 
 def _text(where: str, row: dict[str, Any], key: str) -> str:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
@@ -52,6 +52,8 @@ class Loaded:
     lost: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     unembedded: tuple[str, ...] = ()
+    companies: Mapping[str, str] = field(default_factory=dict)
+    """Of a question file: each company's own name -> the one that it has in the database."""
 
 
 class Loader:
@@ -116,7 +118,14 @@ class Loader:
             _judged(one, f"{prefix}-{one.empresa_id}", texts[one.empresa_id], documents) for one in dataset.questions
         )
         lost = tuple(one.id for one in questions if not one.answers)
-        return Loaded(dataset.name, questions, sum(map(len, texts.values())), lost, tuple(unreadable))
+        return Loaded(
+            dataset.name,
+            questions,
+            sum(map(len, texts.values())),
+            lost,
+            tuple(unreadable),
+            companies={one: f"{prefix}-{one}" for one in texts},
+        )
 
 
 def _files(dataset: QuestionSet) -> list[tuple[str, str]]:

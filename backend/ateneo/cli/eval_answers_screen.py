@@ -1,0 +1,87 @@
+"""What `ateneo eval answers` shows: two tables and the worst answers, in 80 columns."""
+
+from rich.table import Table
+from rich.text import Text
+
+from ateneo.cli.runtime import out
+from ateneo.lang import tr
+from ateneo.services.evaluation.answers import AnswersReport, Shares
+
+_SHOWN = 5
+
+
+def show(report: AnswersReport) -> None:
+    """Prints the shares by kind, those of the questions without an answer, and the ones that got one all the same."""
+    out.print(tr("Responde: ", "Answered by: ") + f"{report.provider}/{report.model}", style="bold")
+    out.print(tr("Busca: ", "Searched by: ") + report.embedder, style="dim")
+    out.print()
+    out.print(_answerable(report))
+    nowhere = report.shares(answerable=False)
+    if nowhere is not None:
+        out.print()
+        out.print(_unanswerable(nowhere))
+    out.print()
+    whole = [one for one in (report.shares(answerable=True), nowhere) if one is not None]
+    for title, one in zip(
+        (tr("con respuesta", "with an answer"), tr("sin respuesta", "without one")), whole, strict=False
+    ):
+        out.print(_spent(title, one), style="dim")
+    _invented(report)
+
+
+def _answerable(report: AnswersReport) -> Table:
+    table = _table(report.dataset, tr("preguntas", "questions"), tr("responde", "answers"))
+    for title in (tr("cita bien", "cites right"), tr("no lo sé", "do not know"), tr("falla", "fails")):
+        table.add_column(title, justify="right", no_wrap=True)
+    for kind in (*report.kinds, None):
+        one = report.shares(answerable=True, kind=kind)
+        assert one is not None
+        cells = (one.answered, one.correct, one.unknown, one.failed)
+        table.add_row(kind or tr("todas", "all"), str(one.questions), *map(_percent, cells))
+    return table
+
+
+def _unanswerable(one: Shares) -> Table:
+    table = _table(
+        tr("que ningún documento responde", "that no document answers"),
+        tr("preguntas", "questions"),
+        tr("no lo sé", "do not know"),
+    )
+    for title in (tr("responde igual", "answers all the same"), tr("falla", "fails")):
+        table.add_column(title, justify="right", no_wrap=True)
+    cells = (one.unknown, one.answered, one.failed)
+    table.add_row("", str(one.questions), *map(_percent, cells))
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="ellipsis", no_wrap=True)
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _spent(title: str, one: Shares) -> str:
+    tokens = f"{one.input_tokens:.0f} + {one.output_tokens:.0f}"
+    cost = "?" if one.cost is None else f"{one.cost:.4f}"
+    return tr(
+        f"Por pregunta {title}: {tokens} tokens, US$ {cost}, {one.latency_p50_ms:.0f} ms (p50)",
+        f"A question {title}: {tokens} tokens, US$ {cost}, {one.latency_p50_ms:.0f} ms (p50)",
+    )
+
+
+def _invented(report: AnswersReport) -> None:
+    wrong = [one for one in report.questions if not one.answerable and one.answered]
+    if not wrong:
+        return
+    out.print()
+    out.print(tr("Contestó lo que no está en los documentos:", "It answered what is not in the documents:"))
+    for one in wrong[:_SHOWN]:
+        out.print(Text(f"  {one.id}  {one.question}"), no_wrap=True, overflow="ellipsis")
+    if len(wrong) > _SHOWN:
+        out.print(tr(f"  ... y {len(wrong) - _SHOWN} más (--json)", f"  ... and {len(wrong) - _SHOWN} more (--json)"))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
