@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         "ATENEO_CHAT_BASE_URL", None, "address of a chat server like OpenAI's: Ollama, vLLM; default: OPENAI_BASE_URL"
     )
     chat_api_key: SecretStr | None = _named(
-        "ATENEO_CHAT_API_KEY", None, "its key; default: OPENAI_API_KEY, unless it has an address of its own"
+        "ATENEO_CHAT_API_KEY", None, "its key; without an address of its own: OPENAI_API_KEY"
     )
     chat_price: tuple[float, float] | None = _named(
         "ATENEO_CHAT_PRICE", None, "its price, JSON: US dollars per million tokens, `[input, output]`"

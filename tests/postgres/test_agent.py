@@ -236,7 +236,8 @@ async def test_any_chat_server_answers_with_numbered_markers(search: VectorSearc
         answer = await service.chat("textil", "x", QUESTION)
         await service.close()
     assert answer.text == "Cobrás el doble [1], en serio [2]."
-    assert [one.chunk_id for one in answer.citations] == ["fer", "baño"]
+    assert [one.chunk_id for one in answer.citations] == [hit.chunk_id for hit in answer.passages]
+    assert answer.passages[1].chunk_id == "baño"
     assert (answer.provider, answer.markers_removed) == ("openai", 1)
     first, second = server.requests
     assert f"(fragmento {answer.passages[0].chunk_id})" in first["messages"][0]["content"]

@@ -27,6 +27,7 @@ class Citing:
         self._db = db
         self._empresa_id = empresa_id
         self._markers = MarkerStream()
+        self._gap, self._gap_at = "", -1
 
     @property
     def text(self) -> str:
@@ -72,8 +73,11 @@ class Citing:
                 self.dropped += 1
             else:
                 held.append(citation)
+        # the space before a marker that was taken out is the next one's, where nothing stands between
+        space = marker.space or (self._gap if self._gap_at == len(self.text) else "")
+        self._gap, self._gap_at = space, len(self.text)
         if held:
-            yield Said(self._markers.show(marker.space + "".join(f"[{one.number}]" for one in held)))
+            yield Said(self._markers.show(space + "".join(f"[{one.number}]" for one in held)))
         for event in self._new(held):
             yield event
 
