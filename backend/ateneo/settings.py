@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     embedding_tpm: int | None = _named(
         "ATENEO_EMBEDDING_TPM", None, "most tokens a minute to the provider, of each process", ge=1
     )
+    lease_s: float = _named(
+        "ATENEO_LEASE_S", 30.0, "seconds after which the batches of a worker that died are taken over", gt=0
+    )
     maintenance_interval_s: float = _named(
         "ATENEO_MAINTENANCE_INTERVAL_S",
         3600.0,

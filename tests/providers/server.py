@@ -85,7 +85,8 @@ def words_vector(text: str, dims: int) -> Matrix:
 
 
 class ProviderServer:
-    """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies).
+    """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies),
+    `answered` (the texts of right answers).
 
     `poison`: a request with a text that contains it gets 400; `bomb`: 500. `gate`: while it is not set, answers wait.
     `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions.
@@ -102,6 +103,7 @@ class ProviderServer:
         self.gate = threading.Event()
         self.gate.set()
         self.calls = self.inputs = self.tokens = 0
+        self.answered: list[str] = []
         self.in_flight = self.most_in_flight = 0
         self.requests: list[dict[str, Any]] = []
         self._script: deque[Fault] = deque()
@@ -119,6 +121,11 @@ class ProviderServer:
         """What happens to the next requests, one each; after them, `otherwise`."""
         with self._lock:
             self._script.extend(faults)
+
+    def forget_script(self) -> None:
+        """What was told with `script` and has not happened will not."""
+        with self._lock:
+            self._script.clear()
 
     def __enter__(self) -> Self:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -244,6 +251,8 @@ class ProviderServer:
         used = sum(count_tokens(texts))
         with self._lock:
             self.tokens += used
+            if fault in {Fault.OK, Fault.FLOATS, Fault.SHUFFLED}:
+                self.answered.extend(texts)
         usage = {"prompt_tokens": used, "total_tokens": used}
         answer = {"object": "list", "data": data, "model": body["model"], "usage": usage}
         _send(http, 200, answer, cut=fault is Fault.TRUNCATED)

@@ -54,6 +54,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             models,
             batch_size=batch_size or (_LOCAL_BATCH if local else _BATCH),
             concurrency=hands,
+            lease_s=settings.lease_s,
             maintenance_s=settings.maintenance_interval_s,
             threshold=settings.hnsw_threshold,
             on_batch=screen.batch,

@@ -2,7 +2,7 @@
 each. See docs/adr/0012-queue.md.
 
 No transaction is open while a provider is called. A batch in hand keeps its leases by a heartbeat; what ends early, by
-an error or a signal, gives them back; what is killed loses them by itself after `LEASE_S`.
+an error or a signal, gives them back; what is killed loses them by itself after the time of a lease.
 """
 
 import asyncio
@@ -80,8 +80,10 @@ class EmbeddingQueue:
         concurrency: int = 4,
         on_batch: Callable[[Batch], None] | None = None,
         worker: str | None = None,
+        lease_s: float = LEASE_S,
     ) -> None:
-        """`batch_size`: chunks a claim; `concurrency`: claims in hand; `worker`: a name that no other has."""
+        """`batch_size`: chunks a claim; `concurrency`: claims in hand; `worker`: a name that no other has; `lease_s`:
+        seconds after which what it has in hand is another's, should it die."""
         self._db = db
         self._embedding = embedding
         self._generation = generation
@@ -92,6 +94,7 @@ class EmbeddingQueue:
         self.outage: AteneoError | None = None
         self.outage_at: str | None = None
         """What ended the last `drain` early, and the first chunk (its id) of the batch that met it."""
+        self._lease_s = lease_s
         self._hand: dict[int, Sequence[Pending]] = {}
         self._after: str | None = None
         self._stopped = False
@@ -155,7 +158,13 @@ class EmbeddingQueue:
 
     async def _claim(self, size: int, empresa_id: str | None) -> queue.Claimed:
         claimed = await queue.claim(
-            self._db, self._generation.number, self.worker, size, LEASE_S, empresa_id=empresa_id, after=self._after
+            self._db,
+            self._generation.number,
+            self.worker,
+            size,
+            self._lease_s,
+            empresa_id=empresa_id,
+            after=self._after,
         )
         if claimed.chunks:
             self._after = claimed.chunks[-1].empresa_id
@@ -168,10 +177,10 @@ class EmbeddingQueue:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(LEASE_S / 3)
+            await asyncio.sleep(self._lease_s / 3)
             for chunks in list(self._hand.values()):
                 with contextlib.suppress(DatabaseError):  # the batch's own statements tell of it
-                    await queue.extend(self._db, self._generation.number, self.worker, chunks, LEASE_S)
+                    await queue.extend(self._db, self._generation.number, self.worker, chunks, self._lease_s)
 
     async def _work(self, chunks: Sequence[Pending]) -> None:
         """One batch, to whichever end; only cancellation leaves it by an exception."""

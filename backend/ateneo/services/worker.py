@@ -21,7 +21,7 @@ import structlog
 from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing
 from ateneo.services import maintenance
 from ateneo.services.current_model import Models
-from ateneo.services.embedding_queue import Batch, EmbeddingQueue, new_name
+from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
 from ateneo.services.generation import mismatch, own_generation
 from ateneo.store import generations, queue, workers
 from ateneo.store.pool import Database
@@ -67,16 +67,18 @@ class Worker:
         *,
         batch_size: int = 500,
         concurrency: int = 4,
+        lease_s: float = LEASE_S,
         maintenance_s: float = 3600.0,
         threshold: int = maintenance.THRESHOLD,
         on_batch: Callable[[Batch], None] | None = None,
         on_pause: Callable[[AteneoError, float], None] | None = None,
     ) -> None:
-        """`concurrency`: batches in hand a lane; `maintenance_s`: seconds between looks after the search index, 0 for
-        none; `on_pause` is told why, and for how many seconds."""
+        """`concurrency`: batches in hand a lane; `lease_s`: as of EmbeddingQueue; `maintenance_s`: seconds between
+        looks after the search index, 0 for none; `on_pause` is told why, and for how many seconds."""
         self.name = new_name()
         self._db, self._models = db, models
         self._batch_size, self._concurrency = batch_size, concurrency
+        self._lease_s = lease_s
         self._maintenance_s, self._threshold = maintenance_s, threshold
         self._on_batch, self._on_pause = on_batch, on_pause
         self._lanes: dict[int, _Lane] = {}
@@ -173,6 +175,7 @@ class Worker:
                 concurrency=self._concurrency,
                 on_batch=self._count,
                 worker=self.name,
+                lease_s=self._lease_s,
             )
         )
         self._lanes[generation.number] = lane
