@@ -11,7 +11,8 @@
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
-    │   └── GenerationMismatch       the vectors stored belong to another model
+    │   ├── GenerationMismatch       the vectors stored belong to another model
+    │   └── SwitchRefused            a change of model that would do harm as things are
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
@@ -201,14 +202,17 @@ class GenerationMismatch(DatabaseError):
     status = 409
     es = "Los vectores guardados son de {stored}, pero la configuración pide {asked}: no se pueden comparar."
     en = "The stored vectors are of {stored}, but the settings ask for {asked}: they cannot be compared."
-    remedy_es = (
-        "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER=local ignora OPENAI_API_KEY), o descartá los vectores con "
-        "`ateneo db forget-embeddings` y generalos de nuevo con `ateneo backfill`."
-    )
-    remedy_en = (
-        "Go back to that model (ATENEO_EMBEDDING_PROVIDER=local ignores OPENAI_API_KEY), or discard the vectors with "
-        "`ateneo db forget-embeddings` and make them anew with `ateneo backfill`."
-    )
+    remedy_es = "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER), o pasá al otro sin cortes: `ateneo embeddings switch`."
+    remedy_en = "Go back to that model (ATENEO_EMBEDDING_PROVIDER), or change to the other: `ateneo embeddings switch`."
+
+
+class SwitchRefused(DatabaseError):
+    """Fields: detail, remedy."""
+
+    code = "switch-refused"
+    status = 409
+    es = en = "{detail}"
+    remedy_es = remedy_en = "{remedy}"
 
 
 class InputError(AteneoError):

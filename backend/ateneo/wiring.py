@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ateneo import lang
-from ateneo.errors import MaintenanceRunning, SettingsError
+from ateneo.errors import BadArgument, MaintenanceRunning, SettingsError
 from ateneo.lang import tr
 from ateneo.ports import ChatModel, Embedder, Reranker
 from ateneo.services import maintenance
@@ -94,6 +94,33 @@ def _local(settings: Settings, model: str, dims: int | None) -> Embedder | None:
         if found.model == model and (dims is None or found.dims in (None, dims)):
             return found
     return None
+
+
+def new_model(settings: Settings, provider: str | None, model: str | None, dimensions: int | None) -> EmbeddingService:
+    """A model by its name, for a switch to it; local where no provider is named and one of that name is installed.
+
+    Raises BadArgument, SettingsError where its key is missing.
+    """
+    if provider not in (None, "local", "openai"):
+        raise BadArgument(name="--provider", value=provider, rule="local, openai")
+    if provider != "openai":
+        found = None if model is None else _local(settings, model, None)
+        if provider == "local" and found is None:
+            folder = local_models.find(model or "", settings.models_dir.expanduser()).folder
+            from ateneo.providers.local import LocalEmbedder
+
+            found = LocalEmbedder(folder, threads=settings.threads)
+        if found is not None:
+            return _service(settings, found)
+    if model is None:
+        raise BadArgument(
+            name="--model", value="", rule=tr("falta el nombre del modelo", "the model's name is missing")
+        )
+    if embedder_of(settings, Generation(0, "openai", model, 0, False, False)) is None:
+        raise SettingsError(
+            name="OPENAI_API_KEY", detail=tr(f"falta, y {model} la necesita.", f"is missing for {model}.")
+        )
+    return _service(settings, _openai(settings, model, dimensions))
 
 
 def embedding_service(settings: Settings) -> EmbeddingService:

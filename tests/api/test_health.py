@@ -32,7 +32,7 @@ async def test_not_ready_with_vectors_of_another_model(database_url: str, databa
     with serving(settings(database_url)) as url:
         answer = httpx.get(f"{url}/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "generation")
-    assert "backfill" in answer.json()["remedy"]
+    assert "embeddings switch" in answer.json()["remedy"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

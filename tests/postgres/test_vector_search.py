@@ -147,7 +147,7 @@ async def test_vectors_of_another_model_are_never_compared(database: Database, e
     with pytest.raises(GenerationMismatch) as error:
         await VectorSearchService(database, embedding).search("acme", "feriado")
     assert "1536" in error.value.message
-    assert "forget-embeddings" in error.value.remedy
+    assert "embeddings switch" in error.value.remedy
     with pytest.raises(GenerationMismatch):
         await own_generation(database, embedding)
 

@@ -145,7 +145,7 @@ async def _record(db: Database, models: Models | None, active: Generation | None
     if fixed not in (None, "vector") and embedding is not None and fixed != f"vector({embedding.dims})":
         what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {embedding.dims} dimensiones.",
                   f"knowledge_chunks.embedding is {fixed} and the model has {embedding.dims} dimensions.")  # fmt: skip
-        yield Finding(False, what, "ALTER TABLE knowledge_chunks ALTER COLUMN embedding TYPE vector USING NULL;")
+        yield Finding(False, what, "SELECT ateneo.widen_column(); · ateneo db forget-embeddings · ateneo backfill")
     else:
         yield Finding(True, f"knowledge_chunks.embedding: {fixed}.")
     census = await health.census(db)

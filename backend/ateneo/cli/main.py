@@ -16,6 +16,11 @@ def build() -> typer.Typer:
         conversations,
         db,
         doctor,
+    )
+        backfill,
+        db,
+        doctor,
+        embeddings,
         index,
         ingest,
         keys,
@@ -55,6 +60,9 @@ def build() -> typer.Typer:
     app.add_typer(conversations.app, name="conversations", help=tr("Lo conversado.", "What was said."))
     app.add_typer(
         evaluation.app, name="eval", help=tr("Mide la búsqueda y las respuestas.", "Measures search and answers.")
+    )
+    app.add_typer(
+        embeddings.app, name="embeddings", help=tr("Cambiar de modelo sin cortes.", "Another model, without a break.")
     )
     app.add_typer(index.app, name="index", help=tr("El índice de búsqueda.", "The search index."))
     app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -16,7 +17,7 @@ import structlog
 from rich.console import Console
 
 from ateneo import lang
-from ateneo.errors import AteneoError, SettingsError
+from ateneo.errors import AteneoError, InputError, SettingsError
 from ateneo.lang import tr
 from ateneo.settings import load
 
@@ -67,6 +68,25 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool) -> 
         else:
             report(error)
         return error.exit_code
+
+
+def confirmed(question: str) -> bool:
+    """Asks yes or no. An answer may also come through a pipe; none at all is an error (InputError), not a no."""
+    # asyncio would swallow the first Ctrl-C of a question that blocks its loop
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = input(question + " [s/N]: " if lang.current() == "es" else question + " [y/N]: ")
+    except EOFError:
+        out.print()
+        raise InputError(
+            detail=tr(
+                "Hace falta confirmar y nadie puede responder acá: agregá --yes.",
+                "This needs a confirmation and nobody can answer here: add --yes.",
+            )
+        ) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return answer.strip().lower() in {"y", "yes", "s", "si", "sí"}
 
 
 def report(error: AteneoError) -> None:

@@ -228,7 +228,7 @@ async def _vector(house: House, text: str) -> list[float]:
 
 
 def _texts(house: House) -> TextService:
-    return TextService(house.db, house.embedding)
+    return TextService(house.db, house.models)
 
 
 def _document(passage: StoredPassage, hit: Hit | None = None) -> Document:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 
@@ -52,6 +53,12 @@ class Models:
         for service in (self.main, *self._made.values()):
             if service is not None:
                 await service.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
 
 @dataclass(frozen=True, slots=True)

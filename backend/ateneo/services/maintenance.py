@@ -106,6 +106,20 @@ async def tune(
             yield await _refresh(own, empresa_id)
 
 
+async def index_generation(
+    db: Database,
+    generation: int,
+    *,
+    threshold: int = THRESHOLD,
+    wait_s: float = WAIT_S,
+    on_progress: Callable[[Task, Progress], None] | None = None,
+) -> AsyncIterator[Tuned]:
+    """As `tune`, but the indexes of one generation alone."""
+    async with indexes.alone(db) as own:
+        async for tuned in _tune_generation(own, db, generation, threshold, wait_s, on_progress):
+            yield tuned
+
+
 async def _tune_generation(
     db: Database,
     watcher: Database,

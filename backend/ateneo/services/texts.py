@@ -6,8 +6,8 @@ from typing import Any
 
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
+from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import check_empresa, checked_metadata
 from ateneo.store import passages, statistics
 from ateneo.store import texts as store
@@ -24,10 +24,12 @@ LONGEST_ID = 500
 class TextService:
     """Each text is a chunk of `knowledge_chunks` without a document; a long one is not cut up."""
 
-    def __init__(self, db: Any, embedding: EmbeddingService) -> None:
+    def __init__(self, db: Any, embedding: EmbeddingService | Models) -> None:
         """`db`: a Database, or an asyncpg connection or pool."""
         self.db = Database.wrap(db)
-        self.embedding = embedding
+        models = Models.wrap(embedding)
+        self.embedding = models.main
+        self._current = CurrentModel(self.db, models)
 
     async def add(
         self,
@@ -68,12 +70,12 @@ class TextService:
     async def _add(
         self, empresa_id: str, texts: Sequence[str], metadata: Sequence[Mapping[str, Any]], ids: Sequence[str]
     ) -> None:
-        generation = await own_generation(self.db, self.embedding)
-        embedded = await self.embedding.embed_matrix(texts)
+        model = await self._current.to_write()
+        embedded = await model.embedding.embed_matrix(texts)
         # of two texts with one id the last counts, as if they had come one after the other
         last = list({one: at for at, one in enumerate(ids)}.values())
         new = [NewText(ids[at], clean(texts[at]), embedded.tokens[at], metadata[at]) for at in last]
-        await store.save(self.db, empresa_id, new, embedded.vectors[last], generation.number)
+        await store.save(self.db, empresa_id, new, embedded.vectors[last], model.generation.number)
 
 
 def _paired(name: str, values: Sequence[Any] | None, count: int) -> Sequence[Any]:

@@ -1,7 +1,10 @@
 """The change of model in the database: what a generation lacks, the guide's column refilled, and a generation's end."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,16 +17,18 @@ from ateneo.types import Generation, Pending
 
 _POLL_S = 0.05
 _LOCK_WAIT = "2s"
+_LOCK = "hashtextextended('ateneo.switch', 0)"
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How far a generation is. `chunks`: those that get a vector, `vectors`: those that have it. `bytes` with indexes;
-    `indexes`: companies with an HNSW index of their own in it."""
+    """How far a generation is. `chunks`: those that get a vector, `vectors`: those that have it; `dead`: texts that its
+    provider refused. `bytes` with indexes; `indexes`: companies with an HNSW index of their own in it."""
 
     generation: Generation
     chunks: int
     vectors: int
+    dead: int
     bytes: int
     indexes: int
     created_at: datetime
@@ -43,12 +48,21 @@ class Disk:
     column_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class SampledChunk:
+    """`ids`: the chunks of the company with this very text."""
+
+    empresa_id: str
+    contenido: str
+    ids: frozenset[str]
+
+
 async def filled(db: Database) -> list[Filled]:
     """Every generation that is kept, oldest first. Reads all of the record and of the vectors once."""
     async with db.acquire() as connection:
         rows = await connection.fetch(
             "SELECT g.generation, g.provider, g.model, g.dims, g.legacy, g.active, g.state, g.asked_dims,"
-            " s.chunks, s.vectors, s.bytes, s.indexes, g.created_at, g.activated_at"
+            " s.chunks, s.vectors, s.dead, s.bytes, s.indexes, g.created_at, g.activated_at"
             " FROM ateneo.generation_status() s JOIN ateneo.generation g USING (generation) ORDER BY 1"
         )
     return [Filled(Generation(*row[:8]), *row[8:]) for row in rows]
@@ -62,13 +76,33 @@ async def disk(db: Database, dims: int, threshold: int) -> Disk:
     return Disk(**row)
 
 
-async def missing_page(db: Database, generation: int, after: tuple[str, str] | None, size: int) -> list[Pending]:
-    """The next `size` chunks without a vector in the generation, after that `(chunk_id, empresa_id)`."""
+async def missing_page(db: Database, generation: int | None, after: tuple[str, str] | None, size: int) -> list[Pending]:
+    """The next `size` chunks without a vector in the generation (None: any that get one) after that key."""
     async with db.acquire() as connection:
         rows = await connection.fetch(
             "SELECT * FROM ateneo.missing_page($1::smallint, $2, $3, $4)", generation, *(after or (None, None)), size
         )
     return [Pending(r["empresa_id"], r["chunk_id"], r["contenido"], content_hash(r["contenido"])) for r in rows]
+
+
+async def sample_chunks(db: Database, empresa_id: str | None, size: int, seed: str) -> list[SampledChunk]:
+    """Chunks of one company or of all, drawn by chance; the same ones for the same seed."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch("SELECT * FROM ateneo.sample_chunks($1, $2, $3)", empresa_id, size, seed)
+    return [SampledChunk(row["empresa_id"], row["contenido"], frozenset(row["twins"])) for row in rows]
+
+
+@asynccontextmanager
+async def alone(db: Database) -> AsyncIterator[bool]:
+    """Whether nobody else changes the model of this database; nobody else will until the end."""
+    async with db.acquire() as connection:
+        mine = bool(await connection.fetchval(f"SELECT pg_try_advisory_lock({_LOCK})"))
+        try:
+            yield mine
+        finally:
+            if mine:
+                with contextlib.suppress(asyncpg.InterfaceError):  # the connection has gone, and the lock with it
+                    await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})")
 
 
 # --- the guide's column -------------------------------------------------------------------------------------------

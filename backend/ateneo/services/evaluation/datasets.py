@@ -50,6 +50,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A question to a company whose documents are in the database already. `passage`: the text that answers it, empty
+    where nobody has said."""
+
+    text: str
+    empresa_id: str
+    passage: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionSet:
     """`folder` holds a folder of documents for each company."""
 
@@ -87,6 +97,21 @@ def read_unanswerable(folder: Path, limit: int | None = None) -> tuple[tuple[str
         for where, row in _rows(path)
     ]
     return tuple(found[:limit])
+
+
+def open_questions(path: Path, limit: int | None = None) -> list[OpenQuestion]:
+    """The questions of a question file, `passage` optional, `document` not looked at. Raises DatasetInvalid."""
+    found = [
+        OpenQuestion(
+            text=_full_text(where, row, "question"),
+            empresa_id=_full_text(where, row, "empresa_id"),
+            passage=_text(where, row, "passage") if row.get("passage") else "",
+        )
+        for where, row in _rows(path)
+    ]
+    if not found:
+        raise _invalid(path, tr("no tiene preguntas", "it has no questions"))
+    return found[:limit]
 
 
 def corpus_passages(corpus: Path, *, titles: bool = False) -> Iterator[tuple[str, str]]:

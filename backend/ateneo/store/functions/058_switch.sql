@@ -1,7 +1,7 @@
 -- The change of model: what a generation lacks, the switch, the guide's column refilled, and the end of a generation.
 -- docs/adr/0015-switch-of-model.md says why it goes in these steps.
 
--- Chunks without a vector in this generation, in the order of (id, empresa_id), after the key given.
+-- Chunks without a vector in this generation (NULL: all that get one), in the order of (id, empresa_id), after the key given.
 CREATE OR REPLACE FUNCTION ateneo.missing_page(gen smallint, after_id text, after_empresa text, size int)
 RETURNS TABLE (empresa_id text, chunk_id text, contenido text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET enable_sort = off AS $$
@@ -9,13 +9,17 @@ BEGIN
   RETURN QUERY EXECUTE format($q$
     SELECT k.empresa_id::text, k.id::text, k.contenido::text FROM public.knowledge_chunks k
     WHERE ateneo.wants_vector(k.contenido) AND ($1 IS NULL OR (k.id >= $1 AND (k.id, k.empresa_id) > ($1, $2)))
-      AND NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)
-    ORDER BY k.id, k.empresa_id LIMIT $3 $q$, gen) USING after_id, after_empresa, size;
+      %s ORDER BY k.id, k.empresa_id LIMIT $3 $q$,
+    CASE WHEN gen IS NULL THEN '' ELSE
+      format('AND NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)', gen) END)
+    USING after_id, after_empresa, size;
 END $$;
 
--- One row a generation that is kept, newest last. `chunks` are those that get a vector; bytes with their indexes.
+-- One row a generation that is kept, newest last. `chunks` are those that get a vector; `dead`: dead letters; bytes with indexes.
+DROP FUNCTION IF EXISTS ateneo.generation_status();
+
 CREATE OR REPLACE FUNCTION ateneo.generation_status()
-RETURNS TABLE (generation smallint, chunks bigint, vectors bigint, bytes bigint, indexes bigint)
+RETURNS TABLE (generation smallint, chunks bigint, vectors bigint, dead bigint, bytes bigint, indexes bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint; total bigint;
 BEGIN
@@ -24,6 +28,7 @@ BEGIN
     RETURN QUERY EXECUTE format($q$
       SELECT $1, $2, (SELECT count(*) FROM ateneo.vec_g%1$s v JOIN public.knowledge_chunks k
           ON k.id = v.chunk_id AND k.empresa_id = v.empresa_id AND ateneo.wants_vector(k.contenido)),
+        (SELECT count(*) FROM ateneo.embedding_queue q WHERE q.generation = $1 AND q.state = 'dead'),
         (SELECT sum(pg_total_relation_size(t.relid))::bigint FROM pg_partition_tree('ateneo.vec_g%1$s') t WHERE t.isleaf),
         (SELECT count(*) FROM ateneo.own_indexes($1) i WHERE i.valid) $q$, g) USING g, total;
   END LOOP;
@@ -92,6 +97,18 @@ BEGIN
   PERFORM set_config('ateneo.bulk', 'off', true);
 END $$;
 
+-- Where the guide's column was made with a fixed length, which holds one model alone: takes the length away. Its values
+-- stay, and nothing is written anew. Run by the table's owner, once no index hangs on the column.
+CREATE OR REPLACE FUNCTION ateneo.widen_column() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE definition text;
+BEGIN
+  SELECT pg_get_triggerdef(t.oid) INTO definition FROM pg_trigger t
+    WHERE t.tgrelid = 'public.knowledge_chunks'::regclass AND t.tgname = 'ateneo_update';
+  DROP TRIGGER ateneo_update ON public.knowledge_chunks;   -- a trigger that names a column keeps its type
+  ALTER TABLE public.knowledge_chunks ALTER COLUMN embedding TYPE @vector@.vector;
+  EXECUTE definition;
+END $$;
+
 -- The first step of an end: from here on nobody begins to use the generation.
 CREATE OR REPLACE FUNCTION ateneo.retire_generation(gen smallint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -123,3 +140,16 @@ END $$;
 -- Whether every transaction that was running when `before` was the next number has ended.
 CREATE OR REPLACE FUNCTION ateneo.settled(before xid8) RETURNS boolean LANGUAGE sql VOLATILE AS
   'SELECT pg_snapshot_xmin(pg_current_snapshot()) >= before';
+
+-- Chunks to ask about, drawn by chance from the whole database or from one company, the same ones for the same `seed`; with
+-- all chunks of the company that have the same text.
+CREATE OR REPLACE FUNCTION ateneo.sample_chunks(p_empresa text, size int, seed text)
+RETURNS TABLE (empresa_id text, contenido text, twins text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT k.empresa_id::text, k.contenido::text,
+    ARRAY(SELECT t.chunk_id FROM ateneo.chunk_lex t WHERE t.empresa_id = k.empresa_id AND t.content_hash = c.content_hash)
+  FROM (SELECT l.empresa_id, l.chunk_id, l.content_hash FROM ateneo.chunk_lex l WHERE p_empresa IS NULL OR l.empresa_id = p_empresa
+        ORDER BY md5(seed || l.chunk_id), l.chunk_id LIMIT size) c
+  JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
+  WHERE ateneo.wants_vector(k.contenido)
+$$;

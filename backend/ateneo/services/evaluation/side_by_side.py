@@ -1,0 +1,165 @@
+"""Two embedding models on the same questions, in the database where both have their vectors.
+
+Questions are the user's own (with or without the passage that answers), or sentences drawn from the chunks themselves,
+whose answer is the chunk they stand in.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ateneo.errors import BadArgument
+from ateneo.lang import tr
+from ateneo.services.evaluation.datasets import OpenQuestion
+from ateneo.services.evaluation.loading import answering
+from ateneo.services.vector_search import VectorSearchService
+from ateneo.store import switch
+from ateneo.store.pool import Database
+from ateneo.store.scratch import StoredText
+from ateneo.text import significance
+from ateneo.text.sentences import sentence_spans
+from ateneo.text.significance import Difference
+from ateneo.types import Hit, Mode
+
+MODES: tuple[Mode, ...] = ("hybrid", "dense")
+WORST = 10
+SEED = "ateneo"
+_CANDIDATES = 50
+_SHORTEST, _LONGEST = 25, 200
+
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to one company. `answers`: the chunks that hold the answer, empty where nobody knows it."""
+
+    text: str
+    empresa_id: str
+    answers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What both models found for a question, best first. `rank`s from 1, of the first answer; None: it is not there.
+
+    `overlap`: the share of passages that both found.
+    """
+
+    asked: Asked
+    before: tuple[Hit, ...]
+    after: tuple[Hit, ...]
+    before_rank: int | None
+    after_rank: int | None
+    overlap: float
+
+    @property
+    def loss(self) -> float:
+        """What was lost of the reciprocal rank, in [-1, 1]."""
+        return _reciprocal(self.before_rank) - _reciprocal(self.after_rank)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """One way to search, over all questions. Recalls at k are over the `judged` ones, None where there are none, and so
+    is `difference` (of the reciprocal rank, new less old). `worst`: what lost most, then what overlaps least."""
+
+    mode: Mode
+    k: int
+    questions: int
+    judged: int
+    before_recall: float | None
+    after_recall: float | None
+    overlap: float
+    difference: Difference | None
+    worst: tuple[Pair, ...]
+
+    @property
+    def ratio(self) -> float | None:
+        """The new model's recall as a share of the old one's."""
+        if self.before_recall is None or self.after_recall is None:
+            return None
+        return self.after_recall / self.before_recall if self.before_recall > 0 else 1.0
+
+
+async def sampled(db: Database, empresa_id: str | None, size: int) -> list[Asked]:
+    """A sentence of each of `size` chunks drawn by chance, always the same ones."""
+    chunks = await switch.sample_chunks(db, empresa_id, size, SEED)
+    return [Asked(sentence_of(one.contenido), one.empresa_id, one.ids) for one in chunks]
+
+
+def sentence_of(text: str) -> str:
+    """The sentence in the middle of the text that is neither too short to be found by nor too long for a question;
+    the beginning of the text where it has none."""
+    sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
+    fit = [one for one in sentences if _SHORTEST <= len(one) <= _LONGEST]
+    return fit[len(fit) // 2] if fit else " ".join(text.split())[:_LONGEST]
+
+
+async def judged(search: VectorSearchService, questions: Sequence[OpenQuestion]) -> list[Asked]:
+    """The user's questions, with the chunks that hold each one's passage: looked for by the passage's own words."""
+    found: list[Asked] = []
+    for one in questions:
+        answers: frozenset[str] = frozenset()
+        if one.passage:
+            words = one.passage[: search.max_query_chars]
+            near = (await search.search(one.empresa_id, words, _CANDIDATES, mode="lexical", rerank=False)).hits
+            answers = answering(one.passage, [StoredText(hit.chunk_id, hit.document_id, hit.contenido) for hit in near])
+        found.append(Asked(one.text, one.empresa_id, answers))
+    return found
+
+
+async def compared(
+    before: VectorSearchService,
+    after: VectorSearchService,
+    questions: Sequence[Asked],
+    *,
+    k: int = 10,
+    on_question: Tell | None = None,
+) -> list[SideBySide]:
+    """Each question to both, in each of MODES. Raises BadArgument for no questions, ProviderError, DatabaseError."""
+    if not questions:
+        raise BadArgument(name="questions", value=0, rule=tr("hace falta alguna pregunta", "a question is needed"))
+    pairs: dict[Mode, list[Pair]] = {mode: [] for mode in MODES}
+    for number, asked in enumerate(questions, 1):
+        for mode in MODES:
+            old = (await before.search(asked.empresa_id, asked.text, k, mode=mode, rerank=False)).hits
+            new = (await after.search(asked.empresa_id, asked.text, k, mode=mode, rerank=False)).hits
+            pairs[mode].append(pair_of(asked, old, new))
+        if on_question is not None:
+            on_question(number, len(questions))
+    return [summary(mode, k, found) for mode, found in pairs.items()]
+
+
+def pair_of(asked: Asked, before: tuple[Hit, ...], after: tuple[Hit, ...]) -> Pair:
+    old, new = [hit.chunk_id for hit in before], [hit.chunk_id for hit in after]
+    most = max(len(old), len(new))
+    overlap = len(set(old) & set(new)) / most if most else 1.0
+    return Pair(asked, before, after, _rank(old, asked.answers), _rank(new, asked.answers), overlap)
+
+
+def summary(mode: Mode, k: int, pairs: Sequence[Pair]) -> SideBySide:
+    """What the pairs (one or more) come to."""
+    known = [one for one in pairs if one.asked.answers]
+    before = [_reciprocal(one.before_rank) for one in known]
+    after = [_reciprocal(one.after_rank) for one in known]
+    worst = sorted(pairs, key=lambda one: (-one.loss, one.overlap, one.asked.text))
+    return SideBySide(
+        mode=mode,
+        k=k,
+        questions=len(pairs),
+        judged=len(known),
+        before_recall=fmean(one.before_rank is not None for one in known) if known else None,
+        after_recall=fmean(one.after_rank is not None for one in known) if known else None,
+        overlap=fmean(one.overlap for one in pairs),
+        difference=significance.compare(before, after) if known else None,
+        worst=tuple(one for one in worst[:WORST] if one.loss > 0 or one.overlap < 1),
+    )
+
+
+def _rank(ranked: Sequence[str], answers: frozenset[str]) -> int | None:
+    return next((rank for rank, one in enumerate(ranked, 1) if one in answers), None)
+
+
+def _reciprocal(rank: int | None) -> float:
+    return 0.0 if rank is None else 1 / rank

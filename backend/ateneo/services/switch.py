@@ -1,0 +1,364 @@
+"""A change of embedding model while everybody goes on searching. See docs/adr/0015-switch-of-model.md.
+
+Each step finds what it has to do in the database, so that whatever was interrupted goes on with the next call:
+`begin` (a generation beside the live one), `fill`, `index`, then `activate` in one transaction, and `refill` of the
+guide's column. `rollback` goes back, `prune` ends what is kept for that.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ateneo.errors import GenerationMismatch, SwitchRefused
+from ateneo.lang import tr
+from ateneo.services import filling, maintenance
+from ateneo.services.current_model import Models
+from ateneo.services.embedding import EmbeddingService
+from ateneo.services.filling import Fill
+from ateneo.services.generation import is_of
+from ateneo.services.maintenance import Progress, Task, Tuned
+from ateneo.store import generations, health
+from ateneo.store import switch as store
+from ateneo.store.pool import Database
+from ateneo.store.switch import Disk, Filled
+from ateneo.types import Generation
+
+Tell = Callable[[int, int], None]
+"""Is told (done, of how many)."""
+
+_TRIAL = 32
+_PAGE = 500
+_PASSES = 20
+_BETWEEN_PASSES_S = 0.5
+_SETTLE_S = 60.0
+_TOLERATED = 0.01
+"""Share of the chunks that may lack a vector at the switch without further ado: refused texts, the latest edits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a switch would take. `chunks` of `total` still lack a vector of the new model. `tokens` None where not
+    counted, `usd` where the price is not known; `seconds` by what the provider took for the first texts. `column`: the
+    type of the guide's column where it cannot hold these vectors."""
+
+    active: Generation
+    provider: str
+    model: str
+    dims: int
+    begun: Generation | None
+    chunks: int
+    total: int
+    tokens: int | None
+    usd: float | None
+    seconds: float
+    disk: Disk
+    column: str | None
+
+    @property
+    def done(self) -> bool:
+        """The model is active already; the guide's column may still have to follow."""
+        return self.begun is not None and self.begun.active
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A generation, and whether the settings of this process have what its model takes."""
+
+    filled: Filled
+    at_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """`busy`: rows that a writer held to the end; the next call sees to them."""
+
+    changed: int
+    busy: int
+
+
+class Switch:
+    """From the active generation to `embedding`'s model. `db` must be a pool."""
+
+    def __init__(
+        self, db: Database, embedding: EmbeddingService, *, asked_dims: int | None = None, concurrency: int = 4
+    ) -> None:
+        """`asked_dims`: asked of the provider, None for the model's own; `concurrency`: batches under way."""
+        self._db = db
+        self.embedding = embedding
+        self._asked_dims = asked_dims
+        self._concurrency = concurrency
+
+    async def plan(self, *, threshold: int, count_tokens: bool, on_count: Tell | None = None) -> Plan:
+        """Changes nothing; the new model embeds a few texts, to know its dimensions, its pace and that it answers.
+
+        `threshold`: vectors from which a company gets an HNSW index. Raises SwitchRefused, ProviderError.
+        """
+        active = await self._active()
+        pace = await self._trial()
+        dims = self.embedding.dims or 0
+        begun = await self._own(dims)
+        status = {one.generation.number: one for one in await store.filled(self._db)}
+        total = status[active.number].chunks
+        missing = status[begun.number].missing if begun else total
+        tokens = await self._tokens(begun, missing, on_count) if count_tokens else None
+        price = self.embedding.price
+        fixed = await health.guide_column(self._db)
+        return Plan(
+            active=active,
+            provider=self.embedding.provider,
+            model=self.embedding.model,
+            dims=dims,
+            begun=begun,
+            chunks=missing,
+            total=total,
+            tokens=tokens,
+            usd=0.0 if price == 0 else None if price is None or tokens is None else tokens * price / 1_000_000,
+            seconds=missing * pace / (1 if self.embedding.provider == "local" else self._concurrency),
+            disk=await store.disk(self._db, dims, threshold),
+            column=None if fixed in (None, "vector", f"vector({dims})") else fixed,
+        )
+
+    async def begin(self) -> Generation:
+        """The generation that is filled: made, or the one that was begun before."""
+        if self.embedding.dims is None:
+            await self.embedding.generate_embedding("dimensiones")
+        dims = self.embedding.dims
+        assert dims is not None
+        return await self._own(dims) or await generations.create(
+            self._db, self.embedding.provider, self.embedding.model, dims, self._asked_dims
+        )
+
+    async def fill(self, generation: Generation, on_progress: Callable[[Fill], None] | None = None) -> Fill:
+        """Embeds what the generation lacks, also what is edited meanwhile. Raises ProviderError, DatabaseError."""
+        return await filling.fill(self._db, self.embedding, generation, self._concurrency, on_progress)
+
+    async def index(
+        self, generation: Generation, *, threshold: int, on_progress: Callable[[Task, Progress], None] | None = None
+    ) -> AsyncIterator[Tuned]:
+        """Large companies' HNSW indexes, CONCURRENTLY. Raises MaintenanceRunning."""
+        async for tuned in maintenance.index_generation(
+            self._db, generation.number, threshold=threshold, on_progress=on_progress
+        ):
+            yield tuned
+
+    async def activate(self, generation: Generation, *, force: bool = False) -> None:
+        """From here on everybody searches it. Raises SwitchRefused where chunks lack a vector, unless `force`."""
+        await self.fill(generation)
+        found = next(one for one in await store.filled(self._db) if one.generation.number == generation.number)
+        if found.missing > _TOLERATED * found.chunks and not force:
+            raise SwitchRefused(
+                detail=tr(
+                    f"A {found.missing} de {found.chunks} chunks les falta su vector de {generation.label}.",
+                    f"{found.missing} of {found.chunks} chunks lack their vector of {generation.label}.",
+                ),
+                remedy=tr(
+                    "Mirá por qué con `ateneo embeddings status` y `ateneo queue list`; --force pasa igual.",
+                    "See why with `ateneo embeddings status` and `ateneo queue list`; --force goes on all the same.",
+                ),
+            )
+        await generations.activate(self._db, generation.number)
+
+    async def _active(self) -> Generation:
+        active = await generations.active(self._db)
+        if active is None:
+            raise SwitchRefused(
+                detail=tr("Todavía no hay vectores que cambiar.", "There are no vectors to change yet."),
+                remedy=tr(
+                    "Elegí el modelo con ATENEO_EMBEDDING_PROVIDER y ATENEO_EMBEDDING_MODEL, y hacé `ateneo backfill`.",
+                    "Choose the model with ATENEO_EMBEDDING_PROVIDER and ATENEO_EMBEDDING_MODEL: `ateneo backfill`.",
+                ),
+            )
+        return active
+
+    async def _own(self, dims: int) -> Generation | None:
+        kept = await generations.all_generations(self._db)
+        filling_one = next((one for one in kept if one.state == "filling"), None)
+        own = next((one for one in kept if is_of(one, self.embedding) and one.dims == dims), None)
+        if own is None and filling_one is not None:
+            drop = f"ateneo embeddings prune --generation {filling_one.number}"
+            raise SwitchRefused(
+                detail=tr(
+                    f"Ya hay un cambio en marcha a {filling_one.label}.",
+                    f"A switch to {filling_one.label} is under way already.",
+                ),
+                remedy=tr(
+                    f"Seguilo con `ateneo embeddings switch`, o dejalo: `{drop}`.",
+                    f"Go on with `ateneo embeddings switch`, or drop it: `{drop}`.",
+                ),
+            )
+        return own
+
+    async def _trial(self) -> float:
+        """Seconds a text, of one request."""
+        texts = [one.contenido for one in await store.missing_page(self._db, None, None, _TRIAL)]
+        await self.embedding.generate_embedding("dimensiones")
+        begun = time.perf_counter()
+        await self.embedding.embed_matrix(texts)
+        return (time.perf_counter() - begun) / max(len(texts), 1)
+
+    async def _tokens(self, begun: Generation | None, total: int, on_count: Tell | None) -> int:
+        tokens, seen, after = 0, 0, None
+        while page := await store.missing_page(self._db, begun.number if begun else None, after, _PAGE):
+            tokens += sum(await asyncio.to_thread(self.embedding.count_tokens, [one.contenido for one in page]))
+            seen, after = seen + len(page), (page[-1].chunk_id, page[-1].empresa_id)
+            if on_count is not None:
+                on_count(seen, max(total, seen))
+        return tokens
+
+
+# --- what needs no new model --------------------------------------------------------------------------------------
+
+
+async def status(db: Database, models: Models) -> list[Status]:
+    """Every generation that is kept, oldest first."""
+    return [Status(one, models.of(one.generation) is not None) for one in await store.filled(db)]
+
+
+@asynccontextmanager
+async def alone(db: Database) -> AsyncIterator[None]:
+    """For one change of model at a time. Raises SwitchRefused where another one is at work."""
+    async with store.alone(db) as mine:
+        if not mine:
+            raise SwitchRefused(
+                detail=tr(
+                    "Otro proceso está cambiando el modelo ahora mismo.", "Another process is changing the model."
+                ),
+                remedy=tr(
+                    "Mirá cómo va con `ateneo embeddings status`.", "`ateneo embeddings status` shows how it goes."
+                ),
+            )
+        yield
+
+
+async def refill(db: Database, on_page: Tell | None = None) -> Refilled:
+    """Makes the guide's column true to the active generation, a page at a time, and moves its mark there.
+
+    Nothing to do where it has the mark. Raises SwitchRefused where the column cannot hold vectors of this length.
+    """
+    active = await generations.active(db)
+    if active is None or active.legacy:
+        return Refilled(0, 0)
+    await _refuse_fixed(db, active)
+    await store.mark_column(db, None)
+    await store.settled(db, _SETTLE_S)  # those who write by the mark that was there
+    changed, busy, passes = 0, 1, 0
+    while busy and passes < _PASSES:
+        page_changed, busy = await _pass(db, active, on_page)
+        changed, passes = changed + page_changed, passes + 1
+        if busy:
+            await asyncio.sleep(_BETWEEN_PASSES_S)
+    if busy:
+        return Refilled(changed, busy)
+    await store.mark_column(db, active.number)
+    # what was embedded since its page passed; from here on every write keeps both true
+    late, busy = await _pass(db, active, None)
+    return Refilled(changed + late, busy)
+
+
+async def _pass(db: Database, active: Generation, on_page: Tell | None) -> tuple[int, int]:
+    total = next(one.chunks for one in await store.filled(db) if one.generation.number == active.number)
+    changed, busy, seen, after = 0, 0, 0, None
+    while (page := await store.refill_page(db, active.number, after, _PAGE)) is not None:
+        changed, busy, seen, after = changed + page.changed, busy + page.busy, seen + _PAGE, page.last_id
+        if on_page is not None:
+            on_page(min(seen, total), total)
+    return changed, busy
+
+
+async def _refuse_fixed(db: Database, active: Generation) -> None:
+    fixed = await health.guide_column(db)
+    if fixed not in (None, "vector", f"vector({active.dims})"):
+        raise SwitchRefused(
+            detail=tr(
+                f"knowledge_chunks.embedding es {fixed}, y los vectores de {active.label} no caben.",
+                f"knowledge_chunks.embedding is {fixed}, and vectors of {active.label} do not fit.",
+            ),
+            remedy=tr(
+                "La búsqueda ya usa el modelo nuevo. Para llenar también la columna, borrá sus índices, ejecutá"
+                " SELECT ateneo.widen_column(); y seguí con `ateneo embeddings switch`.",
+                "Searches use the new model already. To fill the column, too, drop its indexes, run"
+                " SELECT ateneo.widen_column(); and go on with `ateneo embeddings switch`.",
+            ),
+        )
+
+
+def out_of_reach(generation: Generation) -> SwitchRefused:
+    """Where the settings have not what a generation's model takes."""
+    return SwitchRefused(
+        detail=tr(
+            f"La configuración no tiene con qué usar {generation.label}.",
+            f"The settings have not what it takes to use {generation.label}.",
+        ),
+        remedy=tr(
+            "Agregá su clave, dirección o carpeta: docs/how-to/switch-model.md.",
+            "Add its key, address or folder: docs/how-to/switch-model.md.",
+        ),
+    )
+
+
+async def rollback(db: Database) -> tuple[Generation, Generation]:
+    """Goes back to the generation that was active before, in one transaction; returns (left, returned to).
+
+    Raises SwitchRefused where none is kept.
+    """
+    kept = await generations.searchable(db)
+    if len(kept) < 2:
+        raise SwitchRefused(
+            detail=tr("No hay un modelo anterior al que volver.", "There is no earlier model to go back to."),
+            remedy=tr(
+                "`ateneo embeddings status` muestra los que hay.", "`ateneo embeddings status` shows those there are."
+            ),
+        )
+    await generations.activate(db, kept[1].number)
+    return kept[0], kept[1]
+
+
+async def prunable(db: Database, number: int | None = None) -> list[Filled]:
+    """What `prune` would end: those before the active one, or the one that is named; it may be one that fills.
+
+    Raises SwitchRefused for one that is not kept, is active, or whose vectors the guide's column holds.
+    """
+    found = [
+        one
+        for one in await store.filled(db)
+        if (one.generation.state == "previous" if number is None else one.generation.number == number)
+    ]
+    if number is not None and not found:
+        raise SwitchRefused(
+            detail=tr(f"No hay una generación {number}.", f"There is no generation {number}."),
+            remedy=tr(
+                "`ateneo embeddings status` muestra las que hay.", "`ateneo embeddings status` shows those there are."
+            ),
+        )
+    for one in found:
+        if one.generation.active or one.generation.legacy:
+            raise SwitchRefused(
+                detail=tr(
+                    f"La generación {one.generation.number} ({one.generation.label}) está en uso.",
+                    f"The generation {one.generation.number} ({one.generation.label}) is in use.",
+                ),
+                remedy=tr(
+                    "Es la que se busca, o knowledge_chunks.embedding tiene sus vectores: terminá el cambio con"
+                    " `ateneo embeddings switch`.",
+                    "It is searched, or knowledge_chunks.embedding holds its vectors: end the switch with"
+                    " `ateneo embeddings switch`.",
+                ),
+            )
+    return found
+
+
+async def prune(db: Database, targets: list[Filled]) -> bool:
+    """Ends them: nobody begins to use them, then their tables, indexes and queue rows go. Also what an interrupted one
+    left. False where a transaction stayed open: their tables go with the next call."""
+    for one in targets:
+        try:
+            await store.retire(db, one.generation.number)
+        except GenerationMismatch as error:
+            raise SwitchRefused(detail=error.fields["asked"], remedy="ateneo embeddings status") from error
+    left = await store.undropped(db)
+    if not left:
+        return True
+    settled = await store.settled(db, _SETTLE_S)
+    return settled and all([await store.drop(db, number) for number in left])
