@@ -44,7 +44,7 @@ async def new(server: ProviderServer) -> AsyncIterator[EmbeddingService]:
 
 
 async def _fill(db: Database, generation: Generation, service: EmbeddingService) -> int:
-    waiting = await switch.missing_page(db, generation.number, None, 1000)
+    waiting = await switch.missing_texts(db, generation.number, None, 1000)
     vectors = (await service.embed_matrix([one.contenido for one in waiting])).vectors
     return await chunks.store_embeddings(db, generation.number, waiting, vectors)
 

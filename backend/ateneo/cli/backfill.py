@@ -99,7 +99,8 @@ async def _run(options: Options) -> int:
         settings = settings.model_copy(update={"embedding_concurrency": max(1, options.concurrency)})
     if not options.as_json:
         screen.banner()
-    async with await wiring.open_database(settings) as db, wiring.embedding_service(settings) as embedding:
+    async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
+        embedding = await models.present(db)
         work = _backfill(db, embedding, settings, options)
         if not options.as_json:
             screen.model(embedding.provider, embedding.model)

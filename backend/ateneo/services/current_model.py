@@ -48,6 +48,11 @@ class Models:
             self._made[key] = self._others(generation)
         return self._made[key]
 
+    async def present(self, db: Database) -> EmbeddingService:
+        """The active generation's service; the settings' own where that is out of reach, or there is none yet."""
+        active = await generations.active(db)
+        return (active and self.of(active)) or self.main
+
     async def close(self) -> None:
         """Closes all of them, the settings' own included; a later call opens them again."""
         for service in (self.main, *self._made.values()):

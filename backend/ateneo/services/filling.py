@@ -1,23 +1,26 @@
-"""The vectors that a generation lacks, embedded and stored until there is nothing left to do."""
+"""The vectors that a generation lacks: the queue's engine, run to the end for that generation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ateneo.errors import ProviderRefusedInput
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import refuse_other_model
-from ateneo.store import chunks, switch
+from ateneo.services.embedding_queue import Batch, EmbeddingQueue
+from ateneo.store import queue
 from ateneo.store.pool import Database
-from ateneo.types import Generation, Pending
+from ateneo.types import Generation
 
-_PAGE, _LOCAL_PAGE = 500, 64
+_BATCH = 500
+_LOCAL_BATCH, _LOCAL_CONCURRENCY = 64, 2
+"""As in the backfill: the local model fills the cores with one batch, and small ones let Ctrl-C end soon."""
 
 
 @dataclass(slots=True)
 class Fill:
-    """Chunks so far: stored, and refused by the provider; `tokens` that the stored ones took."""
+    """Chunks so far: stored (of them `copied`, whose text was embedded already), and refused by the provider. `tokens`
+    as billed."""
 
     stored: int = 0
+    copied: int = 0
     refused: int = 0
     tokens: int = 0
 
@@ -26,39 +29,37 @@ async def fill(
     db: Database,
     embedding: EmbeddingService,
     generation: Generation,
-    concurrency: int,
+    *,
+    concurrency: int = 4,
+    revive: bool = False,
     on_progress: Callable[[Fill], None] | None = None,
 ) -> Fill:
-    """Goes over the record until a round finds nothing, so that what is edited meanwhile is embedded, too.
+    """Queues what the generation lacks and embeds it, beside whatever workers there are. `revive`: refused texts are
+    tried again.
 
     Raises ProviderError, DatabaseError; what was stored until then stays.
     """
     done = Fill()
-    tell = on_progress or (lambda _: None)
-    size = _LOCAL_PAGE if embedding.provider == "local" else _PAGE
-    while True:
-        before, after = done.stored, None
-        while page := await switch.missing_page(db, generation.number, after, size):
-            after = (page[-1].chunk_id, page[-1].empresa_id)
-            await _store(db, embedding, generation, page, done)
-            tell(done)
-        if done.stored == before:
-            return done
 
+    def add(batch: Batch) -> None:
+        done.stored += batch.processed
+        done.copied += batch.copied
+        done.refused += sum(one.dead for one in batch.failed)
+        done.tokens += batch.tokens
+        if on_progress is not None:
+            on_progress(done)
 
-async def _store(
-    db: Database, embedding: EmbeddingService, generation: Generation, page: Sequence[Pending], done: Fill
-) -> None:
-    try:
-        made = await embedding.embed_matrix([one.contenido for one in page])
-    except ProviderRefusedInput:
-        if len(page) == 1:
-            done.refused += 1
-            return
-        half = len(page) // 2
-        await _store(db, embedding, generation, page[:half], done)
-        await _store(db, embedding, generation, page[half:], done)
-        return
-    refuse_other_model(generation, embedding)
-    done.stored += await chunks.store_embeddings(db, generation.number, page, made.vectors)
-    done.tokens += sum(made.tokens)
+    await queue.fill(db, generation.number, revive=revive)
+    local = embedding.provider == "local"
+    engine = EmbeddingQueue(
+        db,
+        embedding,
+        generation,
+        batch_size=_LOCAL_BATCH if local else _BATCH,
+        concurrency=_LOCAL_CONCURRENCY if local else concurrency,
+        on_batch=add,
+    )
+    await engine.drain(to_the_end=True)
+    if engine.outage is not None:
+        raise engine.outage
+    return done

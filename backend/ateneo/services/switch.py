@@ -132,7 +132,14 @@ class Switch:
 
     async def fill(self, generation: Generation, on_progress: Callable[[Fill], None] | None = None) -> Fill:
         """Embeds what the generation lacks, also what is edited meanwhile. Raises ProviderError, DatabaseError."""
-        return await filling.fill(self._db, self.embedding, generation, self._concurrency, on_progress)
+        return await filling.fill(
+            self._db,
+            self.embedding,
+            generation,
+            concurrency=self._concurrency,
+            revive=True,
+            on_progress=on_progress,
+        )
 
     async def index(
         self, generation: Generation, *, threshold: int, on_progress: Callable[[Task, Progress], None] | None = None
@@ -145,7 +152,7 @@ class Switch:
 
     async def activate(self, generation: Generation, *, force: bool = False) -> None:
         """From here on everybody searches it. Raises SwitchRefused where chunks lack a vector, unless `force`."""
-        await self.fill(generation)
+        await filling.fill(self._db, self.embedding, generation, concurrency=self._concurrency)
         found = next(one for one in await store.filled(self._db) if one.generation.number == generation.number)
         if found.missing > _TOLERATED * found.chunks and not force:
             raise SwitchRefused(
@@ -192,7 +199,7 @@ class Switch:
 
     async def _trial(self) -> float:
         """Seconds a text, of one request."""
-        texts = [one.contenido for one in await store.missing_page(self._db, None, None, _TRIAL)]
+        texts = [one.contenido for one in await store.missing_texts(self._db, None, None, _TRIAL)]
         await self.embedding.generate_embedding("dimensiones")
         begun = time.perf_counter()
         await self.embedding.embed_matrix(texts)
@@ -200,8 +207,8 @@ class Switch:
 
     async def _tokens(self, begun: Generation | None, total: int, on_count: Tell | None) -> int:
         tokens, seen, after = 0, 0, None
-        while page := await store.missing_page(self._db, begun.number if begun else None, after, _PAGE):
-            tokens += sum(await asyncio.to_thread(self.embedding.count_tokens, [one.contenido for one in page]))
+        while page := await store.missing_texts(self._db, begun.number if begun else None, after, _PAGE):
+            tokens += sum(await asyncio.to_thread(self.embedding.billable_tokens, [one.contenido for one in page]))
             seen, after = seen + len(page), (page[-1].chunk_id, page[-1].empresa_id)
             if on_count is not None:
                 on_count(seen, max(total, seen))

@@ -76,11 +76,14 @@ async def disk(db: Database, dims: int, threshold: int) -> Disk:
     return Disk(**row)
 
 
-async def missing_page(db: Database, generation: int | None, after: tuple[str, str] | None, size: int) -> list[Pending]:
-    """The next `size` chunks without a vector in the generation (None: any that get one) after that key."""
+async def missing_texts(
+    db: Database, generation: int | None, after: tuple[str, str] | None, size: int
+) -> list[Pending]:
+    """The next `size` chunks without a vector in the generation (None: any that get one) after the key `(chunk_id,
+    empresa_id)`; of several with one text in a company the first."""
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            "SELECT * FROM ateneo.missing_page($1::smallint, $2, $3, $4)", generation, *(after or (None, None)), size
+            "SELECT * FROM ateneo.missing_texts($1::smallint, $2, $3, $4)", generation, *(after or (None, None)), size
         )
     return [Pending(r["empresa_id"], r["chunk_id"], r["contenido"], content_hash(r["contenido"])) for r in rows]
 

@@ -2,13 +2,17 @@
 -- docs/adr/0015-switch-of-model.md says why it goes in these steps.
 
 -- Chunks without a vector in this generation (NULL: all that get one), in the order of (id, empresa_id), after the key given.
-CREATE OR REPLACE FUNCTION ateneo.missing_page(gen smallint, after_id text, after_empresa text, size int)
+-- Of several with one text in a company the first: a text is embedded once.
+CREATE OR REPLACE FUNCTION ateneo.missing_texts(gen smallint, after_id text, after_empresa text, size int)
 RETURNS TABLE (empresa_id text, chunk_id text, contenido text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET enable_sort = off AS $$
 BEGIN
   RETURN QUERY EXECUTE format($q$
     SELECT k.empresa_id::text, k.id::text, k.contenido::text FROM public.knowledge_chunks k
     WHERE ateneo.wants_vector(k.contenido) AND ($1 IS NULL OR (k.id >= $1 AND (k.id, k.empresa_id) > ($1, $2)))
+      AND NOT EXISTS (SELECT FROM ateneo.chunk_lex c JOIN ateneo.chunk_lex t
+        ON t.empresa_id = c.empresa_id AND t.content_hash = c.content_hash AND t.chunk_id < c.chunk_id
+        WHERE c.empresa_id = k.empresa_id AND c.chunk_id = k.id)
       %s ORDER BY k.id, k.empresa_id LIMIT $3 $q$,
     CASE WHEN gen IS NULL THEN '' ELSE
       format('AND NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)', gen) END)
