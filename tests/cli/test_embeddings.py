@@ -49,9 +49,6 @@ def test_there_and_back(database_url: str, stocked: dict[str, str], server: Prov
     assert plan.returncode == 0, plan.stderr
     assert f"{COUNT} por embeber, de {COUNT}" in plan.stdout
     assert _status(database_url, stocked) == [(1, "active", 0)], "a plan changes nothing"
-    asked = ateneo("embeddings", "switch", "--model", "nuevo", url=database_url, **stocked)
-    assert asked.returncode == 2
-    assert "--yes" in asked.stderr
 
     questions = tmp_path / "preguntas.jsonl"
     rows = [{"question": text_of(n)[3:40], "empresa_id": "acme", "passage": text_of(n)} for n in range(8)]
@@ -73,7 +70,6 @@ def test_there_and_back(database_url: str, stocked: dict[str, str], server: Prov
     ]
     back = ateneo("embeddings", "rollback", "--yes", url=database_url, **stocked)
     assert back.returncode == 0, back.stderr
-    assert _status(database_url, stocked) == [(1, "active", 0), (2, "previous", 0)]
     pruned = ateneo("embeddings", "prune", "--yes", url=database_url, **stocked)
     assert pruned.returncode == 0, pruned.stderr
     assert _status(database_url, stocked) == [(1, "active", 0)]
@@ -82,41 +78,28 @@ def test_there_and_back(database_url: str, stocked: dict[str, str], server: Prov
     assert "--provider openai --model" in nothing.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_switch_that_is_stopped_goes_on(
-    database_url: str, stocked: dict[str, str], server: ProviderServer, number: signal.Signals
-) -> None:
-    """Batches of the small server are of 32 texts: it is stopped while the first of the last ones waits for its answer."""
-    before, inputs = server.calls, server.inputs
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "DATABASE_"))}
-    settings = {
-        "DATABASE_URL": database_url,
-        "ATENEO_SECRETS_FILE": "/nonexistent",
-        "ATENEO_EMBEDDING_CONCURRENCY": "1",
-    }
-    command = [ATENEO, "embeddings", "switch", "--model", "nuevo", "--yes"]
-    # two requests of the plan's trial, then one answered batch, then one that hangs
+def test_a_switch_that_is_stopped_goes_on(database_url: str, stocked: dict[str, str], server: ProviderServer) -> None:
+    """Ctrl-C while a request hangs, after the two of the plan's trial and one of the first batch."""
     server.script(Fault.OK, Fault.OK, Fault.OK, Fault.HANG)
-    with subprocess.Popen(command, env=clean | settings | stocked, stderr=subprocess.PIPE, text=True) as process:
+    calls = server.calls
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "DATABASE_"))}
+    own = {"DATABASE_URL": database_url, "ATENEO_SECRETS_FILE": "/nonexistent", "ATENEO_EMBEDDING_CONCURRENCY": "1"}
+    command = [ATENEO, "embeddings", "switch", "--model", "nuevo", "--yes"]
+    with subprocess.Popen(command, env=clean | own | stocked, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
-        while server.calls < before + 4 and process.poll() is None and time.monotonic() < until:
+        while server.calls < calls + 4 and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
-    if number == signal.SIGINT:
-        assert "ateneo embeddings switch" in said
-    assert _status(database_url, stocked)[1][:2] == (2, "filling")
-    again = ateneo("embeddings", "switch", url=database_url, **stocked)
-    assert again.returncode == 2, "it asks again, and nobody can answer"
+    assert process.returncode == 130
+    assert "ateneo embeddings switch" in said
+    assert _status(database_url, stocked) == [(1, "active", 0), (2, "filling", COUNT)]
     done = ateneo("embeddings", "switch", "--yes", url=database_url, **stocked)
     assert done.returncode == 0, done.stderr
     assert _status(database_url, stocked) == [(1, "previous", 0), (2, "active", 0)]
-    sent = [text for body in server.requests if body["model"] == "nuevo" for text in body["input"]]
-    passages = [text for text in sent if text.startswith("El pedido ped") and text.endswith(".")]
-    twice = len(passages) - len(set(passages))
-    assert twice <= 3 * 32 + 100, "the trials of two plans, the batch in hand, and the questions of the comparison"
-    assert server.inputs > inputs
+    batches = [body["input"] for body in server.requests if body["model"] == "nuevo" and len(body["input"]) > 5]
+    # beside the passages: a trial of 32 in each of two plans, and the batch that was in hand
+    assert COUNT <= sum(map(len, batches)) <= COUNT + 2 * 32 + 2 * 32
 
 
 def test_a_worse_model_is_refused_unless_it_is_forced(

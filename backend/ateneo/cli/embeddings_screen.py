@@ -139,8 +139,8 @@ def switched(generation: Generation, refilled: Refilled) -> int:
     names = f"ATENEO_EMBEDDING_PROVIDER={generation.provider}, ATENEO_EMBEDDING_MODEL={generation.model}{asked}"
     _say(
         tr(
-            f"Los servidores en marcha que tengan su clave ya lo siguen. Ponelo en la configuración:\n  {names}",
-            f"Running servers that have its key follow already. Put it in the settings:\n  {names}",
+            f"Los servidores en marcha que tengan su clave ya lo siguen.\nPonelo en la configuración:\n  {names}",
+            f"Running servers that have its key follow already.\nPut it in the settings:\n  {names}",
         )
     )
     _say(

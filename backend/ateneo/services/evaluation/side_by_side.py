@@ -26,6 +26,7 @@ WORST = 10
 SEED = "ateneo"
 _CANDIDATES = 50
 _SHORTEST, _LONGEST = 25, 200
+_MOST_OF_IT = 0.8
 
 Tell = Callable[[int, int], None]
 
@@ -89,11 +90,17 @@ async def sampled(db: Database, empresa_id: str | None, size: int) -> list[Asked
 
 
 def sentence_of(text: str) -> str:
-    """The sentence in the middle of the text that is neither too short to be found by nor too long for a question;
-    the beginning of the text where it has none."""
+    """The sentence in the middle of the text that is neither too short to be found by nor too long for a question.
+
+    Where that is nearly all of the text, or there is none, half of its words: any model finds a text by itself.
+    """
     sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
     fit = [one for one in sentences if _SHORTEST <= len(one) <= _LONGEST]
-    return fit[len(fit) // 2] if fit else " ".join(text.split())[:_LONGEST]
+    chosen = fit[len(fit) // 2] if fit else ""
+    words = text.split()
+    if chosen and len(chosen) < _MOST_OF_IT * len(" ".join(words)):
+        return chosen
+    return " ".join(words[len(words) // 4 : len(words) // 4 + max(1, len(words) // 2)])[:_LONGEST]
 
 
 async def judged(search: VectorSearchService, questions: Sequence[OpenQuestion]) -> list[Asked]:
