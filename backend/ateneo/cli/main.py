@@ -16,10 +16,6 @@ def build() -> typer.Typer:
         conversations,
         db,
         doctor,
-    )
-        backfill,
-        db,
-        doctor,
         embeddings,
         index,
         ingest,
