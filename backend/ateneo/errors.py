@@ -11,8 +11,7 @@
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
-    │   ├── GenerationMismatch       the vectors stored belong to another model
-    │   └── SwitchRefused            a change of model that would do harm as things are
+    │   └── GenerationMismatch       the vectors stored belong to another model; SwitchRefused: a change of it
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
@@ -206,11 +205,8 @@ class GenerationMismatch(DatabaseError):
     remedy_en = "Go back to that model (ATENEO_EMBEDDING_PROVIDER), or change to the other: `ateneo embeddings switch`."
 
 
-class SwitchRefused(DatabaseError):
-    """Fields: detail, remedy."""
-
+class SwitchRefused(DatabaseError):  # fields: detail, remedy
     code = "switch-refused"
-    status = 409
     es = en = "{detail}"
     remedy_es = remedy_en = "{remedy}"
 

@@ -105,8 +105,9 @@ def test_a_switch_that_is_stopped_goes_on(database_url: str, stocked: dict[str, 
 def test_a_worse_model_is_refused_unless_it_is_forced(
     database_url: str, stocked: dict[str, str], server: ProviderServer
 ) -> None:
-    server.vector_of = vector_for  # by chance: no text is like another
-    switch = ("embeddings", "switch", "--model", "azar", "--yes", "--sample", "40")
+    # the new one by chance: no text is like another
+    server.vector_of = lambda text, dims: words_vector(text, dims) if dims == 16 else vector_for(text, dims)
+    switch = ("embeddings", "switch", "--model", "azar", "--dimensions", "32", "--yes", "--sample", "40")
     refused = ateneo(*switch, url=database_url, **stocked)
     assert refused.returncode == 1
     assert "95%" in refused.stderr
