@@ -1,12 +1,13 @@
-"""`python -m benchmarks [NAME ...]`: all of them, or those named. `search` takes flags of its own behind its name."""
+"""`python -m benchmarks [NAME ...]`: all of them, or those named. `search` and `embedder` take flags, each alone."""
 
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, memory, planning, search, search_overhead
+from benchmarks import backfill, embedder, memory, planning, search, search_overhead
 
 ALL = {
     "backfill": backfill.main,
+    "embedder": embedder.main,
     "memory": memory.main,
     "planning": planning.main,
     "search_overhead": search_overhead.main,
@@ -19,9 +20,10 @@ if __name__ == "__main__":
     unknown = set(names) - set(ALL)
     if unknown:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(ALL)}")
-    if flags and names != ["search"]:
-        sys.exit("only `search` takes flags, and alone")
+    flagged = {"search": search.main, "embedder": embedder.main}
+    if flags and (len(names) != 1 or names[0] not in flagged):
+        sys.exit(f"only {' and '.join(flagged)} take flags, each alone")
     if flags:
-        search.main(flags)
+        flagged[names[0]](flags)
     for name in [] if flags else names or ALL:
         ALL[name]()

@@ -13,13 +13,13 @@ import torch
 import vocabulary
 from corpus import Pair, read_lexicon, read_pairs, read_terms
 from curriculum import make_curriculum
-from encoder import Encoder, load_encoder, load_teacher, save_encoder
+from encoder import GLOSSES, Encoder, load_encoder, load_teacher, save_encoder
 from glossary import build_glossary
 from graph import Shape, build_graph
 from package import MAX_TOKENS, NAME, PackagedEncoder, folder_size, write_folder
 from retrieval import score
 
-LEXICON = Path(__file__).parent / "lexicon_latam.tsv"
+LEXICON = Path(__file__).parents[1] / "backend" / "ateneo" / "text" / "lexicon_latam.tsv"
 MAX_QUANTIZATION_LOSS = 0.5
 
 
@@ -60,7 +60,9 @@ def export(student: Encoder, out: Path) -> None:
     config = student.model.config
     shape = Shape(config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps, MAX_TOKENS)
     weights = {name: value.detach().numpy() for name, value in student.model.state_dict().items()}
-    write_folder(build_graph(weights, shape, NAME), student.tokenizer_json, out)
+    words = student.words
+    glosses, home = ((GLOSSES, words.glosses), words.home) if words else (None, 0)
+    write_folder(build_graph(weights, shape, NAME), student.tokenizer_json, out, glosses, home)
 
 
 def check(student: Encoder, out: Path, data: Path) -> bool:

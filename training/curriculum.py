@@ -10,7 +10,7 @@ from textnorm import fold
 SOURCE_SHARE = {"workfront": 0.34, "d365smb": 0.32, "pydocs": 0.27, "gnome": 0.07}
 ENGLISH_CHARS = (15, 420)
 SPANISH_CHARS = 520
-SENTENCES = 11_000
+SENTENCES = 20_000
 TERMS = 8_000
 PASSAGES = 400
 PASSAGE_SENTENCES = (3, 7)

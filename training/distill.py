@@ -22,8 +22,8 @@ class Recipe:
 
     seed: int = 5
     warmup: int = 20
-    stable_steps: int = 100
-    decay_steps: int = 140
+    stable_steps: int = 200
+    decay_steps: int = 300
     batch_tokens: int = 1280
     batch_texts: int = 64
     max_tokens: int = 256

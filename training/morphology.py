@@ -15,6 +15,12 @@ _PRESENT = {
     "irias irian irse irlo irla irlos irlas irle irles irme irnos iendo iendose ido ida idos idas iera ieran iese",
 }
 _VOSEO = {"a": "as a", "e": "es e", "i": "is i"}
+_ORDERS = {
+    "a": "alo ala alos alas ale ales ame anos ate elo ela elos elas ele eles eme enos ese",
+    "e": "elo ela elos elas ele eles eme enos ete alo ala alos alas ale ales ame anos ase",
+    "i": "ilo ila ilos ilas ile iles ime inos ite elo ela ele eme enos ete alo ala alos alas ale ales ame anos ase",
+}
+"""Imperatives of vos, tu and usted with their pronouns: guardalo, escribime, escribanos."""
 _SOFTENED = (("c", "qu", "aeo"), ("g", "gu", "aeo"), ("z", "c", "aeo"))
 
 
@@ -47,7 +53,8 @@ def verb_forms(infinitive: str) -> list[str]:
     stem, vowel = infinitive[:-2], infinitive[-2]
     endings = f"{_PRESENT[vowel]} {_VOSEO[vowel]}".split()
     found = [infinitive, *(_join(stem, vowel, ending) for ending in endings), *_stem_changes(stem, vowel)]
-    return list(dict.fromkeys(found + _irregular(infinitive)))
+    orders = [_join(stem, vowel, ending) for ending in _ORDERS[vowel].split()]
+    return list(dict.fromkeys(found + _irregular(infinitive) + orders))
 
 
 def _stem_changes(stem: str, vowel: str) -> list[str]:

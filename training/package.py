@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from product import UnknownWords, WordReader
 from tokenizers import Tokenizer
 
-NAME = "ateneo-minilm-es-v1"
+NAME = "ateneo-minilm-es-v2"
 MAX_TOKENS = 256
 SIZE_LIMIT = 35_000_000
+MIN_LETTERS = 5
 
 SOURCES = [
     {"name": "sentence-transformers/all-MiniLM-L6-v2", "role": "base weights", "license": "Apache-2.0"},
@@ -32,11 +34,22 @@ class PackageError(RuntimeError):
     """The folder does not hold what Ateneo is promised."""
 
 
-def write_folder(model: onnx.ModelProto, tokenizer_json: str, folder: Path) -> None:
-    """Write the three files; refuses to leave a folder that is too large."""
+def write_folder(
+    model: onnx.ModelProto, tokenizer_json: str, folder: Path, glosses: tuple[str, str] | None = None, home: int = 0
+) -> None:
+    """Write the files; refuses to leave a folder that is too large.
+
+    ``glosses``: name and content of the file of glosses; ``home``: the first id of the Spanish words.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
     (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    names = ["model.onnx", "tokenizer.json"]
+    rules: dict[str, object] | None = None
+    if glosses:
+        names.append(glosses[0])
+        (folder / glosses[0]).write_text(glosses[1], encoding="utf-8")
+        rules = {"glosses": glosses[0], "min_letters": MIN_LETTERS, "home": home}
     manifest = {
         "name": NAME,
         "dims": model.graph.output[0].type.tensor_type.shape.dim[1].dim_value,
@@ -46,9 +59,10 @@ def write_folder(model: onnx.ModelProto, tokenizer_json: str, folder: Path) -> N
         "query_prefix": "",
         "passage_prefix": "",
         "dense_weight": 0.45,
+        "unknown_words": rules,
         "license": "Apache-2.0 AND CC-BY-SA-3.0",
         "sources": SOURCES,
-        "sha256": {name: _sha256(folder / name) for name in ("model.onnx", "tokenizer.json")},
+        "sha256": {name: _sha256(folder / name) for name in names},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2)
     (folder / "ateneo.json").write_text(text + "\n", encoding="utf-8")
@@ -80,7 +94,10 @@ class PackagedEncoder:
         self._session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(manifest["max_tokens"])
-        self._tokenizer.enable_padding()
+        rules = manifest.get("unknown_words")
+        self._reader = rules and WordReader(
+            self._tokenizer, folder / "tokenizer.json", UnknownWords.model_validate(rules), manifest["max_tokens"]
+        )
         self._dims = manifest["dims"]
 
     def embed(self, texts: list[str], batch: int = 16) -> np.ndarray:
@@ -90,7 +107,11 @@ class PackagedEncoder:
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             encoded = self._tokenizer.encode_batch([texts[i] for i in chosen])
-            ids = np.array([e.ids for e in encoded], np.int64)
-            mask = np.array([e.attention_mask for e in encoded], np.int64)
+            rows = [
+                self._reader.ids(e, texts[i]) if self._reader else e.ids for i, e in zip(chosen, encoded, strict=True)
+            ]
+            longest = max(map(len, rows))
+            ids = np.array([row + [0] * (longest - len(row)) for row in rows], np.int64)
+            mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.int64)
             out[chosen] = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})[0]
         return out

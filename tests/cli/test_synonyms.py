@@ -25,3 +25,20 @@ async def test_synonyms(database_url: str, tmp_path: Path) -> None:
     assert "1 pares" in ateneo("synonyms", "remove", "movil", "-e", "acme", url=database_url).stdout
     assert ateneo("synonyms", "add", "sola", "-e", "acme", url=database_url).returncode == 2
     assert ateneo("synonyms", "import", str(tmp_path / "no.csv"), "-e", "acme", url=database_url).returncode == 2
+
+
+async def test_the_words_of_a_country(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO knowledge_chunks (empresa_id, contenido) VALUES ('acme', 'El kilo de calabaza cuesta dos pesos.')"
+    )
+    await connection.close()
+    shown = ateneo("synonyms", "regional", "ar", "-e", "acme", "--show", url=database_url)
+    assert "zapallo, calabaza" in shown.stdout
+    search = ("search", "-e", "acme", "zapallo", "--mode", "lexical")
+    assert "No encontré" in ateneo(*search, url=database_url).stdout
+    assert "pares nuevos" in ateneo("synonyms", "regional", "AR", "-e", "acme", url=database_url).stdout
+    assert "calabaza" in ateneo(*search, url=database_url).stdout
+    unknown = ateneo("synonyms", "regional", "ZZ", "-e", "acme", url=database_url)
+    assert unknown.returncode == 2
+    assert "AR" in unknown.stderr

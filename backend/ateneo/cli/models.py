@@ -131,6 +131,12 @@ def _show(model: Installed, settings: Settings) -> None:
         tr("promediado", "pooling"): _poolings().get(manifest.pooling or "", unknown),
         tr("longitud", "length"): tr("los vectores se normalizan a 1", "vectors are normalised to 1"),
         tr("prefijos", "prefixes"): _prefixes(model),
+        tr("desconocidas", "unknown"): tr(
+            "palabras que se leen por su significado, o a una letra de otra",
+            "words are read by their meaning, or as one a letter away",
+        )
+        if manifest.unknown_words
+        else "",
         tr("peso híbrido", "hybrid weight"): f"{manifest.dense_weight:g}".replace(".", tr(",", ".")),
         tr("licencia", "licence"): manifest.license or tr("no consta", "not stated"),
         tr("fuentes", "sources"): "\n".join(

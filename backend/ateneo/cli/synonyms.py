@@ -14,6 +14,7 @@ from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import synonyms
+from ateneo.text import regional
 
 app = typer.Typer(no_args_is_help=True)
 Words = Annotated[list[str], typer.Argument(help=tr("Palabras que valen lo mismo.", "Words for the same thing."))]
@@ -47,6 +48,26 @@ async def _add(empresa_id: str, groups: list[list[str]]) -> None:
     async with await wiring.open_database(load()) as db:
         new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
     out.print(tr(f"{new} pares nuevos.", f"{new} new pairs."))
+
+
+@app.command(
+    "regional",
+    help=tr("Las palabras de un país: zapallo, calabaza.", "The words of a country: zapallo, calabaza."),
+)
+def regional_(
+    country: Annotated[str, typer.Argument(help=tr("Código ISO: AR, MX, CO…", "ISO code: AR, MX, CO…"))],
+    empresa_id: EmpresaId,
+    show: Annotated[bool, typer.Option("--show", help=tr("Solo las muestra.", "Only shows them."))] = False,
+) -> None:
+    groups = regional.groups(country.upper())
+    if not groups:
+        known = ", ".join(regional.countries())
+        raise typer.BadParameter(tr(f"no conozco ese país; hay: {known}", f"unknown country; there are: {known}"))
+    if show:
+        for group in groups:
+            out.print(", ".join(group))
+    else:
+        run_or_exit(_add(empresa_id, groups))
 
 
 @app.command("list", help=tr("Las que hay.", "Those there are."))

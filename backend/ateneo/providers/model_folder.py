@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ateneo.errors import ModelError
 from ateneo.lang import tr
-from ateneo.providers.spelling import Speller, Spelling
+from ateneo.providers.unknown_words import UnknownWords, WordReader
 from ateneo.types import Matrix
 
 MANIFEST = "ateneo.json"
@@ -56,8 +56,8 @@ class Manifest(BaseModel):
     """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
 
     `max_tokens`: the window, special tokens included. `pooling`: how token vectors become one; None looks at the graph
-    (in it, where it gives one vector a text, else the mean). `spelling`: None corrects nothing. `sha256`: file name ->
-    hex digest.
+    (in it, where it gives one vector a text, else the mean). `unknown_words`: None leaves them in pieces. `sha256`:
+    file name -> hex digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -69,7 +69,7 @@ class Manifest(BaseModel):
     query_prefix: str = ""
     passage_prefix: str = ""
     dense_weight: float = Field(default=0.3, ge=0, le=1)
-    spelling: Spelling | None = None
+    unknown_words: UnknownWords | None = None
     license: str = ""
     sources: tuple[Origin, ...] = ()
     sha256: Mapping[str, str] = {}
@@ -100,7 +100,7 @@ class Model:
         self._tokenizer = _tokenizer(folder, manifest)
         self.small = sum(path.stat().st_size for path in folder.glob("*.onnx*")) < _LARGE
         self._session = open_session(folder, 1 if self.small else threads)
-        self._speller = Speller(folder / TOKENIZER, manifest.spelling) if manifest.spelling else None
+        self._reader = _word_reader(self._tokenizer, folder, manifest.unknown_words)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self._refuse_other_inputs()
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
@@ -120,8 +120,8 @@ class Model:
         return list(self._tokenizer.encode_batch(list(texts)))
 
     def ids(self, window: Encoding, text: str) -> list[int]:
-        """What the network reads of a window of `text`: its ids, with misspelt words corrected by `spelling`."""
-        return self._speller.ids(window, text) if self._speller else list(window.ids)
+        """What the network reads of a window of `text`: its ids, unknown words as `unknown_words` says."""
+        return self._reader.ids(window, text) if self._reader else list(window.ids)
 
     def run(self, rows: Sequence[Sequence[int]]) -> Matrix:
         """One vector a row of token ids, shape (n, dims); padded to the longest row. Raises ModelError."""
@@ -197,6 +197,15 @@ def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     # Truncation keeps what it cuts off, in windows: nothing is lost.
     tokenizer.enable_truncation(manifest.max_tokens or own.get("max_length", USUAL_MAX_TOKENS))
     return tokenizer
+
+
+def _word_reader(tokenizer: Tokenizer, folder: Path, rules: UnknownWords | None) -> WordReader | None:
+    if rules is None:
+        return None
+    if rules.glosses and not (folder / rules.glosses).is_file():
+        raise ModelError(folder=folder, detail=tr(f"falta {rules.glosses}.", f"{rules.glosses} is missing."))
+    window = (tokenizer.truncation or {})["max_length"]
+    return WordReader(tokenizer, folder / TOKENIZER, rules, max_tokens=window)
 
 
 def open_session(folder: Path, threads: int) -> onnxruntime.InferenceSession:

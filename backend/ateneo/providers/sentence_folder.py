@@ -13,7 +13,7 @@ from typing import Any
 
 from ateneo.errors import ModelError
 from ateneo.lang import tr
-from ateneo.providers.model_folder import GRAPH, MANIFEST, TOKENIZER, USUAL_MAX_TOKENS, Manifest, Pooling, check_folder
+from ateneo.providers.model_folder import GRAPH, MANIFEST, TOKENIZER, USUAL_MAX_TOKENS, Manifest, Pooling
 
 _POOLINGS: Mapping[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 _FLAGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "lasttoken"}
@@ -46,8 +46,10 @@ def read(folder: Path, graph: str | None = None) -> Source:
     weights = {path.name: path for path in chosen.parent.glob(f"{chosen.name}[._]*") if path.is_file()}
     files = {GRAPH: chosen, TOKENIZER: tokenizer} | weights
     if (folder / MANIFEST).is_file():
-        check_folder(folder)
-        return Source(files, Manifest.read(folder).model_copy(update={"sha256": {}}))
+        manifest = Manifest.read(folder)
+        if manifest.unknown_words and manifest.unknown_words.glosses:
+            files[manifest.unknown_words.glosses] = folder / manifest.unknown_words.glosses
+        return Source(files, manifest.model_copy(update={"sha256": {}}))
     config = _json(folder / "config.json")
     query, passage = _prefixes(folder)
     return Source(

@@ -1,5 +1,7 @@
-"""Words one letter away from a known one, on a tokeniser small enough to know by heart."""
+"""Words that a model does not know, on a tokeniser small enough to know by heart."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from ateneo.providers.spelling import Speller, Spelling, _one_letter_away
+from ateneo.errors import ModelError
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.unknown_words import UnknownWords, WordReader, _one_letter_away
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 WORDS = ["[UNK]", *LETTERS, *(f"##{letter}" for letter in LETTERS), "carta", "casa", "vacation", "vacaciones", "tarta"]
@@ -19,7 +23,7 @@ HOME = WORDS.index("vacaciones")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+def tokenizer() -> Tokenizer:
     made = Tokenizer(WordPiece(NUMBERS, unk_token="[UNK]"))
     made.normalizer = BertNormalizer(lowercase=True, strip_accents=True)
     made.pre_tokenizer = BertPreTokenizer()
@@ -27,11 +31,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def speller(tmp_path_factory: pytest.TempPathFactory) -> Speller:
-    file = tmp_path_factory.mktemp("model") / "tokenizer.json"
+def reader(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> WordReader:
+    folder = tmp_path_factory.mktemp("model")
     # not by Tokenizer.save, which keeps one word an id
-    file.write_text('{"model": {"vocab": ' + str(NUMBERS).replace("'", '"') + "}}")
-    return Speller(file, Spelling(home=HOME))
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": NUMBERS}}))
+    (folder / "glosses.tsv").write_text("carta casa\tferiado feriados\ntarta\tpastel\ncarta casa tarta\txy\n")
+    rules = UnknownWords(glosses="glosses.tsv", home=HOME)
+    return WordReader(tokenizer, folder / "tokenizer.json", rules, max_tokens=16)
 
 
 @pytest.mark.parametrize(
@@ -52,21 +58,39 @@ def speller(tmp_path_factory: pytest.TempPathFactory) -> Speller:
         ("vacacоnes", None),  # a Cyrillic o
     ],
 )
-def test_one_word(tokenizer: Tokenizer, speller: Speller, word: str, meant: str | None) -> None:
+def test_one_word(tokenizer: Tokenizer, reader: WordReader, word: str, meant: str | None) -> None:
     encoding = tokenizer.encode(word, add_special_tokens=False)
-    assert speller.ids(encoding, word) == ([NUMBERS[meant]] if meant else encoding.ids)
+    assert reader.ids(encoding, word) == ([NUMBERS[one] for one in meant.split()] if meant else encoding.ids)
 
 
-def test_the_words_around_stay(tokenizer: Tokenizer, speller: Speller) -> None:
+def test_the_words_around_stay(tokenizer: Tokenizer, reader: WordReader) -> None:
     text = "casa, vacasiones (ab) carta"
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    kept = [WORDS[number] for number in speller.ids(encoding, text)]
+    kept = [WORDS[number] for number in reader.ids(encoding, text)]
     assert kept == ["casa", "[UNK]", "vacaciones", "[UNK]", "a", "##b", "[UNK]", "carta"]
 
 
-def test_a_model_whose_words_are_never_in_pieces_reads_no_vocabulary(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_words_that_are_known_cost_no_vocabulary(tmp_path: Path, tokenizer: Tokenizer) -> None:
     encoding = tokenizer.encode("casa carta", add_special_tokens=False)
-    assert Speller(tmp_path / "none.json", Spelling()).ids(encoding, "casa carta") == encoding.ids
+    reader = WordReader(tokenizer, tmp_path / "none.json", UnknownWords(), max_tokens=16)
+    assert reader.ids(encoding, "casa carta") == encoding.ids
+
+
+@pytest.mark.parametrize(("times", "read"), [(8, 0), (7, 2), (5, 5)])
+def test_longer_meanings_are_read_while_the_window_has_room(
+    tokenizer: Tokenizer, reader: WordReader, times: int, read: int
+) -> None:
+    encoding = tokenizer.encode("xy " * times, add_special_tokens=False)
+    pieces, meaning = [NUMBERS["x"], NUMBERS["##y"]], [NUMBERS[word] for word in ("carta", "casa", "tarta")]
+    assert reader.ids(encoding, "xy " * times) == meaning * read + pieces * (times - read)
+
+
+def test_a_folder_without_its_glosses(tmp_path: Path) -> None:
+    for name in ("model.onnx", "tokenizer.json"):
+        shutil.copy(bundled_model_dir() / name, tmp_path / name)
+    (tmp_path / "ateneo.json").write_text('{"unknown_words": {"glosses": "glosses.tsv"}}')
+    with pytest.raises(ModelError, match=r"glosses\.tsv"):
+        LocalEmbedder(tmp_path).count_tokens(["hola"])
 
 
 @given(st.text("abc", min_size=5, max_size=8), st.integers(0, 7), st.sampled_from("abcz"), st.sampled_from("dist"))
