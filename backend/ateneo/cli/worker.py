@@ -9,11 +9,12 @@ import typer
 
 from ateneo import lang, wiring
 from ateneo.cli.runtime import err, out, run_or_exit
-from ateneo.errors import AteneoError
+from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.lang import tr
 from ateneo.services.embedding_queue import Batch
 from ateneo.services.worker import Worker
-from ateneo.settings import load
+from ateneo.settings import Settings, load
+from ateneo.store.pool import Database
 
 _LINE_EVERY_S = 10.0
 _LOCAL_BATCH, _BATCH = 64, 500
@@ -48,7 +49,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
     )
     models = wiring.models(settings)
     screen = _Screen(models.main.model)
-    async with await wiring.open_database(settings) as db:
+    async with await _database(settings, screen, once) as db:
         work = Worker(
             db,
             models,
@@ -65,6 +66,20 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
         finally:
             await models.close()
     screen.end(work)
+
+
+async def _database(settings: Settings, screen: "_Screen", once: bool) -> Database:
+    """A worker that is started before its database waits for it."""
+    pause_s = 1.0
+    while True:
+        try:
+            return await wiring.open_database(settings)
+        except DatabaseUnavailable as error:
+            if once:
+                raise
+            pause_s = min(2 * pause_s, 60.0)
+            screen.pause(error, pause_s)
+        await asyncio.sleep(pause_s)
 
 
 async def _until_told(work: Worker, once: bool) -> None:
