@@ -22,6 +22,7 @@ from ateneo.services.extractive import ExtractiveChat
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
 from ateneo.services.reranking import Reranking
+from ateneo.services.trail import AuditTrail
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store import generations, migrate, statistics
@@ -304,6 +305,7 @@ class House:
     agent: AgentService
     chat: ChatModel
     access: AccessService
+    trail: AuditTrail
 
     @property
     def embedding(self) -> EmbeddingService:
@@ -328,9 +330,11 @@ class House:
             agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
             access=access_service(settings, db),
+            trail=AuditTrail(db),
         )
 
     async def close(self) -> None:
+        await self.trail.close()
         await self.search.close()
         await self.agent.close()
         await self.models.close()

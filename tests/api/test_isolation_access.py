@@ -58,8 +58,10 @@ def made(api: Api, *scopes: str) -> str:
 
 def scope_of(method: str, path: str) -> str:
     """What each route takes, said here once more, by hand: a new route is read by GET, and written by all else."""
-    if path.startswith("/agents"):
+    if path.endswith("/chat") or path.startswith("/conversations"):
         return "agents"
+    if path == "/audit":
+        return "admin"
     return "read" if method == "GET" or path.startswith("/search") else "write"
 
 

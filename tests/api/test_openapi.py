@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi.openapi.models import OpenAPI
 from tests.api.conftest import Api
+from tests.api.test_access import PUBLIC
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def test_every_operation_has_a_name_a_tag_a_summary_and_problems(description: di
     assert len({operation["operationId"] for _, operation in operations}) == len(operations)
     for path, operation in operations:
         assert operation["tags"] and operation["summary"], path
-        assert bool(operation.get("security")) == (path not in ("/health", "/ready")), path
-        if path != "/health":
+        assert bool(operation.get("security")) == (path not in PUBLIC), path
+        if path not in ("/health", "/metrics"):
             assert "application/problem+json" in operation["responses"]["default"]["content"], path
 
 

@@ -10,6 +10,7 @@ from ateneo.api import sse
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
+from ateneo.api.trail import count
 from ateneo.lang import tr
 from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
@@ -127,7 +128,9 @@ async def chat(
         events = house.agent.stream(empresa_id, agent_id, body.message, **options)
         response: Response = await sse.respond(events, described, request.scope["state"]["request_id"])
         return response
-    return await house.agent.chat(empresa_id, agent_id, body.message, **options)
+    answer = await house.agent.chat(empresa_id, agent_id, body.message, **options)
+    count(request, len(answer.citations))
+    return answer
 
 
 class AgentBody(Body):

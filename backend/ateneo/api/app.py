@@ -6,9 +6,10 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from ateneo.api import agents, conversations, documents, health, metrics, problems, search
+from ateneo.api import agents, audit, conversations, documents, health, metrics, problems, search
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
+from ateneo.api.trail import Audited
 from ateneo.lang import tr
 from ateneo.settings import Settings, load
 from ateneo.wiring import House
@@ -39,9 +40,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
+    app.add_middleware(Audited, house=lambda: app.state.house)
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
-    for room in (search, documents, agents, conversations, health, metrics):
+    for room in (search, documents, agents, conversations, audit, health, metrics):
         app.include_router(room.router)
     app.include_router(agents.definitions)
     return app

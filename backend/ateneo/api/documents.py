@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant, refuse_other
+from ateneo.api.trail import count
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.types import StoredDocument
@@ -92,6 +93,7 @@ async def upload_document(
             title=_text(form, "title"),
             metadata=_metadata(form),
         )
+    count(request, stored.chunks, stored.document_id)
     if stored.status != "created":
         response.status_code = HTTPStatus.OK
     return DocumentResponse.model_validate(stored)
@@ -103,6 +105,7 @@ async def upload_document(
     summary=tr("Los documentos, por nombre", "The documents, by name"),
 )
 async def list_documents(
+    request: Request,
     house: OpenHouse,
     empresa_id: Tenant,
     limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": 1000})] = 100,
@@ -111,6 +114,7 @@ async def list_documents(
     ] = None,
 ) -> DocumentPage:
     found: list[StoredDocument] = await house.ingestion.list_documents(empresa_id, limit=limit, after=after)
+    count(request, len(found))
     return DocumentPage(
         documents=[DocumentResponse.model_validate(one) for one in found],
         next=found[-1].source if len(found) == limit else None,

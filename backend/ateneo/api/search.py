@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
+from ateneo.api.trail import count
 from ateneo.lang import tr
 from ateneo.types import Fusion, Mode
 
@@ -125,6 +126,7 @@ class SearchResponse(BaseModel):
     summary=tr("Busca por significado y por palabras", "Searches by meaning and by words"),
 )
 async def search_semantic(
+    request: Request,
     house: OpenHouse,
     empresa_id: Tenant,
     q: Annotated[str, Query(examples=[_QUESTION])],
@@ -153,6 +155,7 @@ async def search_semantic(
         highlight=highlight,
         rerank=rerank,
     )
+    count(request, len(found.hits))
     return SearchResponse.model_validate(found)
 
 
@@ -161,7 +164,10 @@ async def search_semantic(
     operation_id="search_semantic_post",
     summary=tr("Busca, con la pregunta en el cuerpo", "Searches, the question in the body"),
 )
-async def search_semantic_post(house: OpenHouse, empresa_id: Tenant, body: SearchRequest) -> SearchResponse:
+async def search_semantic_post(
+    request: Request, house: OpenHouse, empresa_id: Tenant, body: SearchRequest
+) -> SearchResponse:
     options = body.model_dump(exclude={"query", "empresa_id"})
     found = await house.search.search(empresa_id, body.query, **options)
+    count(request, len(found.hits))
     return SearchResponse.model_validate(found)

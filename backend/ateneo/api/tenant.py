@@ -37,9 +37,9 @@ async def tenant(
         raise AccessDenied()
     caller = await house(request).access.caller(secret)
     request.state.caller = caller
-    require(caller, needed_scope(request.scope["route"]))
     refuse_other(request.query_params.getlist("empresa_id"), caller.empresa_id)
     refuse_other(await _named_in_json(request), caller.empresa_id)
+    require(caller, needed_scope(request.scope["route"]))
     return caller.empresa_id
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ateneo import wiring
 from ateneo.cli.flow import Flow
-from ateneo.cli.runtime import err, out, print_json, report, run_or_exit
+from ateneo.cli.runtime import entry, err, out, print_json, report, run_or_exit
 from ateneo.cli.search import EmpresaId, snippet
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
@@ -43,6 +43,7 @@ async def _ask(question: str, empresa_id: str, agent_id: str, options: dict[str,
     async with await wiring.House.open(load()) as house:
         if not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
+        await house.trail.write(entry(empresa_id, "ask", target=agent_id))
         if as_json:
             answer = await house.agent.chat(empresa_id, agent_id, question, **options)
             print_json(dataclasses.asdict(answer))

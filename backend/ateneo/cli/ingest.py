@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.cli.runtime import entry, err, out, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import BadArgument, DocumentError
 from ateneo.lang import tr
@@ -72,6 +72,8 @@ async def _ingest(paths: list[Path], empresa_id: str, force: bool) -> int:
                     counts[stored.status] += 1
                     chunks += stored.chunks if stored.status != "unchanged" else 0
                 bar.advance(task)
+        if counts["created"] + counts["replaced"]:
+            await house.trail.write(entry(empresa_id, "ingest", results=counts["created"] + counts["replaced"]))
     _summary(counts, chunks, failed)
     return SOME_FAILED if failed else 0
 

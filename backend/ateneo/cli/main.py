@@ -11,12 +11,14 @@ def build() -> typer.Typer:
     from ateneo.cli import (
         agents,
         ask,
+        audit,
         backfill,
         budget,
         conversations,
         db,
         doctor,
         embeddings,
+        empresas,
         index,
         ingest,
         keys,
@@ -64,6 +66,8 @@ def build() -> typer.Typer:
     app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))
     app.add_typer(models.app, name="models", help=tr("Los modelos locales.", "The local models."))
     app.add_typer(keys.app, name="keys", help=tr("Claves de API.", "API keys."))
+    app.add_typer(empresas.app, name="empresas", help=tr("Las empresas: cuáles hay, y borrarlas.", "The companies."))
+    app.command("audit", help=tr("Quién hizo qué, de una empresa.", "Who did what, of a company."))(audit.audit)
     app.command("serve", help=tr("Sirve la API.", "Serves the API."))(serve.serve)
     app.command("mcp", help=tr("Sirve a agentes (MCP).", "Serves agents (MCP)."))(mcp.mcp)
     app.command("doctor", help=tr("Revisa la instalación.", "Checks the installation."))(doctor.doctor)

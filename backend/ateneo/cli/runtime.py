@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for every
 
 import asyncio
 import contextlib
+import getpass
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from ateneo import lang
 from ateneo.errors import AteneoError, InputError, SettingsError
 from ateneo.lang import tr
 from ateneo.settings import load
+from ateneo.types import AuditEntry
 
 INTERRUPTED = 130
 
@@ -99,6 +101,19 @@ def report(error: AteneoError) -> None:
 def described(error: AteneoError) -> dict[str, str]:
     """An error for programs."""
     return {"code": error.code, "message": error.message, "remedy": error.remedy}
+
+
+def whoami() -> str:
+    """Who runs the command, as the audit trail calls it."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"cli:{os.getuid()}"
+
+
+def entry(empresa_id: str, action: str, *, target: str | None = None, results: int | None = None) -> AuditEntry:
+    """What a command leaves in a company's audit trail."""
+    return AuditEntry(empresa_id, whoami(), action, 200, target=target, results=results)
 
 
 def print_json(value: object) -> None:

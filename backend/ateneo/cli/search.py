@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -80,6 +80,7 @@ async def _search(query: str, empresa_id: str, k: int, options: dict[str, Any], 
         found = await house.search.search(empresa_id, query, k, **options)
         if not found.hits and not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
+        await house.trail.write(entry(empresa_id, "search", results=len(found.hits)))
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

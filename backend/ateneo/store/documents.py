@@ -54,7 +54,7 @@ async def save(
     What the company had under the same source or the same document_id is replaced. Without vectors the chunks wait
     for the backfill. Returns it with status created or replaced.
     """
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('ateneo.document:' || $1 || ':' || $2, 0))",
             empresa_id,
@@ -193,7 +193,7 @@ async def texts(db: Database, empresa_id: str) -> dict[str, str]:
 
 async def delete(db: Database, empresa_id: str, document_id: str) -> None:
     """Deletes the document and its chunks in one transaction. Raises UnknownDocument where the company has none."""
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         if not await _remove(connection, empresa_id, document_id):
             raise UnknownDocument(document_id=document_id)
 

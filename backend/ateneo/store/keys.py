@@ -37,8 +37,10 @@ async def create(
     scopes: Sequence[str] = DEFAULT_SCOPES,
     lifetime: timedelta | None = None,
 ) -> NewKey:
-    """Makes a key of 256 random bits for one company. Raises BadArgument for an empresa_id that cannot be one, for
-    scopes that there are not, and for a lifetime that is over."""
+    """Makes a key of 256 random bits for one company, which it opens again if it was erased.
+
+    Raises BadArgument for an empresa_id that cannot be one, for scopes that there are not, for a lifetime that is over.
+    """
     if not (empresa_id.strip() and _fits(empresa_id)):
         raise _bad("empresa_id", empresa_id)
     if not _fits(name):
@@ -48,7 +50,8 @@ async def create(
     if lifetime is not None and lifetime <= timedelta(0):
         rule = tr("tiene que ser más que nada", "it must be more than nothing")
         raise BadArgument(name="lifetime", value=lifetime, rule=rule)
-    async with db.acquire() as connection:
+    async with db.transaction() as connection:
+        await connection.execute("DELETE FROM ateneo.erased WHERE empresa_id = $1", empresa_id)
         return await _insert(connection, empresa_id, name, scopes, lifetime)
 
 

@@ -51,6 +51,7 @@ APP_ROLE = "ateneo_app"
 # Names the function only where it is there: a database that was never upgraded has no such schema.
 _ISOLATED = "SELECT to_regprocedure('ateneo.isolated()') IS NOT NULL"
 _BEGIN = "BEGIN; SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
+_WRITING = "SELECT ateneo.writing_tenant()"
 _BEGIN_AS_APP = _BEGIN.replace("BEGIN;", f"BEGIN; SET LOCAL ROLE {APP_ROLE};")
 _NOT_THERE = (
     asyncpg.InvalidSchemaNameError,
@@ -76,6 +77,10 @@ def translated(where: str, role: str = "?") -> Iterator[None]:
     except asyncpg.IntegrityConstraintViolationError as error:
         raise RecordRefused(detail=_first_line(error)) from error
     except asyncpg.PostgresError as error:
+        if error.sqlstate == "AT004":
+            rule = tr("esa empresa fue borrada; una clave nueva (`ateneo keys create`) la vuelve a abrir",
+                      "that company was erased; a new key (`ateneo keys create`) opens it again")  # fmt: skip
+            raise BadArgument(name="empresa_id", value="…", rule=rule) from error
         raise DatabaseError(detail=_first_line(error)) from error
 
 
@@ -215,18 +220,24 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def tenant(self, empresa_id: str) -> AsyncIterator[Connection]:
+    async def tenant(self, empresa_id: str, *, writes: bool = False) -> AsyncIterator[Connection]:
         """A transaction of one company: it is set before anything else, in the round trip of BEGIN, and it ends with
-        the transaction. Not to be nested. Raises BadArgument for a company without a name."""
+        the transaction. `writes`: whoever erases the company waits for it. Not to be nested.
+
+        Raises BadArgument for a company without a name, and for one that was erased and is to be written.
+        """
         named = _named(empresa_id)
         async with self.acquire() as connection:
             if connection.is_in_transaction():  # the caller's
                 async with connection.transaction():
                     await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", empresa_id)
+                    if writes:
+                        await connection.execute(_WRITING)
                     yield connection
                 return
-            await connection.execute((_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.hex()))
+            begin = (_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.hex())
             try:
+                await connection.execute(f"{begin}; {_WRITING}" if writes else begin)
                 yield connection
             except BaseException:
                 if not connection.is_closed():

@@ -28,7 +28,7 @@ async def refresh_moved(db: Database, empresas: Iterable[str] | None = None) -> 
 async def keep(db: Database, empresa_id: str) -> None:
     """Refreshes one company if its size has moved by half: right after a write, so that its words can correct a query
     at once. Above 20,000 chunks it would keep the writer waiting, and maintenance does it."""
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         await connection.execute("SELECT ateneo.keep_stats()")
 
 

@@ -7,7 +7,7 @@ from ateneo.store.pool import Database
 
 async def add(db: Database, empresa_id: str, words: Sequence[str]) -> int:
     """Makes each of the words stand for each other, without accents and case. Returns how many pairs are new."""
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         status = await connection.execute(
             "WITH folded AS (SELECT DISTINCT btrim(ateneo.fold(w)) AS w FROM unnest($2::text[]) w)"
             " INSERT INTO ateneo.synonym (empresa_id, word, same_as)"
@@ -21,7 +21,7 @@ async def add(db: Database, empresa_id: str, words: Sequence[str]) -> int:
 
 async def remove(db: Database, empresa_id: str, word: str) -> int:
     """Forgets everything that the word stands for and that stands for it. Returns how many pairs that was."""
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         status = await connection.execute(
             "DELETE FROM ateneo.synonym WHERE empresa_id = $1"
             " AND (word = btrim(ateneo.fold($2)) OR same_as = btrim(ateneo.fold($2)))",

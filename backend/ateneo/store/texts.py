@@ -26,7 +26,7 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
     Raises RecordRefused where an id is another company's in a record whose key is the id alone.
     """
     ids = [one.chunk_id for one in texts]
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         # by hand and not ON CONFLICT, which needs a key that an adopted record may not have
         await connection.execute(
             "WITH given AS (SELECT * FROM unnest($2::text[], $3::text[], $4::int[]) AS t(id, contenido, tokens)),"
@@ -54,7 +54,7 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
 
 async def delete(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> int:
     """Deletes the company's chunks among `chunk_ids`, of documents too. Returns how many there were."""
-    async with db.tenant(empresa_id) as connection:
+    async with db.tenant(empresa_id, writes=True) as connection:
         done = await connection.execute(
             "DELETE FROM public.knowledge_chunks WHERE empresa_id = $1 AND id = ANY ($2::text[])",
             empresa_id,

@@ -42,7 +42,7 @@ $$;
 
 -- What the application has no business in: the index, which ateneo.search reads for it, keys, queues, upkeep.
 CREATE OR REPLACE FUNCTION ateneo.is_hidden(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|embedding_queue$|embedding_budget$)'
+  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$)'
 $$;
 
 CREATE OR REPLACE FUNCTION ateneo.protect_tables() RETURNS void
@@ -51,13 +51,17 @@ DECLARE t record; theirs boolean;
 BEGIN
   IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
   FOR t IN SELECT * FROM ateneo.tenant_tables() x
-      WHERE NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = x.id AND p.polname = 'ateneo_tenant') LOOP
-    SELECT relrowsecurity INTO theirs FROM pg_class WHERE oid = t.id;
+      WHERE NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = x.id AND p.polname = 'ateneo_tenant'
+        AND pg_get_expr(p.polwithcheck, p.polrelid) LIKE '%writing_tenant()%') LOOP
+    SELECT c.relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = t.id AND p.polname = 'ateneo_open')
+      INTO theirs FROM pg_class c WHERE c.oid = t.id;
+    EXECUTE format('DROP POLICY IF EXISTS ateneo_tenant ON %s', t.name);
     -- binds the application to its company whatever other policies allow it
     EXECUTE format('CREATE POLICY ateneo_tenant ON %s AS RESTRICTIVE TO ateneo_app
-      USING (empresa_id = (SELECT ateneo.tenant())) WITH CHECK (empresa_id = (SELECT ateneo.tenant()))', t.name);
+      USING (empresa_id = (SELECT ateneo.tenant())) WITH CHECK (empresa_id = (SELECT ateneo.writing_tenant()))', t.name);
     -- The record is the user's: other roles see what they saw. `true` is folded away, so that their plans stay, too;
     -- where the user has policies of their own already, theirs go on to decide for their roles.
+    CONTINUE WHEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = t.id AND p.polname = 'ateneo_open');
     EXECUTE format('CREATE POLICY ateneo_open ON %s TO %s USING (true) WITH CHECK (true)', t.name,
       CASE WHEN t.record AND NOT theirs THEN 'PUBLIC' ELSE 'ateneo_app, ateneo_worker' END);
     IF NOT theirs THEN EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.name); END IF;
@@ -66,7 +70,7 @@ BEGIN
     ELSIF NOT ateneo.is_hidden(t.name) THEN
       EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO ateneo_app', t.name);
     END IF;
-    IF t.name NOT IN ('ateneo.audit', 'ateneo.api_key') THEN
+    IF t.name NOT IN ('ateneo.audit', 'ateneo.api_key', 'ateneo.erased') THEN
       EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO ateneo_worker', t.name);
     END IF;
   END LOOP;
@@ -75,7 +79,7 @@ END $$;
 -- A definer's function acts with the owner's rights, so only those that ask ateneo.tenant() first, or that touch no
 -- company's rows, are the application's. Functions without SECURITY DEFINER give nobody anything.
 CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name = ANY ('{tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,any_embedding,queue_figures,known_vectors,own_over_budget}'::text[])
+  SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,any_embedding,queue_figures,known_vectors,own_over_budget}'::text[])
 $$;
 
 CREATE OR REPLACE FUNCTION ateneo.protect() RETURNS SETOF text LANGUAGE plpgsql AS $$

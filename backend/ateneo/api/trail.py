@@ -1,0 +1,59 @@
+"""Every request of a known caller leaves a line in its company's audit trail."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ateneo.api.tenant import needed_scope
+from ateneo.types import AuditEntry, Caller
+from ateneo.wiring import House
+
+
+class Audited:
+    """ASGI middleware. What changes something is in the trail before its answer goes out; what reads, soon after."""
+
+    def __init__(self, app: ASGIApp, *, house: Callable[[], House]) -> None:
+        self.app = app
+        self._house = house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def noted(message: Message) -> None:
+            caller: Caller | None = scope.get("state", {}).get("caller")
+            if message["type"] == "http.response.start" and caller is not None:
+                entry = _entry(scope, caller, message["status"])
+                trail = self._house().trail
+                changes = needed_scope(scope["route"]) == "write"
+                if changes and entry.status < HTTPStatus.BAD_REQUEST:
+                    await trail.write(entry)
+                else:
+                    trail.later(entry)
+            await send(message)
+
+        await self.app(scope, receive, noted)
+
+
+def count(request: Request, results: int, target: str | None = None) -> None:
+    """For the trail: how many passages or documents the answer has, and which document it made."""
+    request.state.results = results
+    if target is not None:
+        request.state.target = target
+
+
+def _entry(scope: Scope, caller: Caller, status: int) -> AuditEntry:
+    state = scope["state"]
+    named = next(iter(scope.get("path_params", {}).values()), None)
+    return AuditEntry(
+        empresa_id=caller.empresa_id,
+        actor=caller.actor,
+        action=getattr(scope.get("route"), "operation_id", None) or scope["method"],
+        status=status,
+        target=state.get("target", named),
+        results=state.get("results"),
+        request_id=state.get("request_id"),
+    )

@@ -1,0 +1,32 @@
+"""The end of a company: everything that is its, deleted, looked for, and reported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ateneo.store import audit, empresas
+from ateneo.store.pool import Database
+from ateneo.types import AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Rows by table: what was deleted, and what was found afterwards."""
+
+    empresa_id: str
+    deleted: Mapping[str, int]
+    remaining: Mapping[str, int]
+
+    @property
+    def clean(self) -> bool:
+        return not self.remaining
+
+
+async def erase(db: Database, empresa_id: str, *, actor: str) -> Erasure:
+    """Deletes the company and looks whether anything is left: another program may have written meanwhile.
+
+    Its audit trail goes, too, and begins anew with one line that says so. Raises UnknownEmpresa.
+    """
+    deleted = await empresas.erase(db, empresa_id)
+    rows = sum(deleted.values())
+    await audit.note_erasure(db, AuditEntry(empresa_id, actor, "empresas_delete", 200, results=rows))
+    return Erasure(empresa_id, deleted, await empresas.remaining(db, empresa_id))

@@ -1,0 +1,102 @@
+"""The audit trail: every request of a known caller, once, in its own company's trail, and no text of anybody's."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from tests.api.conftest import Api
+from tests.api.test_isolation_access import made
+
+from ateneo.errors import RightsMissing
+from ateneo.services import trail as service
+from ateneo.services.trail import AuditTrail
+from ateneo.store import audit
+from ateneo.store.pool import Database
+from ateneo.types import AuditEntry
+
+
+def entries(api: Api, url: str | None = None) -> list[dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {made(api, 'admin')}"}
+    found: list[dict[str, Any]] = httpx.get(f"{url or api.url}/audit", headers=headers).json()["entries"]
+    return found
+
+
+async def test_writes_are_there_at_once_and_reads_soon(api: Api) -> None:
+    async with httpx.AsyncClient(base_url=api.url, headers=api.acme, timeout=60) as client:
+        text = "# Nota\n\nEl portón verde se cierra a las nueve."
+        put = await client.post("/documents", files={"file": ("porton.md", text.encode())})
+        document_id = put.json()["document_id"]
+        latest = (await asyncio.to_thread(entries, api))[0]
+        assert (latest["action"], latest["target"], latest["status"]) == ("upload_document", document_id, 201)
+        assert latest["results"] == put.json()["chunks"]
+        assert latest["actor"].startswith("key:")
+        assert latest["request_id"] == put.headers["x-request-id"]
+        found = await client.get("/search/semantic", params={"q": "portón verde", "k": 3})
+        assert (await client.delete(f"/documents/{api.otra_document}")).status_code == 404
+        assert (await client.delete(f"/documents/{document_id}")).status_code == 204
+        for _ in range(100):
+            seen = {one["request_id"]: one for one in await asyncio.to_thread(entries, api)}
+            if found.headers["x-request-id"] in seen:
+                break
+            await asyncio.sleep(0.1)
+    read = seen[found.headers["x-request-id"]]
+    assert (read["action"], read["results"]) == ("search_semantic", len(found.json()["hits"]))
+    assert not [one for one in seen.values() if "portón" in str(one)]
+
+
+def test_a_company_reads_its_own_trail_alone(api: Api) -> None:
+    asyncio.run(_note(api.database_url, AuditEntry("otra", "key:ajena", "secreto", 200)))
+    assert not [one for one in entries(api) if one["actor"] == "key:ajena"]
+
+
+async def _note(url: str, entry: AuditEntry) -> None:
+    async with await Database.open(url, size=1) as db:
+        await audit.append(db, [entry])
+
+
+def test_the_trail_is_paged(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {made(api, 'admin')}"}
+    asyncio.run(_note(api.database_url, AuditEntry("acme", "a", "b", 200)))
+    asyncio.run(_note(api.database_url, AuditEntry("acme", "c", "d", 200)))
+    first = httpx.get(f"{api.url}/audit", headers=headers, params={"limit": 1}).json()
+    second = httpx.get(f"{api.url}/audit", headers=headers, params={"limit": 1, "before": first["next"]}).json()
+    assert first["entries"][0]["audit_id"] > second["entries"][0]["audit_id"]
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"before": -1}, {"before": 2**63}):
+        assert httpx.get(f"{api.url}/audit", headers=headers, params=wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE ateneo.audit SET actor = 'x'", "DELETE FROM ateneo.audit", "TRUNCATE ateneo.audit"]
+)
+async def test_nobody_changes_the_trail(database: Database, statement: str) -> None:
+    await audit.append(database, [AuditEntry("acme", "a", "b", 200)])
+    with pytest.raises(RightsMissing):
+        async with database.tenant("acme") as connection:
+            await connection.execute(statement)
+    with pytest.raises(RightsMissing, match="append-only"):
+        async with database.transaction() as connection:
+            await connection.execute(statement)
+    assert len(await audit.page(database, "acme")) == 1
+
+
+async def test_what_waits_is_stored_at_the_end(database: Database) -> None:
+    trail = AuditTrail(database)
+    for number in range(30):
+        trail.later(AuditEntry("acme" if number % 3 else "otra", "a\x00\ud800", "b", 200, results=number))
+    await trail.close()
+    assert len(await audit.page(database, "acme")) == 20
+    assert len(await audit.page(database, "otra")) == 10
+
+
+async def test_a_database_that_is_away_keeps_entries_waiting(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_WAITING", 3)
+    db = await Database.open(database_url, size=1)
+    trail = AuditTrail(db)
+    await db.close()
+    for number in range(5):
+        trail.later(AuditEntry("acme", "a", "b", 200, results=number))
+    await trail.close()
+    assert [one.results for one in trail._waiting] == [2, 3, 4]
