@@ -380,30 +380,3 @@ class Caller:
     empresa_id: str
     actor: str
     scopes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what to which company's what, and how it ended (`status` as in HTTP). `results` went out or came in."""
-
-    empresa_id: str
-    actor: str
-    action: str
-    status: int
-    target: str | None = None
-    results: int | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """An entry of a company's trail. `at` is ISO 8601 in UTC."""
-
-    audit_id: int
-    at: str
-    actor: str
-    action: str
-    target: str | None
-    status: int
-    results: int | None
-    request_id: str | None

@@ -12,8 +12,8 @@ from ateneo.errors import RightsMissing
 from ateneo.services import trail as service
 from ateneo.services.trail import AuditTrail
 from ateneo.store import audit
+from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
-from ateneo.types import AuditEntry
 
 
 def entries(api: Api, url: str | None = None) -> list[dict[str, Any]]:

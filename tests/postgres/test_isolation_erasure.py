@@ -10,8 +10,8 @@ from ateneo.errors import BadArgument, UnknownEmpresa
 from ateneo.services import erasure
 from ateneo.store import audit, documents, empresas, generations, keys, migrate, synonyms
 from ateneo.store import search as door
+from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
-from ateneo.types import AuditEntry
 
 CANARY = "canario-7f3a9 trinitaria"
 

@@ -7,7 +7,8 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ateneo.api.tenant import needed_scope
-from ateneo.types import AuditEntry, Caller
+from ateneo.store.audit import AuditEntry
+from ateneo.types import Caller
 from ateneo.wiring import House
 
 

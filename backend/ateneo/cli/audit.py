@@ -12,7 +12,7 @@ from ateneo.cli.runtime import err, out, print_json, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import audit as store
-from ateneo.types import StoredEntry
+from ateneo.store.audit import StoredEntry
 
 
 def audit(

@@ -21,7 +21,7 @@ from ateneo import lang
 from ateneo.errors import AteneoError, InputError, SettingsError
 from ateneo.lang import tr
 from ateneo.settings import load
-from ateneo.types import AuditEntry
+from ateneo.store.audit import AuditEntry
 
 INTERRUPTED = 130
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ateneo.store import audit, empresas
+from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
-from ateneo.types import AuditEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import structlog
 
 from ateneo.errors import AteneoError
 from ateneo.store import audit
+from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
-from ateneo.types import AuditEntry
 
 FLUSH_S = 1.0
 MOST_WAITING = 10_000

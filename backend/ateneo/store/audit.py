@@ -2,15 +2,42 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ateneo.store.pool import Database
-from ateneo.types import AuditEntry, StoredEntry
 
 _MOST_CHARS = 500
 _INSERT = (
     "INSERT INTO ateneo.audit (empresa_id, actor, action, target, status, results, request_id)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which company's what, and how it ended (`status` as in HTTP). `results` went out or came in."""
+
+    empresa_id: str
+    actor: str
+    action: str
+    status: int
+    target: str | None = None
+    results: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry of a company's trail. `at` is ISO 8601 in UTC."""
+
+    audit_id: int
+    at: str
+    actor: str
+    action: str
+    target: str | None
+    status: int
+    results: int | None
+    request_id: str | None
 
 
 async def append(db: Database, entries: Sequence[AuditEntry]) -> None:
