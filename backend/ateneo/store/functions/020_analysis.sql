@@ -4,15 +4,20 @@ DROP FUNCTION IF EXISTS ateneo.doc_lexemes(text), ateneo.query_lexemes(text);
 
 -- What the stemmer leaves of folded text. Verbs that change their vowel: "querés" and "quieres", "podés" and "puede",
 -- "contá" and "cuenta" get one stem. Endings that it knows by their accent alone: "información" and "informaciones" (its
--- rule for -ación asks for two syllables before, as here), "nació" and "nacer", "tecnología" and "tecnológico".
-CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+-- rule for -ación asks for two syllables before, as here), "nació" and "nacer", "tecnología" and "tecnológico". Neither
+-- function is STRICT: PostgreSQL would not inline a CASE then, and a call for each word is half of an analysis.
+CREATE OR REPLACE FUNCTION ateneo.one_vowel(stem text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN strpos(stem, 'ue') > 1 OR strpos(stem, 'ie') > 0
+    THEN replace(regexp_replace(stem, '([^qg])ue', '\1o', 'g'), 'ie', 'e') ELSE stem END
+$$;
+
+CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
-    WHEN right(v, 1) = 'i' AND length(v) > 3 THEN left(v, -1)
-    WHEN right(v, 5) IN ('acion', 'ucion') AND left(v, -5) ~ '[aeiou][^aeiou].*[aeiou][^aeiou]'
-      THEN left(v, CASE WHEN right(v, 5) = 'acion' THEN -5 ELSE -4 END)
-    ELSE v END
-  FROM (SELECT CASE WHEN strpos(lexeme, 'ue') > 1 OR strpos(lexeme, 'ie') > 0
-    THEN replace(regexp_replace(lexeme, '([^qg])ue', '\1o', 'g'), 'ie', 'e') ELSE lexeme END AS v OFFSET 0) x
+    WHEN right(lexeme, 1) = 'i' AND length(lexeme) > 3 THEN ateneo.one_vowel(left(lexeme, -1))
+    WHEN right(lexeme, 4) = 'cion' AND left(lexeme, -5) ~ '[aeiou][^aeiou].*[aeiou][^aeiou]' THEN
+      CASE left(right(lexeme, 5), 1) WHEN 'a' THEN ateneo.one_vowel(left(lexeme, -5))
+        WHEN 'u' THEN ateneo.one_vowel(left(lexeme, -4)) ELSE ateneo.one_vowel(lexeme) END
+    ELSE ateneo.one_vowel(lexeme) END
 $$;
 
 -- The parser reads "rg-4310/2021" as a negative number and a path, so its marks become spaces; codes are kept whole
