@@ -31,8 +31,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   ORDER BY left(v.word, 1) = left(p_word, 1) DESC, v.df DESC, v.word LIMIT p_limit
 $$;
 
--- The lexemes of one word of a query: "año" finds año alone, "ano" finds both.
-CREATE OR REPLACE FUNCTION ateneo.word_lexemes(word text) RETURNS SETOF text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+-- The lexemes of one word of a query: "año" finds año alone, "ano" finds both. (Not STRICT, so that it is inlined.)
+CREATE OR REPLACE FUNCTION ateneo.word_lexemes(word text) RETURNS SETOF text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT ateneo.stem(l) FROM unnest(tsvector_to_array(to_tsvector('ateneo.es', word))) l
 $$;
 
@@ -56,13 +56,12 @@ BEGIN
   rest := ateneo.fold(translate(regexp_replace(q, '(^|\s)-[[:alpha:]][[:alnum:]]*', '\1', 'g'), '"', ' '));
 END $$;
 
--- How many passages have the term. What the statistics do not know yet is counted: a new word is found at its commit.
--- (|| '' hides the company from the primary key: terms are the company's own already, and a second bitmap of all its rows
--- costs more than the first.)
-CREATE OR REPLACE FUNCTION ateneo.df(p_empresa text, p_term bigint) RETURNS bigint
+-- How many passages have a term that the statistics do not know yet: a new word is found at its commit. (|| '' hides the
+-- company from the primary key: terms are the company's own already, and a second bitmap of all its rows costs more than the first.)
+DROP FUNCTION IF EXISTS ateneo.df(text, bigint);
+CREATE OR REPLACE FUNCTION ateneo.counted_df(p_empresa text, p_term bigint) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((SELECT s.df FROM ateneo.term_stats s WHERE s.empresa_id = p_empresa AND s.term = p_term),
-    (SELECT count(*) FROM ateneo.chunk_lex c WHERE c.empresa_id || '' = p_empresa AND c.terms @> ARRAY[p_term]))
+  SELECT count(*) FROM ateneo.chunk_lex c WHERE c.empresa_id || '' = p_empresa AND c.terms @> ARRAY[p_term]
 $$;
 
 -- weights: idf = ln(1 + (N - df + 0.5) / (df + 0.5)) by term; candidates: the terms to look passages up by, the rarest
@@ -85,8 +84,9 @@ BEGIN
     UNION ALL SELECT i, i, 1.0 FROM ateneo.identifiers(p_rest) i
     UNION ALL SELECT DISTINCT w, 'id:' || w, 1.0 FROM unnest(regexp_split_to_array(p_rest, '[^[:alnum:]]+')) w WHERE w ~ '\d' AND w ~ '[a-z]'),
   counted AS MATERIALIZED (
-    SELECT word, lexeme, t, ateneo.df(p_empresa, t) AS df
-    FROM (SELECT min(word) AS word, lexeme, ateneo.term(p_empresa, lexeme) AS t FROM asked GROUP BY lexeme) one),
+    SELECT word, lexeme, t, coalesce((SELECT s.df FROM ateneo.term_stats s WHERE s.empresa_id = p_empresa AND s.term = t),
+      ateneo.counted_df(p_empresa, t)) AS df
+    FROM (SELECT min(word) AS word, lexeme, ateneo.term(p_empresa, lexeme) AS t FROM asked GROUP BY lexeme OFFSET 0) one),
   fixed AS MATERIALIZED (
     SELECT c.word, f.other, f.place FROM counted c,
       LATERAL (SELECT other, place FROM ateneo.corrections(p_empresa, c.word) WITH ORDINALITY AS f(other, place)) f
@@ -99,7 +99,8 @@ BEGIN
   every AS (
     SELECT word, t, df, 1.0 AS share FROM counted WHERE df > 0
     UNION ALL
-    SELECT word, t, ateneo.df(p_empresa, t), share FROM alike),
+    SELECT word, t, coalesce((SELECT s.df FROM ateneo.term_stats s WHERE s.empresa_id = p_empresa AND s.term = t),
+      ateneo.counted_df(p_empresa, t)), share FROM alike),
   weighed AS MATERIALIZED (
     SELECT min(word) AS word, t, max(df) AS df,
       max(share) * ln(1 + (ndocs - least(max(df), ndocs) + 0.5) / (max(df) + 0.5)) AS idf
