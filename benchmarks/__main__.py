@@ -3,7 +3,7 @@
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, embedder, memory, planning, search, search_overhead
+from benchmarks import backfill, embedder, memory, planning, search, search_overhead, switch
 
 ALL = {
     "backfill": backfill.main,
@@ -12,6 +12,7 @@ ALL = {
     "planning": planning.main,
     "search_overhead": search_overhead.main,
     "search": search.main,
+    "switch": switch.main,
 }
 
 if __name__ == "__main__":
