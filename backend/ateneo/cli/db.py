@@ -95,7 +95,7 @@ def _ask_the_administrator(missing: list[str]) -> None:
 
 @app.command(
     "forget-embeddings",
-    help=tr("Descarta todos los vectores (para cambiar de modelo).", "Discards every vector (to change the model)."),
+    help=tr("Descarta todos los vectores, para empezar de cero.", "Discards every vector, to begin anew."),
 )
 def forget_embeddings(
     yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
