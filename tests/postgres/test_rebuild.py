@@ -164,9 +164,10 @@ async def test_a_flat_generation_is_taken_into_partitions(bare_url: str) -> None
                 "DROP TABLE ateneo.own_index, ateneo.recall_measured, ateneo.rebuild;"
                 "CREATE TABLE ateneo.vec_g1 (empresa_id text NOT NULL, chunk_id text NOT NULL,"
                 " embedding halfvec(3) NOT NULL, PRIMARY KEY (empresa_id, chunk_id));"
-                "INSERT INTO ateneo.generation VALUES (1, 'local', 'm', 3, true, true);"
+                "INSERT INTO ateneo.generation (generation, provider, model, dims, legacy, state)"
+                " VALUES (1, 'local', 'm', 3, true, 'active');"
                 "INSERT INTO ateneo.vec_g1 VALUES ('a', 'c1', '[1,0,0]'), ('b', 'c1', '[0,1,0]');"
-                "DELETE FROM ateneo.applied WHERE name LIKE '%/0002_own_indexes.sql'"
+                "DELETE FROM ateneo.applied WHERE name ~ '/(0002_own_indexes|0007_search).sql'"
             )
         await migrate.upgrade(db)
         async with db.acquire() as connection:
