@@ -3,10 +3,11 @@
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, embedder, memory, planning, search, search_overhead, switch
+from benchmarks import backfill, context, embedder, memory, planning, search, search_overhead, switch
 
 ALL = {
     "backfill": backfill.main,
+    "context": context.main,
     "embedder": embedder.main,
     "memory": memory.main,
     "planning": planning.main,

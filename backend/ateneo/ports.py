@@ -47,7 +47,8 @@ class ChatModel(Protocol):
     """A model that answers a question from passages.
 
     `writes`: it is a language model, which can rewrite a question, sum up a conversation and ask for searches.
-    `native_citations`: it takes passages as blocks of their own, not in the system prompt.
+    `native_citations`: it takes passages as blocks of their own, not in the system prompt. `counter` is its own way of
+    counting tokens, None where that is not at hand.
     """
 
     @property
@@ -58,6 +59,8 @@ class ChatModel(Protocol):
     def writes(self) -> bool: ...
     @property
     def native_citations(self) -> bool: ...
+    @property
+    def counter(self) -> "TokenCounter | None": ...
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         """The answer as it is made; the last part is an EndPart. Closing it ends the request to the provider.

@@ -204,3 +204,33 @@ def test_never_over_budget_and_never_out_of_its_passage(
     tags = re.findall(r"<\s*/?\s*fragmento", context.text, re.IGNORECASE)
     assert tags == ["<fragmento", "</fragmento"] * len(context.hits)
     assert len({one.chunk_id for one in context.hits}) == len(context.hits)
+
+
+def test_what_says_nearly_the_same_stands_once_unless_a_number_differs() -> None:
+    rule = (
+        "Cada trabajador de la planta de Rosario tiene derecho a {} días corridos de licencia paga por año trabajado."
+    )
+    again = rule.format(14).replace("paga", "paga,").upper()
+    hits = [hit("a", rule.format(14)), hit("b", again + " Fin", "otro"), hit("c", rule.format(21), "otro")]
+    assert [one.chunk_id for one in build_context(hits, Words(), max_tokens=1000).hits] == ["a", "c"]
+
+
+def test_each_document_has_its_turn_before_one_goes_deep() -> None:
+    deep = [hit(f"d{at}", f"Pasaje {at} del manual.", "manual", at * 2) for at in range(6)]
+    last = hit("otro", "Pasaje de otro lado.", "otro", 0)
+    [cost] = Words().count_tokens([text_of([last])])
+    context = build_context([*deep, last], Words(), max_tokens=5 * (cost + 2))
+    assert [one.chunk_id for one in context.hits] == ["d0", "d1", "d2", "d3", "otro"]
+
+
+def test_room_that_an_overlap_leaves_is_used() -> None:
+    shared = " ".join(f"palabra{at}" for at in range(40))
+    first, second = hit("a", f"Uno. {shared}", index=1), hit("b", f"{shared} Dos.", index=2)
+    third = hit("c", "Tres cosas más.", "otro", 0)
+    both = Words().count_tokens([text_of([first]) + "\n\n", text_of([second]) + "\n\n"])
+    context = build_context([first, second, third], Words(), max_tokens=sum(both))
+    assert [one.chunk_id for one in context.hits] == ["a", "b", "c"]
+
+
+def test_a_long_id_is_shortened() -> None:
+    assert "(fragmento 7c1e0a2b)" in text_of([hit("7c1e0a2b-1111-2222-3333-444455556666", "Hola.")])

@@ -18,6 +18,7 @@ from ateneo.errors import (
     ProviderUnavailable,
 )
 from ateneo.lang import tr
+from ateneo.ports import TokenCounter
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
@@ -77,6 +78,10 @@ class AnthropicChat:
     @property
     def native_citations(self) -> bool:
         return self._native
+
+    @property
+    def counter(self) -> TokenCounter | None:
+        return None
 
     def cost(self, usage: Usage, model: str) -> float | None:
         return chat_cost(usage, model)

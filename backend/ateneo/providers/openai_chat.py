@@ -22,6 +22,8 @@ from ateneo.errors import (
     ProviderUnavailable,
 )
 from ateneo.lang import tr
+from ateneo.ports import TokenCounter
+from ateneo.providers import tokens
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.openai import DEFAULT_BASE_URL, checked_host, checked_key, redacted, retry_after
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
@@ -59,6 +61,7 @@ class OpenAIChat:
         self._price = price
         # OpenAI's newer models take no other; compatible servers know the older name
         self._limit_name = "max_completion_tokens" if base_url is None else "max_tokens"
+        self._counter = tokens.ChatTokens() if base_url is None else None
         self._clients = PerLoop(self._new_client)
 
     def __repr__(self) -> str:
@@ -79,6 +82,10 @@ class OpenAIChat:
     @property
     def native_citations(self) -> bool:
         return False
+
+    @property
+    def counter(self) -> TokenCounter | None:
+        return self._counter
 
     def cost(self, usage: Usage, model: str) -> float | None:
         if self._price is None or model != self._model:

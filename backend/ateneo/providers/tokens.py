@@ -18,18 +18,27 @@ _loading = Lock()
 
 def _cl100k() -> "Encoding":
     with _loading:
-        return _load()
+        return _load("cl100k_base")
+
+
+class ChatTokens:
+    """A TokenCounter for OpenAI's chat models (o200k_base, the vocabulary of all current ones)."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        with _loading:
+            encoding = _load("o200k_base")
+        return [len(encoding.encode_ordinary(text)) for text in texts]
 
 
 @cache
-def _load() -> "Encoding":
+def _load(name: str) -> "Encoding":
     # Imported here: it takes a second and 100 MB, which only those who use OpenAI should pay.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # how the package reads its own data
             from bpe_openai import get_encoding
 
-            return get_encoding("cl100k_base")
+            return get_encoding(name)
     except ImportError:
         detail = tr(
             "OpenAI necesita el paquete bpe-openai, que no está instalado (no lo hay para Mac con Intel).",

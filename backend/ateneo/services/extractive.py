@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from ateneo.chat import ChatPart, ChatRequest, EndPart, QuotePart, TextPart
 from ateneo.lang import tr
+from ateneo.ports import TokenCounter
 from ateneo.services.embedding import EmbeddingService
 from ateneo.text.quotes import Quotable, coverage, quotables
 from ateneo.types import Usage
@@ -55,6 +56,10 @@ class ExtractiveChat:
     @property
     def native_citations(self) -> bool:
         return False
+
+    @property
+    def counter(self) -> TokenCounter | None:
+        return self._embedding
 
     def cost(self, usage: Usage, model: str) -> float | None:
         return 0.0

@@ -6,15 +6,18 @@ from typing import Any
 
 from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.lang import tr
+from ateneo.ports import TokenCounter
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
+from ateneo.store import agents
 from ateneo.store import search as door
 from ateneo.store.pool import Database
+from ateneo.text.bound import Bound, Higher
 from ateneo.text.clean import clean
 from ateneo.text.context import build_context
-from ateneo.types import Fusion, Hit, Mode, SearchResult
+from ateneo.types import Agent, Fusion, Hit, Mode, SearchResult
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
@@ -145,10 +148,18 @@ class VectorSearchService:
     ) -> str:
         """The passages that fit `max_tokens`, with their sources named: what the guide puts in the system prompt.
 
-        Counted in the embedder's tokens; empty where nothing was found. `agent_id` chooses nothing yet.
+        Counted by a bound that errs high for every current chat model. Searched as the company's agent `agent_id` does,
+        if there is one. Empty where nothing was found.
         """
-        found = await self.search(empresa_id, query, k=20)
-        return build_context(found.hits, self.embedding, max_tokens=max_tokens).text
+        agent, _ = (None, False) if agent_id is None else await agents.find(self.db, empresa_id, clean(agent_id))
+        chosen = agent or Agent("")
+        found = await self.search(empresa_id, query, chosen.k, dense_weight=chosen.dense_weight, filter=chosen.filter)
+        return build_context(found.hits, self.context_counter, max_tokens=max_tokens).text
+
+    @property
+    def context_counter(self) -> TokenCounter:
+        """Counts what passages take of a model whose own counting is not at hand: never less than the embedder's."""
+        return Higher(Bound(), self.embedding)
 
     async def close(self) -> None:
         """Closes the reranker; the database and the embedding service stay the caller's."""

@@ -211,7 +211,8 @@ class Answering:
         )
         known = {hit.chunk_id for hit in self.citing.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
-        return build_context(fresh, self.search.embedding, max_tokens=budget, first=len(known) + 1)
+        counter = self.chat.counter or self.search.context_counter
+        return build_context(fresh, counter, max_tokens=budget, first=len(known) + 1)
 
     def _count(self, end: EndPart) -> None:
         self.usage += end.usage
