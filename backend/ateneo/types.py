@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ateneo.label import label
+
 Matrix = npt.NDArray[np.float32]
 """Vectors as rows, shape (n, dims), float32."""
 
@@ -138,8 +140,8 @@ class StoredPassage:
 
     @property
     def label(self) -> str:
-        """Where it comes from, for people, as of a Hit."""
-        return _label(self)
+        """Where it comes from, for people."""
+        return label(self.title, self.headings, self.page, self.contenido)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +180,8 @@ class Hit:
 
     @property
     def label(self) -> str:
-        """Where it comes from, for people: title, heading, page."""
-        return _label(self)
-
-
-def _label(passage: Hit | StoredPassage) -> str:
-    parts = [passage.title or passage.document_id or passage.chunk_id]
-    if passage.headings and passage.headings[-1] != parts[0]:
-        parts.append(passage.headings[-1])
-    if passage.page is not None:
-        parts.append(f"p. {passage.page}")
-    return " · ".join(parts)
+        """Where it comes from, for people."""
+        return label(self.title, self.headings, self.page, self.contenido)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ateneo.store import keys
 from ateneo.store.pool import Database
 
 PUBLIC = {"/health", "/ready", "/metrics"}
-DOCS = {"/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
+DOCS = {"/docs", "/openapi.json"}
 
 
 def _rooms() -> list[APIRouter]:

@@ -1,7 +1,9 @@
 """`/health` and `/ready`."""
 
+import re
+from html import unescape
+
 import httpx
-import pytest
 from tests.api.conftest import Api
 from tests.api.server import serving, settings
 
@@ -35,9 +37,17 @@ async def test_not_ready_with_vectors_of_another_model(database_url: str, databa
     assert "embeddings switch" in answer.json()["remedy"]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_the_reference_needs_no_key(api: Api, path: str) -> None:
-    assert httpx.get(api.url + path).status_code == 200
+async def test_the_reference_needs_no_key_and_no_network(api: Api) -> None:
+    page = httpx.get(f"{api.url}/docs", headers={"Accept-Language": "en"})
+    described = httpx.get(f"{api.url}/openapi.json").json()
+    assert page.status_code == 200 and "Each request brings its key" in page.text
+    shown = unescape(page.text)
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            assert f'<span class="m">{method.upper()}</span> <code>{path}</code> {operation["summary"]}' in shown
+    assert '"query": "¿Cuánto me pagan si trabajo un feriado?"' in shown
+    assert "<script" not in page.text and "src=" not in page.text
+    assert re.findall(r'href="([^"]*)"', page.text) == ["openapi.json"]
 
 
 async def test_metrics(api: Api) -> None:

@@ -103,7 +103,7 @@ def test_bad_files_are_reported_and_the_good_ones_loaded(database_url: str, tmp_
     (tmp_path / "roto.pdf").write_bytes(b"%PDF-1.7 no es un pdf")
     run = ateneo("ingest", "-e", "acme", str(tmp_path), url=database_url)
     assert run.returncode == 3
-    assert "1 nuevos" in run.stdout
+    assert "1 nuevo," in run.stdout
     assert "vacio.txt" in run.stderr
     assert "roto.pdf" in run.stderr
     assert ateneo("ingest", "-e", "acme", str(tmp_path / "nada"), url=database_url).returncode == 2
@@ -147,7 +147,7 @@ def test_forget_embeddings(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "manual.md").write_text(MANUAL, encoding="utf-8")
     ateneo("ingest", "-e", "acme", str(tmp_path), url=database_url)
     assert ateneo("db", "forget-embeddings", url=database_url).returncode != 0
-    assert "1 chunks" in ateneo("db", "forget-embeddings", "--yes", url=database_url).stdout
+    assert "1 chunk espera" in ateneo("db", "forget-embeddings", "--yes", url=database_url).stdout
     assert ateneo("backfill", "--yes", url=database_url).returncode == 0
 
 

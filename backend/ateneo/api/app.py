@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from ateneo.api import agents, audit, conversations, documents, health, metrics, problems, search
+from ateneo.api import agents, audit, conversations, documents, health, metrics, problems, reference, search
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
 from ateneo.api.trail import Audited
@@ -37,12 +37,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "The API key says which company a request is of. Errors are problem+json.",
         ),
         lifespan=lifespan,
+        # FastAPI's own pages take their scripts from a CDN
+        docs_url=None,
+        redoc_url=None,
     )
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
     app.add_middleware(Audited, house=lambda: app.state.house)
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
+    reference.install(app)
     for room in (search, documents, agents, conversations, audit, health, metrics):
         app.include_router(room.router)
     app.include_router(agents.definitions)

@@ -8,7 +8,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.cli.runtime import count, err, out, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import generations, migrate
@@ -66,7 +66,7 @@ async def _upgrade() -> None:
         for step in steps:
             out.print(Text.assemble(("  ✓ ", "green"), step.title))
         if seen:
-            out.print(Text.assemble(("  ✓ ", "green"), tr(f"{seen} chunks indexados", f"{seen} chunks indexed")))
+            out.print(Text.assemble(("  ✓ ", "green"), _indexed(seen)))
         out.print(
             tr("Base preparada.", "Database ready.")
             if steps or seen
@@ -103,6 +103,10 @@ def forget_embeddings(
     run_or_exit(_forget(yes))
 
 
+def _indexed(seen: int) -> str:
+    return count(seen, tr("chunk indexado", "chunk indexed"), tr("chunks indexados", "chunks indexed"))
+
+
 async def _forget(yes: bool) -> None:
     async with await wiring.open_database(load()) as db:
         question = tr(
@@ -114,6 +118,11 @@ async def _forget(yes: bool) -> None:
             typer.confirm(tr("¿Continuar?", "Continue?"), abort=True, err=True)
         pending = await generations.forget(db)
         out.print(
-            tr(f"Listo: {pending} chunks esperan su embedding.", f"Done: {pending} chunks wait for an embedding.")
+            tr("Listo: ", "Done: ")
+            + count(
+                pending,
+                tr("chunk espera su embedding.", "chunk waits for an embedding."),
+                tr("chunks esperan su embedding.", "chunks wait for an embedding."),
+            )
         )
         out.print(tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import out, run_or_exit
+from ateneo.cli.runtime import count, out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
 from ateneo.lang import tr
 from ateneo.services import maintenance
@@ -150,20 +150,22 @@ async def _record(db: Database, models: Models | None, active: Generation | None
         yield Finding(True, f"knowledge_chunks.embedding: {fixed}.")
     census = await health.census(db)
     vectors = await health.indexed_vectors(db, active.number) if active else 0
-    index = tr(f"Índice: {census.words} chunks por palabras, {vectors} por significado.",
-               f"Index: {census.words} chunks by words, {vectors} by meaning.")  # fmt: skip
+    index = tr(f"Índice: {count(census.words, 'chunk', 'chunks')} por palabras, {vectors:,} por significado.",
+               f"Index: {count(census.words, 'chunk', 'chunks')} by words, {vectors:,} by meaning.")  # fmt: skip
     yield Finding(True, index)
     counts = tr(
-        f"{census.companies} empresas, {census.documents} documentos, {census.chunks} chunks.",
-        f"{census.companies} companies, {census.documents} documents, {census.chunks} chunks.",
+        f"{count(census.companies, 'empresa', 'empresas')}, {count(census.documents, 'documento', 'documentos')}, "
+        f"{count(census.chunks, 'chunk', 'chunks')}.",
+        f"{count(census.companies, 'company', 'companies')}, {count(census.documents, 'document', 'documents')}, "
+        f"{count(census.chunks, 'chunk', 'chunks')}.",
     )
     yield Finding(True, counts)
     if census.empty:
-        what = tr(f"{census.empty} chunks sin texto en la columna contenido: no se pueden encontrar.",
-                  f"{census.empty} chunks without text in the column contenido: they cannot be found.")  # fmt: skip
+        what = count(census.empty, "chunk ", "chunks ") + tr("sin texto en la columna contenido: no se encuentran.",
+                                                             "without text in contenido: not to be found.")  # fmt: skip
         remedy = tr("Si tu texto está en otra columna, copialo a contenido.",
                     "If your text is in another column, copy it to contenido.")  # fmt: skip
         yield Finding(None, what, remedy)
     if census.pending:
-        what = tr(f"{census.pending} chunks sin embedding.", f"{census.pending} chunks without an embedding.")
+        what = count(census.pending, "chunk ", "chunks ") + tr("sin embedding.", "without an embedding.")
         yield Finding(None, what, tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))

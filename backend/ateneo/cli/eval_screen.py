@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ateneo.cli.runtime import count as counted
 from ateneo.cli.runtime import err, out
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
@@ -46,8 +47,8 @@ def loaded(dataset: Dataset, what: Loaded) -> None:
     count = len(what.questions)
     err.print(
         tr(
-            f"{what.name}: {what.chunks} chunks, {count} preguntas",
-            f"{what.name}: {what.chunks} chunks, {count} questions",
+            f"{what.name}: {what.chunks:,} chunks, {counted(count, 'pregunta', 'preguntas')}",
+            f"{what.name}: {what.chunks:,} chunks, {counted(count, 'question', 'questions')}",
         ),
         style="dim",
     )

@@ -138,7 +138,7 @@ async def _tune(as_json: bool) -> int:
             ):
                 done.append(asdict(tuned))
                 if not as_json:
-                    out.print(_line(tuned))
+                    _print_above(progress, _line(tuned))
     if as_json:
         print_json(done)
     elif not done:
@@ -180,6 +180,15 @@ def _table(first: str, **columns: str) -> Table:
     for name, heading in columns.items():
         table.add_column(heading, justify="left" if name in ("search", "words") else "right")
     return table
+
+
+def _print_above(progress: Progress, line: str) -> None:
+    """On stdout, while the bar lives on stderr: on a terminal that shows both the bar has to go first."""
+    if err.is_terminal:
+        progress.stop()
+    out.print(line)
+    if err.is_terminal:
+        progress.start()
 
 
 @contextmanager

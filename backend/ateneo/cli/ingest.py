@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ateneo import wiring
-from ateneo.cli.runtime import entry, err, out, run_or_exit
+from ateneo.cli.runtime import count, entry, err, out, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import BadArgument, DocumentError
 from ateneo.lang import tr
@@ -82,8 +82,9 @@ def _summary(counts: Counter[str], chunks: int, failed: list[str]) -> None:
     new, again, same = counts["created"], counts["replaced"], counts["unchanged"]
     out.print(
         tr(
-            f"{new} nuevos, {again} actualizados, {same} sin cambios · {chunks} chunks con su embedding",
-            f"{new} new, {again} updated, {same} unchanged · {chunks} chunks with their embedding",
+            f"{count(new, 'nuevo', 'nuevos')}, {count(again, 'actualizado', 'actualizados')}, {same} sin cambios · "
+            f"{count(chunks, 'chunk', 'chunks')} con su embedding",
+            f"{new} new, {again} updated, {same} unchanged · {count(chunks, 'chunk', 'chunks')} with their embedding",
         )
     )
     for line in failed:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ateneo import wiring
@@ -101,19 +100,17 @@ async def _list(empresa_id: str | None, as_json: bool) -> None:
     elif not found:
         err.print(tr("No hay claves. Creá una con `ateneo keys create`.", "No keys. `ateneo keys create` makes one."))
     else:
-        out.print(_table(found))
+        for key in found:
+            _show_stored(key)
 
 
-def _table(found: list[ApiKey]) -> Table:
-    table = Table(box=None, header_style="bold")
-    titles = (tr("clave", "key"), tr("nombre", "name"), tr("permisos", "scopes"), tr("usada", "used"), "")
-    for title in ("id", "empresa_id", *titles):
-        table.add_column(title, overflow="fold")
-    for key in found:
-        used = (key.last_used_at or "–")[:16].replace("T", " ")
-        cells = (key.key_id, key.empresa_id, f"ate_{key.prefix}_…", key.name, " ".join(key.scopes), used)
-        table.add_row(*map(Text, cells), _state(key))
-    return table
+def _show_stored(key: ApiKey) -> None:
+    """Two lines a key: an id that a table would break cannot be copied."""
+    named = f"  {key.name}" if key.name else ""
+    out.print(Text.assemble((key.empresa_id, "bold"), named, f"  ate_{key.prefix}_…  {' '.join(key.scopes)}"))
+    used = (key.last_used_at or "–")[:16].replace("T", " ")
+    details = f"  id {key.key_id} · " + tr(f"usada {used}", f"used {used}") + "  "
+    out.print(Text.assemble((details, "dim"), _state(key)), soft_wrap=True)
 
 
 def _state(key: ApiKey) -> Text:

@@ -16,6 +16,8 @@ from typing import Any
 
 import structlog
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ateneo import lang
 from ateneo.errors import AteneoError, InputError, SettingsError
@@ -93,9 +95,27 @@ def confirmed(question: str) -> bool:
 
 def report(error: AteneoError) -> None:
     """Prints an error on stderr: what happened, then what to do about it."""
-    err.print(f"❌ {error.message}", style="bold red", soft_wrap=True)
+    say_error(f"❌ {error.message}", style="bold red")
     if error.remedy:
-        err.print(f"   {error.remedy}", soft_wrap=True)
+        say_error(f"   {error.remedy}")
+
+
+def say_error(text: str, style: str = "") -> None:
+    """Prints on stderr, on a terminal cut at words with the lines below each other; elsewhere as it is."""
+    if not err.is_terminal:
+        err.print(text, style=style, soft_wrap=True)
+        return
+    head, mark, body = text.partition(" ") if text[:1].strip() else ("", "  ", text.strip())
+    grid = Table.grid(padding=0)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row(Text(head + mark), Text(body))
+    err.print(grid, style=style)
+
+
+def count(number: int, one: str, many: str) -> str:
+    """The number and its noun: «1 empresa», «2 empresas»."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def described(error: AteneoError) -> dict[str, str]:

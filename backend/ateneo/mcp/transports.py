@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ateneo.errors import SettingsError
-from ateneo.lang import tr
+from ateneo import lang
+from ateneo.errors import AteneoError, SettingsError
+from ateneo.lang import Lang, tr
 from ateneo.mcp.access import KeyVerifier, of_bearer, of_key
 from ateneo.mcp.server import build
 from ateneo.services.readiness import check_ready
@@ -49,7 +52,25 @@ async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[s
             host=host,
             transport_security=_only_by([*_LOCAL, *hosts]) if hosts else None,
         )
+        app.add_middleware(Refusals, lang_used=settings.lang)
         await uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False)).serve()
+
+
+class Refusals:
+    """ASGI middleware: what keeps a request from being looked at (its key's pace, a database away) is an answer."""
+
+    def __init__(self, app: ASGIApp, *, lang_used: Lang) -> None:
+        self._app = app
+        self._lang = lang_used
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lang.use(self._lang)
+        try:
+            await self._app(scope, receive, send)
+        except AteneoError as error:
+            wait = error.fields.get("retry_after")
+            headers = {} if wait is None else {"Retry-After": str(wait)}
+            await PlainTextResponse(str(error), error.status, headers)(scope, receive, send)
 
 
 def _only_by(hosts: Sequence[str]) -> TransportSecuritySettings:
