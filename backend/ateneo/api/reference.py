@@ -88,7 +88,9 @@ def _parameters(parameters: list[dict[str, Any]]) -> list[str]:
 
 
 def _sample(content: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    sample = example(content.get("schema", {}), schemas)
+    if not content.get("schema"):
+        return ""
+    sample = example(content["schema"], schemas)
     return f"<pre>{escape(json.dumps(sample, ensure_ascii=False, indent=2))}</pre>"
 
 
