@@ -58,6 +58,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             lease_s=settings.lease_s,
             maintenance_s=settings.maintenance_interval_s,
             threshold=settings.hnsw_threshold,
+            bm25=(settings.bm25_k1, settings.bm25_b),
             on_batch=screen.batch,
             on_pause=screen.pause,
         )

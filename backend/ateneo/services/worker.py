@@ -70,6 +70,7 @@ class Worker:
         lease_s: float = LEASE_S,
         maintenance_s: float = 3600.0,
         threshold: int = maintenance.THRESHOLD,
+        bm25: tuple[float | None, float | None] = (None, None),
         on_batch: Callable[[Batch], None] | None = None,
         on_pause: Callable[[AteneoError, float], None] | None = None,
     ) -> None:
@@ -79,7 +80,7 @@ class Worker:
         self._db, self._models = db, models
         self._batch_size, self._concurrency = batch_size, concurrency
         self._lease_s = lease_s
-        self._maintenance_s, self._threshold = maintenance_s, threshold
+        self._maintenance_s, self._threshold, self._bm25 = maintenance_s, threshold, bm25
         self._on_batch, self._on_pause = on_batch, on_pause
         self._lanes: dict[int, _Lane] = {}
         self._stopping = asyncio.Event()
@@ -279,7 +280,7 @@ class Worker:
             try:
                 for number in list(self._lanes):
                     await queue.fill(self._db, number)
-                async for tuned in maintenance.tune(self._db, threshold=self._threshold):
+                async for tuned in maintenance.tune(self._db, threshold=self._threshold, bm25=self._bm25):
                     log.info("worker.tuned", action=tuned.action, target=tuned.target, seconds=round(tuned.seconds, 1))
             except MaintenanceRunning:
                 pass
