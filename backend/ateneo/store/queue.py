@@ -21,9 +21,9 @@ CHANNEL = "ateneo_queue"
 # the rows of $1 (worker), $2 (generation), $3 and $4 (keys) that are still this worker's
 _MINE = """
 WITH mine AS (
-  SELECT q.ctid AS place, t.turn FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn)
-  JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $2
-  WHERE q.leased_by = $1 FOR UPDATE OF q SKIP LOCKED)
+  SELECT q.place, t.turn FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn), LATERAL (
+    SELECT ctid AS place FROM ateneo.embedding_queue
+    WHERE empresa_id = t.e AND chunk_id = t.i AND generation + 0 = $2 AND leased_by = $1 LIMIT 1 FOR UPDATE SKIP LOCKED) q)
 """
 
 
@@ -99,7 +99,7 @@ async def held(db: Database, generation: int, worker: str, chunks: Sequence[Pend
     async with db.acquire() as connection:
         rows = await connection.fetch(
             "SELECT q.chunk_id IS NOT NULL AS mine FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn)"
-            " LEFT JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $2"
+            " LEFT JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = $2"
             " AND q.leased_by = $1 ORDER BY t.turn",
             worker,
             generation,

@@ -4,6 +4,9 @@
 
 DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.settle_known(smallint, text[], text[]);
 
+-- Where rows are looked up by key or by text, `generation + 0` keeps the planner from taking embedding_queue_ready for it: a
+-- queue that has just been filled has no statistics, and all its indexes look alike.
+
 -- The guide's rule: ten characters or fewer get no embedding.
 CREATE OR REPLACE FUNCTION ateneo.wants_vector(contenido text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
   'SELECT coalesce(length(contenido) > 10, false)';
@@ -40,7 +43,7 @@ BEGIN
     INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
     SELECT k.empresa_id, k.id, $1, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
     WHERE ateneo.wants_vector(k.contenido) AND ($2 IS NULL OR k.empresa_id = $2) AND %s
-      AND NOT EXISTS (SELECT FROM ateneo.embedding_queue q WHERE q.empresa_id = k.empresa_id AND q.chunk_id = k.id AND q.generation = $1)
+      AND NOT EXISTS (SELECT FROM ateneo.embedding_queue q WHERE q.empresa_id = k.empresa_id AND q.chunk_id = k.id AND q.generation + 0 = $1)
     ORDER BY k.id
     ON CONFLICT DO NOTHING $q$,
     CASE WHEN (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen) THEN 'k.embedding IS NULL'
@@ -106,7 +109,7 @@ BEGIN
         WHERE q.generation = gen AND q.empresa_id = company AND q.state = 'pending' AND q.next_try_at <= now()
           AND (q.lease_until IS NULL OR q.lease_until < now())
           AND NOT EXISTS (SELECT FROM ateneo.embedding_queue s WHERE s.empresa_id = q.empresa_id
-            AND s.content_hash = q.content_hash AND s.generation = gen AND s.lease_until >= now())
+            AND s.content_hash = q.content_hash AND s.generation + 0 = gen AND s.lease_until >= now())
         ORDER BY q.queued_at LIMIT least(quota, missing) FOR UPDATE SKIP LOCKED),
       leased AS (
         UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
@@ -123,10 +126,12 @@ END $$;
 
 -- The next rows for a worker, with their texts; of one company, or of all from the one after `after` on. `copied`: how many
 -- rows needed no provider and are done. Neither: there is nothing to do now. One claim of a generation at a time, so
--- that no two take the same text.
+-- that no two take the same text. A queue that has just been filled is a small table to the planner: left to itself it would
+-- read all of it for every claim.
 CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text, after text,
   OUT copied bigint, OUT empresas text[], OUT ids text[], OUT textos text[], OUT attempts int[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE companies text[]; es text[]; tids text[];
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.claim', gen));
@@ -138,31 +143,33 @@ BEGIN
       array_agg(k.contenido::text ORDER BY t.place), array_agg(q.attempts ORDER BY t.place)
     INTO empresas, ids, textos, attempts
     FROM unnest(es, tids) WITH ORDINALITY t(e, i, place)
-    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen
-    JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e;
+    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen
+    JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido);
+  -- what no trigger saw: rows whose chunk is gone, or wants no vector any more
+  IF coalesce(cardinality(ids), 0) + copied < cardinality(tids) THEN
+    DELETE FROM ateneo.embedding_queue q USING unnest(es, tids) t(e, i)
+      WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen AND NOT EXISTS (
+        SELECT FROM public.knowledge_chunks k WHERE k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido));
+  END IF;
 END $$;
 
--- Of the rows given: those whose chunk is gone, or wants no vector, leave the queue; those whose text the company has
--- embedded already get a copy of that vector, and so do all that wait with the same
--- text. Returns how many were copied.
+-- Of the rows given, those whose text the company has embedded already get a copy of that vector, and so do all that wait
+-- with the same text. Returns how many were copied.
 CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE es text[]; tids text[]; hs bytea[]; vs @vector@.vector[];
   legacy boolean := (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
 BEGIN
-  DELETE FROM ateneo.embedding_queue q USING unnest(empresas, ids) t(e, i)
-    WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = gen AND NOT EXISTS (
-      SELECT FROM public.knowledge_chunks k WHERE k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido));
   EXECUTE format($q$
     SELECT array_agg(s.empresa_id), array_agg(s.chunk_id), array_agg(s.content_hash), array_agg(twin.v)
     FROM unnest($1, $2) t(e, i)
-    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation = $3,
+    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = $3,
     LATERAL (SELECT %s AS v FROM ateneo.chunk_lex c
       JOIN ateneo.vec_g%s x ON x.empresa_id = c.empresa_id AND x.chunk_id = c.chunk_id
       JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
       WHERE c.empresa_id = t.e AND c.content_hash = q.content_hash AND %s LIMIT 1) twin,
     LATERAL (SELECT o.* FROM ateneo.embedding_queue o WHERE o.empresa_id = q.empresa_id AND o.content_hash = q.content_hash
-      AND o.generation = $3) s $q$,
+      AND o.generation + 0 = $3) s $q$,
     CASE WHEN legacy THEN 'k.embedding' ELSE 'x.embedding::@vector@.vector' END, gen,
     CASE WHEN legacy THEN 'k.embedding IS NOT NULL' ELSE 'true' END)
     INTO es, tids, hs, vs USING empresas, ids, gen;

@@ -11,7 +11,9 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION ateneo.store_embeddings(gen smallint, empresas text[], ids text[], hashes bytea[], vectors @vector@.vector[])
-RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- by the keys of the batch, never by a look at the whole queue
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE n bigint; is_legacy boolean; d int := @vector@.vector_dims(vectors[1]);
 BEGIN
   SELECT g.legacy INTO is_legacy FROM ateneo.generation g WHERE g.generation = gen AND g.dims = d AND g.state <> 'retired';
@@ -30,7 +32,7 @@ BEGIN
     written AS (%2$s),
     waits_no_more AS (
       DELETE FROM ateneo.embedding_queue q USING written w
-      WHERE q.empresa_id = w.empresa_id AND q.chunk_id = w.id AND q.generation = $5)
+      WHERE q.empresa_id = w.empresa_id AND q.chunk_id = w.id AND q.generation + 0 = $5)
     INSERT INTO ateneo.vec_g%1$s (empresa_id, chunk_id, embedding)
     SELECT w.empresa_id, w.id, @vector@.l2_normalize(w.v)::@vector@.halfvec FROM written w WHERE ateneo.indexable(w.v)
     ON CONFLICT (empresa_id, chunk_id) DO UPDATE SET embedding = excluded.embedding $q$, gen,
