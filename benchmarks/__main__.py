@@ -3,7 +3,7 @@
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, context, embedder, memory, planning, search, search_overhead, switch
+from benchmarks import backfill, context, embedder, memory, planning, search, search_overhead, switch, worker
 
 ALL = {
     "backfill": backfill.main,
@@ -13,6 +13,7 @@ ALL = {
     "planning": planning.main,
     "search_overhead": search_overhead.main,
     "search": search.main,
+    "worker": worker.main,
     "switch": switch.main,
 }
 

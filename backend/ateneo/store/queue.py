@@ -23,7 +23,8 @@ _MINE = """
 WITH mine AS (
   SELECT q.place, t.turn FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t(e, i, turn), LATERAL (
     SELECT ctid AS place FROM ateneo.embedding_queue
-    WHERE empresa_id = t.e AND chunk_id = t.i AND generation + 0 = $2 AND leased_by = $1 LIMIT 1 FOR UPDATE SKIP LOCKED) q)
+    WHERE empresa_id = t.e AND chunk_id = t.i AND generation + 0 = $2 AND leased_by = $1
+    LIMIT 1 FOR UPDATE SKIP LOCKED) q)
 """
 
 
