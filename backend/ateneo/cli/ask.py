@@ -81,7 +81,9 @@ def show_sources(answer: Answer) -> None:
     for number in dict.fromkeys(one.number for one in answer.citations):
         cited = [one for one in answer.citations if one.number == number]
         source = Text.assemble((f"  [{number}] ", "bold"), (cited[0].label, "cyan"))
-        out.print(source.append(f"  {cited[0].chunk_id[:8]}", style="dim"))
+        if len(source) + 10 <= out.width:
+            source.append(f"  {cited[0].chunk_id[:8]}", style="dim")
+        out.print(source)
         for one in cited:
             out.print(Padding(Text(f"«{snippet(one.quote, 160)}»", style="dim"), (0, 0, 0, 6)))
     if dropped := answer.citations_dropped + answer.markers_removed:

@@ -44,7 +44,7 @@ async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
         err.print(tr("No hay conversaciones guardadas.", "No conversations are stored."))
     for one in found:
         cost = "" if not one.cost else f" · US$ {one.cost:.4f}"
-        turns = tr(f"{one.turns} preguntas", f"{one.turns} questions")
+        turns = tr(f"preguntas: {one.turns}", f"questions: {one.turns}")
         out.print(Text(one.title, style="bold"))
         used = one.updated_at[:16].replace("T", " ")
         out.print(Text(f"  {one.conversation_id} · {one.agent_id} · {used}", style="dim"))
