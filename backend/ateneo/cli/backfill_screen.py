@@ -161,11 +161,18 @@ def summary(done: BackfillReport, embedding: EmbeddingService, again: str) -> No
     say(_RULE)
     say(tr(f"   ✅ Procesados exitosamente: {done.processed}", f"   ✅ Processed successfully: {done.processed}"))
     say(tr(f"   ❌ Errores: {len(done.failed)}", f"   ❌ Errors: {len(done.failed)}"))
+    if done.copied:
+        say(
+            tr(
+                f"   ♻️  De textos ya conocidos, sin costo: {done.copied}",
+                f"   ♻️  Of texts known already, at no cost: {done.copied}",
+            )
+        )
     if done.changed:
         say(
             tr(
-                f"   ✏️  Editados mientras se procesaban (siguen pendientes): {done.changed}",
-                f"   ✏️  Edited while they were processed (still pending): {done.changed}",
+                f"   ✏️  Editados mientras se procesaban: {done.changed}",
+                f"   ✏️  Edited while they were processed: {done.changed}",
             )
         )
     say(tr(f"   ⏱️  Tiempo total: {done.seconds:.1f}s", f"   ⏱️  Total time: {done.seconds:.1f}s"))
@@ -187,6 +194,12 @@ def _failures(done: BackfillReport) -> None:
 
 
 def _ending(done: BackfillReport, again: str) -> None:
+    for empresa_id in done.over_budget:
+        text = tr(
+            f"   ⏸️  «{empresa_id}» gastó su presupuesto del mes: `ateneo budget show`",
+            f"   ⏸️  “{empresa_id}” has spent its budget of the month: `ateneo budget show`",
+        )
+        say(text)
     go_on = tr(f"Para seguir: {again}", f"To go on: {again}")
     if done.stopped is not None:
         report(done.stopped)
