@@ -1,0 +1,126 @@
+"""Every statement of the store names its company, and is run as that company, but for the operator's own.
+
+The list below is the whole of what runs outside of a company's transaction. To add to it is to say: this is for whoever
+operates the database, no request of a company reaches it, or it tells nothing of any.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+STORE = Path(__file__).parents[2] / "backend" / "ateneo" / "store"
+TABLES = re.compile(
+    r"public\.knowledge_chunks|\bFROM knowledge_chunks|ateneo\.(?!generation\b|applied\b|worker\b)[a-z_]+\b(?![(:])"
+)
+OPERATORS = {"adopt", "migrate", "queue", "rebuild"}
+"""Modules that are the operator's and the worker's alone."""
+STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
+OUTSIDE = {
+    # the first line after an erasure
+    "audit": ["note_erasure"],
+    # the backfill's, over all companies, and one bit
+    "chunks": ["any_embedding", "count_pending", "count_skipped", "pending_page", "store_embeddings", "texts_to_embed"],
+    # the operator's
+    "empresas": ["erase", "listed", "remaining"],
+    # models, of no company
+    "generations": ["activate", "all_generations", "begin", "create", "forget", "searchable"],
+    # doctor
+    "health": ["census", "guide_column", "indexed_vectors", "versions"],
+    # upkeep
+    "indexes": ["_watch", "alone", "carry_out", "companies", "indexed", "parts", "plan", "reindex_words", "vacuum"],
+    # who asks is not known yet; the operator's
+    "keys": ["authenticate", "create", "list_keys", "revoke", "rotate"],
+    # dead letters: the operator's
+    "letters": ["_change", "_letters", "chunks_by_company", "depths", "figures"],
+    # upgrade
+    "migrate": ["plan", "reconcile", "rights_missing", "upgrade"],
+    # the worker's
+    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "settle"],
+    # upkeep
+    "rebuild": ["begin", "companies", "end", "page", "resettle", "reweigh", "row", "size", "unfinished"],
+    # upkeep
+    "recall": ["keep_ef_search", "measure", "sample_vectors"],
+    # a database of a measurement's own
+    "scratch": ["_create", "insert_passages", "scratch_database", "stored_texts"],
+    # ateneo.search sets and checks the tenant itself
+    "search": ["search", "vector_schema"],
+    # upkeep
+    "statistics": ["refresh", "refresh_moved", "stale"],
+    # the change of the model: the operator's
+    "switch": [
+        "alone",
+        "disk",
+        "drop",
+        "filled",
+        "mark_column",
+        "missing_texts",
+        "refill_page",
+        "retire",
+        "sample_chunks",
+        "settled",
+        "undropped",
+    ],
+    # the worker's and the operator's
+    "usage": ["budgets", "month", "over_budget", "set_budget"],
+    # the worker's
+    "workers": ["alive", "leave", "report"],
+}
+
+
+def functions() -> Iterator[tuple[str, str, ast.AST]]:
+    for path in sorted(STORE.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path.stem, node.name, node
+
+
+def opens_unbound(node: ast.AST) -> bool:
+    """Whether it takes a connection, or a transaction, that is of no company."""
+    return any(
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("acquire", "transaction")
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id not in ("connection", "self")
+        for call in ast.walk(node)
+    )
+
+
+def statements(node: ast.AST) -> Iterator[str]:
+    """Every SQL text in it; pieces that are put together count as one."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.JoinedStr):
+            text = "".join(str(piece.value) if isinstance(piece, ast.Constant) else "{}" for piece in part.values)
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+            text = part.value
+        else:
+            continue
+        if STATEMENT.search(text) and TABLES.search(text):
+            yield text
+
+
+def test_what_is_of_no_company_is_on_the_list() -> None:
+    unbound = {(module, name) for module, name, node in functions() if opens_unbound(node)}
+    listed = {(module, name) for module, names in OUTSIDE.items() for name in names}
+    assert unbound - listed == set(), "use db.tenant(empresa_id), or put it on the list with good reason"
+    assert listed - unbound == set(), "no longer so: take it off the list"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(STORE.glob("*.py")) if path.stem not in OPERATORS], ids=lambda path: path.stem
+)
+def test_statements_name_the_company(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    passed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in OUTSIDE.get(path.stem, ()):
+            passed |= {id(part) for part in ast.walk(node)}
+        if isinstance(node, ast.JoinedStr):
+            passed |= {id(piece) for piece in node.values}
+    for node in ast.walk(tree):
+        if id(node) not in passed and isinstance(node, ast.Constant | ast.JoinedStr):
+            for text in statements(node):
+                assert "empresa" in text or "{}" in text, f"{text}: name the company, or say {__name__}.OUTSIDE why not"
