@@ -3,12 +3,13 @@
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, context, embedder, memory, planning, search, search_overhead, switch, worker
+from benchmarks import backfill, context, embedder, isolation, memory, planning, search, search_overhead, switch, worker
 
 ALL = {
     "backfill": backfill.main,
     "context": context.main,
     "embedder": embedder.main,
+    "isolation": isolation.main,
     "memory": memory.main,
     "planning": planning.main,
     "search_overhead": search_overhead.main,
