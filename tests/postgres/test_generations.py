@@ -13,7 +13,7 @@ from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.ingestion import IngestionService
 from ateneo.services.vector_search import VectorSearchService
-from ateneo.store import chunks, generations, switch
+from ateneo.store import chunks, generations, migrate, switch
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
@@ -245,3 +245,20 @@ async def test_rows_that_a_writer_holds_are_passed_over(
     assert (page.changed, page.busy) == (len(TEXTS) - 2, 2)
     await transaction.rollback()
     await writer.close()
+
+
+async def test_what_the_triggers_did_not_see_waits_for_every_model(
+    two: tuple[Generation, Generation], database: Database
+) -> None:
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " VALUES ('a', 'acme', 'Una fila restaurada sin vector.', NULL),"
+            " ('b', 'acme', 'Una fila restaurada con su vector.', '[1,0,0,0,0,0,0,0]')"
+        )
+    for _ in range(2):
+        await migrate.reconcile(database)
+        async with database.acquire() as connection:
+            rows = await connection.fetch("SELECT chunk_id, generation FROM ateneo.embedding_queue ORDER BY 1, 2")
+        assert [tuple(row) for row in rows] == [("a", 1), ("a", 2), ("b", 2)]

@@ -2,7 +2,7 @@
 -- role. One page of the record at a time, by id, so that it can stop and go on; returns where it stopped.
 CREATE OR REPLACE FUNCTION ateneo.reconcile_page(after_id text, size int, OUT last_id text, OUT words bigint, OUT vectors bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
-DECLARE g smallint; d int;
+DECLARE g smallint; d int; legacy boolean;
 BEGIN
   SELECT max(id) INTO last_id FROM (SELECT id FROM public.knowledge_chunks
     WHERE after_id IS NULL OR id > after_id ORDER BY id LIMIT size) page;
@@ -19,19 +19,27 @@ BEGIN
     ON CONFLICT (empresa_id, chunk_id) DO UPDATE
       SET dl = excluded.dl, terms = excluded.terms, bm25 = excluded.bm25, content_hash = excluded.content_hash;
   GET DIAGNOSTICS words = ROW_COUNT;
-  SELECT generation, dims INTO g, d FROM ateneo.generation WHERE legacy;
-  IF g IS NULL THEN RETURN; END IF;
-  EXECUTE format($q$
-    INSERT INTO ateneo.vec_g%s (empresa_id, chunk_id, embedding)
-    SELECT k.empresa_id, k.id, @vector@.l2_normalize(k.embedding)::@vector@.halfvec FROM public.knowledge_chunks k
-    WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND k.embedding IS NOT NULL AND k.contenido IS NOT NULL
-      AND @vector@.vector_dims(k.embedding) = $3 AND ateneo.indexable(k.embedding)
-    ON CONFLICT (empresa_id, chunk_id) DO NOTHING $q$, g) USING after_id, last_id, d;
-  GET DIAGNOSTICS vectors = ROW_COUNT;
-  INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
-    SELECT k.empresa_id, k.id, g, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
-    WHERE (after_id IS NULL OR k.id > after_id) AND k.id <= last_id AND k.embedding IS NULL AND ateneo.wants_vector(k.contenido)
-    ON CONFLICT DO NOTHING;
+  -- the vectors that the column holds; what the other generations lack waits for its own model
+  FOR g, d, legacy IN SELECT x.generation, x.dims, x.legacy FROM ateneo.generation x
+      WHERE x.generation IN (SELECT ateneo.live_generations()) LOOP
+    IF legacy THEN
+      EXECUTE format($q$
+        INSERT INTO ateneo.vec_g%s (empresa_id, chunk_id, embedding)
+        SELECT k.empresa_id, k.id, @vector@.l2_normalize(k.embedding)::@vector@.halfvec FROM public.knowledge_chunks k
+        WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND k.embedding IS NOT NULL AND k.contenido IS NOT NULL
+          AND @vector@.vector_dims(k.embedding) = $3 AND ateneo.indexable(k.embedding)
+        ON CONFLICT (empresa_id, chunk_id) DO NOTHING $q$, g) USING after_id, last_id, d;
+      GET DIAGNOSTICS vectors = ROW_COUNT;
+    END IF;
+    EXECUTE format($q$
+      INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
+      SELECT k.empresa_id, k.id, $3, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
+      WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND ateneo.wants_vector(k.contenido) AND %s
+      ON CONFLICT DO NOTHING $q$,
+      CASE WHEN legacy THEN 'k.embedding IS NULL'
+        ELSE format('NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)', g) END)
+      USING after_id, last_id, g;
+  END LOOP;
 END $$;
 
 -- Index rows whose chunk is gone. Returns how many were removed.
