@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,10 +67,19 @@ async def _filled(url: str) -> Place:
 @pytest.fixture(scope="module")
 def http_url(place: Place) -> Iterator[str]:
     """`ateneo mcp --http`, running."""
+    with serving(place) as address:
+        yield address
+
+
+@contextmanager
+def serving(place: Place, **variables: str) -> Iterator[str]:
+    """Runs `ateneo mcp --http` with these settings; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([ATENEO, "mcp", "--http", "--port", str(port)], env=environment(place.database_url))
+    process = subprocess.Popen(
+        [ATENEO, "mcp", "--http", "--port", str(port)], env=environment(place.database_url, **variables)
+    )
     address = f"http://127.0.0.1:{port}"
     while not _answers(address):
         assert process.poll() is None, "the server did not start"

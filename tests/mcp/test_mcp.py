@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
-from tests.mcp.conftest import ATENEO, Connect, Place, environment, over_http
+from tests.mcp.conftest import ATENEO, Connect, Place, environment, over_http, serving
 
 from ateneo.store import keys
 from ateneo.store.pool import Database
@@ -135,3 +135,20 @@ def test_stdio_needs_a_key(place: Place, key: str | None, code: int, word: str) 
     shown = run.stdout + run.stderr
     assert (run.returncode, run.stdout) == (code, "")
     assert word in shown and "Traceback" not in shown
+
+
+def test_a_key_that_asks_too_fast_is_told_when_to_come_back(place: Place) -> None:
+    bearer = f"Bearer {place.keys['acme']}"
+    with serving(place, ATENEO_REQUESTS_PER_MINUTE="1", ATENEO_LANG="en") as address:
+        assert post(address, Authorization=bearer).status_code == 200
+        slower = post(address, Authorization=bearer)
+    assert slower.status_code == 429 and 0 < int(slower.headers["retry-after"]) <= 60
+    assert "key" in slower.text
+
+
+async def test_a_key_without_the_scope_may_not_ask_an_agent(place: Place, db: Database, http_url: str) -> None:
+    reader = await keys.create(db, "acme", scopes=["read"])
+    async with over_http(http_url, reader.secret) as client:
+        assert (await answer(client, "search", query="feriado"))["hits"]
+        refused = await client.call_tool("ask", {"question": "¿cuánto pagan un feriado?"})
+    assert refused.is_error and "agents" in said(refused)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
-from ateneo.errors import AccessDenied
+from ateneo.errors import AccessDenied, RateLimited
 from ateneo.services.access import AccessService, require
 from ateneo.types import Caller, Scope
 
@@ -43,6 +43,8 @@ class KeyVerifier(TokenVerifier):
     async def verify_token(self, token: str) -> AccessToken | None:
         try:
             caller = await self._access.caller(token)
+        except RateLimited:  # an AccessDenied that says when to come back
+            raise
         except AccessDenied:
             return None
         return AccessToken(token=token, client_id=caller.actor, subject=caller.empresa_id, scopes=sorted(caller.scopes))
