@@ -113,8 +113,7 @@ class EmbeddingQueue:
         """Embeds what may be claimed, of one company or of all, at most `limit` chunks; returns whether that was
         anything. `to_the_end`: also waits for what other workers have in hand, or had when they died.
 
-        An error that concerns more than a text ends it, once what is in hand has ended: see `outage`. Raises
-        DatabaseError where nothing can be claimed.
+        An error that concerns more than a text ends it, once what is in hand has ended: see `outage`.
         """
         self.outage = self.outage_at = None
         under_way: set[asyncio.Task[None]] = set()
@@ -127,7 +126,11 @@ class EmbeddingQueue:
                     continue
                 self._woken.clear()
                 size = self._batch_size if limit is None else min(limit, self._batch_size)
-                claimed = await self._claim(size, empresa_id)
+                try:
+                    claimed = await self._claim(size, empresa_id)
+                except DatabaseError as error:  # what is in hand may be paid for: it ends as it can
+                    self.outage = self.outage or error
+                    break
                 if claimed.chunks:
                     under_way.add(asyncio.create_task(self._work(claimed.chunks)))
                     limit = None if limit is None else limit - len(claimed.chunks)
