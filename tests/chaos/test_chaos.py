@@ -55,7 +55,7 @@ class Workers:
             "ATENEO_EMBEDDING_DIMENSIONS": str(DIMS),
             "ATENEO_EMBEDDING_TIMEOUT_S": "0.5",
             "ATENEO_EMBEDDING_RETRIES": "1",
-            "ATENEO_LEASE_S": "2",
+            "ATENEO_LEASE_S": "5",
         }
         self._logs = logs
         self._running: list[subprocess.Popen[bytes]] = []
