@@ -23,7 +23,7 @@ class Recipe:
     seed: int = 5
     warmup: int = 20
     stable_steps: int = 200
-    decay_steps: int = 300
+    decay_steps: int = 120
     batch_tokens: int = 1280
     batch_texts: int = 64
     max_tokens: int = 256

@@ -96,16 +96,14 @@ def load_teacher() -> Encoder:
 def make_encoder(model: BertModel, tokenizer_json: str, words: Words | None = None) -> Encoder:
     """An encoder from its parts."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    return Encoder(model, tokenizer, tokenizer_json, words, words and make_reader(tokenizer, tokenizer_json, words))
+    return Encoder(model, tokenizer, tokenizer_json, words, words and make_reader(tokenizer, words))
 
 
-def make_reader(tokenizer: Tokenizer, tokenizer_json: str, words: Words) -> WordReader:
+def make_reader(tokenizer: Tokenizer, words: Words) -> WordReader:
     """The product's own reader of unknown words."""
     folder = Path(tempfile.mkdtemp(prefix="ateneo-words-"))
-    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
     (folder / GLOSSES).write_text(words.glosses, encoding="utf-8")
-    rules = UnknownWords(glosses=GLOSSES, home=words.home)
-    return WordReader(tokenizer, folder / "tokenizer.json", rules, LONGEST)
+    return WordReader(tokenizer, folder, UnknownWords(glosses=GLOSSES, home=words.home), LONGEST)
 
 
 def load_bert(folder: Path) -> BertModel:

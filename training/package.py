@@ -96,7 +96,7 @@ class PackagedEncoder:
         self._tokenizer.enable_truncation(manifest["max_tokens"])
         rules = manifest.get("unknown_words")
         self._reader = rules and WordReader(
-            self._tokenizer, folder / "tokenizer.json", UnknownWords.model_validate(rules), manifest["max_tokens"]
+            self._tokenizer, folder, UnknownWords.model_validate(rules), manifest["max_tokens"]
         )
         self._dims = manifest["dims"]
 

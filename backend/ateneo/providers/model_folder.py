@@ -205,7 +205,7 @@ def _word_reader(tokenizer: Tokenizer, folder: Path, rules: UnknownWords | None)
     if rules.glosses and not (folder / rules.glosses).is_file():
         raise ModelError(folder=folder, detail=tr(f"falta {rules.glosses}.", f"{rules.glosses} is missing."))
     window = (tokenizer.truncation or {})["max_length"]
-    return WordReader(tokenizer, folder / TOKENIZER, rules, max_tokens=window)
+    return WordReader(tokenizer, folder, rules, max_tokens=window)
 
 
 def open_session(folder: Path, threads: int) -> onnxruntime.InferenceSession:

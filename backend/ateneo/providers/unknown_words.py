@@ -6,7 +6,6 @@ swapped ("vacacioens"), the likeliest known word is read. Only the model's input
 stay as they are.
 """
 
-import json
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
@@ -24,7 +23,7 @@ Ids = tuple[int, ...]
 
 class UnknownWords(BaseModel):
     """In a model's manifest: how words that fall into pieces are read. The vocabulary is a WordPiece's in lower case
-    without accents, ordered by frequency, words that share another's token last.
+    without accents, ordered by frequency.
 
     `glosses`: a file of lines "meaning<TAB>word word ...", words in lower case without accents. `min_letters`: shorter
     words are not corrected; `home`: ids from here on are the words of the model's own language, likelier than others.
@@ -38,12 +37,11 @@ class UnknownWords(BaseModel):
 
 
 class WordReader:
-    """Reads its files at the first word in pieces. Threads may share it."""
+    """Reads its glosses at the first word in pieces. Threads may share it."""
 
-    def __init__(self, tokenizer: Tokenizer, tokenizer_file: Path, rules: UnknownWords, max_tokens: int) -> None:
-        """`tokenizer_file`: what `tokenizer` was read from, with the vocabulary; `glosses` lies beside it."""
+    def __init__(self, tokenizer: Tokenizer, folder: Path, rules: UnknownWords, max_tokens: int) -> None:
         self._tokenizer = tokenizer
-        self._file = tokenizer_file
+        self._folder = folder
         self._rules = rules
         self._max_tokens = max_tokens
         self._read = lru_cache(_REMEMBERED)(self._meaning)
@@ -75,31 +73,27 @@ class WordReader:
             return self._ids_of(folded)
         if len(folded) < self._rules.min_letters or not (folded.isascii() and folded.isalpha()):
             return ()
-        near = {word for word in _one_letter_away(folded) if word in self._vocabulary or word in self._glosses}
-        return self._ids_of(min(near, key=lambda other: self._unlikelihood(folded, other))) if near else ()
+        near = {word: ids for word in _one_letter_away(folded) if (ids := self._ids_of(word))}
+        return near[min(near, key=lambda other: self._unlikelihood(folded, other, near[other]))] if near else ()
 
     def _ids_of(self, known: str) -> Ids:
+        """Of a word with a gloss or a token of its own; none of other words."""
         if known in self._glosses:
             return tuple(self._tokenizer.encode(self._glosses[known], add_special_tokens=False).ids)
-        return (self._vocabulary[known][0],)
+        number = self._tokenizer.token_to_id(known)
+        return () if number is None else (number,)
 
-    def _unlikelihood(self, word: str, other: str) -> tuple[bool, bool, bool, int, str]:
-        """People seldom miss the first letter; then the own language, words with a token of their own, frequency."""
-        number, place = self._vocabulary.get(other, (self._rules.home, len(self._vocabulary)))
-        return word[0] != other[0], number < self._rules.home, place != number, place, other
-
-    @cached_property
-    def _vocabulary(self) -> Mapping[str, tuple[int, int]]:
-        """Word -> its id and its place."""
-        numbers: dict[str, int] = json.loads(self._file.read_bytes())["model"]["vocab"]
-        return {word: (number, place) for place, (word, number) in enumerate(numbers.items())}
+    def _unlikelihood(self, word: str, other: str, ids: Ids) -> tuple[bool, bool, bool, int, str]:
+        """People seldom miss the first letter; then words of the own language, with one token, by frequency."""
+        foreign = other not in self._glosses and ids[0] < self._rules.home
+        return word[0] != other[0], foreign, len(ids) > 1, ids[0], other
 
     @cached_property
     def _glosses(self) -> Mapping[str, str]:
         """Word -> what it means."""
         if self._rules.glosses is None:
             return {}
-        text = (self._file.parent / self._rules.glosses).read_text(encoding="utf-8")
+        text = (self._folder / self._rules.glosses).read_text(encoding="utf-8")
         lines = (line.split("\t") for line in text.splitlines())
         return {word: meaning for meaning, words in lines for word in words.split(" ")}
 
