@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     requests_per_minute: int = _named(
         "ATENEO_REQUESTS_PER_MINUTE", 6000, "what one key may ask of one process of the API; 0: no limit", ge=0
     )
+    tenant_secret: SecretStr | None = _named(
+        "ATENEO_TENANT_SECRET", None, "what companies are signed with; `ateneo db sign-tenants` makes one"
+    )
     jwt_jwks: str | None = _named("ATENEO_JWT_JWKS", None, "public keys of your own login: a URL, or a file")
     jwt_issuer: str | None = _named("ATENEO_JWT_ISSUER", None, "`iss` that its tokens must have")
     jwt_audience: str | None = _named("ATENEO_JWT_AUDIENCE", None, "`aud` that its tokens must have")

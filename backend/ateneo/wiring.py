@@ -268,7 +268,13 @@ def access_service(settings: Settings, db: Database) -> AccessService:
 
 async def open_database(settings: Settings, *, guarded: bool = False) -> Database:
     """`guarded`: as `Database.open`. Raises DatabaseUrlMissing, SettingsError, DatabaseUnavailable."""
-    return await Database.open(settings.require_database_url(), size=settings.pool_size, guarded=guarded)
+    secret = settings.tenant_secret
+    return await Database.open(
+        settings.require_database_url(),
+        size=settings.pool_size,
+        guarded=guarded,
+        tenant_secret=secret.get_secret_value() if secret else None,
+    )
 
 
 async def upgrade(

@@ -63,6 +63,8 @@ OUTSIDE = {
         "settled",
         "undropped",
     ],
+    # the operator's
+    "tenant_token": ["is_signed", "store_secret"],
     # the worker's and the operator's
     "usage": ["budgets", "month", "over_budget", "set_budget"],
     # the worker's

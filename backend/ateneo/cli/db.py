@@ -1,5 +1,6 @@
 """`ateneo db`: brings the database to this version, and what else is done to it as a whole."""
 
+import secrets
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from ateneo import wiring
 from ateneo.cli.runtime import count, err, out, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
-from ateneo.store import generations, migrate
+from ateneo.store import generations, migrate, tenant_token
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -126,3 +127,31 @@ async def _forget(yes: bool) -> None:
             )
         )
         out.print(tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))
+
+
+@app.command(
+    "sign-tenants",
+    help=tr("La base cree solo a empresas firmadas.", "The database believes signed companies alone."),
+)
+def sign_tenants(
+    off: Annotated[bool, typer.Option("--off", help=tr("Sin firma, otra vez.", "Unsigned again."))] = False,
+) -> None:
+    run_or_exit(_sign(off))
+
+
+async def _sign(off: bool) -> None:
+    secret = None if off else secrets.token_hex(32)
+    async with await wiring.open_database(load()) as db:
+        await tenant_token.store_secret(db, secret)
+    if secret is None:
+        err.print(tr("La base vuelve a creer sin firma.", "The database believes without a signature again."))
+        return
+    # The setting alone on stdout, to be appended to a secrets file.
+    out.print(f"ATENEO_TENANT_SECRET={secret}", soft_wrap=True)
+    err.print(
+        tr(
+            "Desde ya la base rechaza a quien no firme: ponelo entre los secretos y reiniciá lo que esté andando.",
+            "From now on who does not sign is refused: put it into the secrets file and restart what is running.",
+        ),
+        style="yellow",
+    )

@@ -22,6 +22,7 @@ from ateneo.errors import (
 )
 from ateneo.lang import tr
 from ateneo.store import embedded
+from ateneo.store.tenant_token import sign
 from ateneo.types import Matrix
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -77,6 +78,10 @@ def translated(where: str, role: str = "?") -> Iterator[None]:
     except asyncpg.IntegrityConstraintViolationError as error:
         raise RecordRefused(detail=_first_line(error)) from error
     except asyncpg.PostgresError as error:
+        if error.sqlstate == "AT003":
+            detail = tr("no es el secreto de las empresas de esta base (`ateneo db sign-tenants`).",
+                        "it is not the secret of this database's companies (`ateneo db sign-tenants`).")  # fmt: skip
+            raise SettingsError(name="ATENEO_TENANT_SECRET", detail=detail) from error
         if error.sqlstate == "AT004":
             rule = tr("esa empresa fue borrada; una clave nueva (`ateneo keys create`) la vuelve a abrir",
                       "that company was erased; a new key (`ateneo keys create`) opens it again")  # fmt: skip
@@ -117,11 +122,12 @@ async def _prepare_guarded(connection: Connection) -> None:
         await connection.execute(f"SET ROLE {APP_ROLE}")
 
 
-def _named(empresa_id: str) -> bytes:
-    """The company's name as UTF-8. Raises BadArgument where it is none, or none that PostgreSQL can store."""
+def _check_name(empresa_id: str) -> None:
+    """Raises BadArgument where it is no company's name, or none that PostgreSQL can store."""
     if empresa_id.strip() and "\x00" not in empresa_id:
         with suppress(UnicodeEncodeError):
-            return empresa_id.encode()
+            empresa_id.encode()
+            return
     rule = tr("hace falta decir de qué empresa", "a company must be named")
     raise BadArgument(name="empresa_id", value=ascii(empresa_id[:40]), rule=rule)
 
@@ -157,13 +163,16 @@ class Database:
         self.isolated = False
         """Whether `tenant` acts as the application's role, under row-level security: on the caller's connections it
         acts as the caller."""
+        self._tenant_secret: str | None = None
         self.guarded = False
         """Whether every connection is the application's role, so that a statement without a tenant fails."""
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10, guarded: bool = False) -> Self:
+    async def open(cls, url: str, *, size: int = 10, guarded: bool = False, tenant_secret: str | None = None) -> Self:
         """Opens a pool; `guarded` where it serves companies: each of its connections is the application's role, if the
-        database has it. Raises SettingsError for an address that is none, DatabaseUnavailable for no connection."""
+        database has it. `tenant_secret`: what companies are signed with, where the database asks for it.
+
+        Raises SettingsError for an address that is none, DatabaseUnavailable for no connection."""
         where = where_of(url)
         address = embedded.start(url) if embedded.is_embedded(url) else url
         if urlsplit(address).scheme not in ("postgresql", "postgres"):
@@ -190,6 +199,7 @@ class Database:
                 raise DatabaseUnavailable(where=where, detail=tr("tiempo agotado.", "timed out.")) from error
         db = cls(pool, where, urlsplit(address).username or "?", owned=True)
         db.binary_vectors = installed
+        db._tenant_secret = tenant_secret
         await db.look_for_isolation()
         db.guarded = guarded and db.isolated
         return db
@@ -219,6 +229,10 @@ class Database:
         async with self.acquire() as connection, connection.transaction():
             yield connection
 
+    def named(self, empresa_id: str) -> str:
+        """What the setting ateneo.empresa_id takes: the company's id, signed where there is a secret."""
+        return empresa_id if self._tenant_secret is None else sign(empresa_id, self._tenant_secret)
+
     @asynccontextmanager
     async def tenant(self, empresa_id: str, *, writes: bool = False) -> AsyncIterator[Connection]:
         """A transaction of one company: it is set before anything else, in the round trip of BEGIN, and it ends with
@@ -226,16 +240,17 @@ class Database:
 
         Raises BadArgument for a company without a name, and for one that was erased and is to be written.
         """
-        named = _named(empresa_id)
+        _check_name(empresa_id)
+        named = self.named(empresa_id)
         async with self.acquire() as connection:
             if connection.is_in_transaction():  # the caller's
                 async with connection.transaction():
-                    await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", empresa_id)
+                    await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", named)
                     if writes:
                         await connection.execute(_WRITING)
                     yield connection
                 return
-            begin = (_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.hex())
+            begin = (_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.encode().hex())
             try:
                 await connection.execute(f"{begin}; {_WRITING}" if writes else begin)
                 yield connection

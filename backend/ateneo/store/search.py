@@ -12,11 +12,11 @@ from ateneo.lang import tr
 from ateneo.store.pool import VECTOR_SCHEMA, Connection, Database
 from ateneo.types import Fusion, Hit, Matrix
 
-# The tenant goes through the setting, as it must, and comes back as an argument, so that search() runs after it.
+# The tenant goes through the setting, as it must; the argument hangs on it, so that search() runs after it.
 _SEARCH = """
-SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS empresa OFFSET 0) t
-CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint, t.empresa, $7,
-  $8::jsonb, $9, $10, $11) s
+SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS token OFFSET 0) t
+CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint,
+  CASE WHEN t.token <> '' THEN $12::text END, $7, $8::jsonb, $9, $10, $11) s
 """
 
 
@@ -63,7 +63,7 @@ async def search(db: Database, query: Query, *, schema: str) -> Found:
         rule = tr("hace falta decir de qué empresa", "a company must be named")
         raise BadArgument(name="empresa_id", value=repr(query.empresa_id), rule=rule)
     arguments = (
-        query.empresa_id,
+        db.named(query.empresa_id),
         query.text,
         None if query.vector is None else query.vector.tolist(),
         query.k,
@@ -74,6 +74,7 @@ async def search(db: Database, query: Query, *, schema: str) -> Found:
         query.fusion,
         query.skip,
         query.explain,
+        query.empresa_id,
     )
     async with db.acquire() as connection:
         rows = await _fetch(connection, _SEARCH.format(schema=schema), arguments, query)
