@@ -14,7 +14,7 @@ CREATE TABLE ateneo.embedding_queue (
   error        text,
   PRIMARY KEY (empresa_id, chunk_id, generation))
   -- leases are HOT updates: room on the page, and no index on what they change
-  WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 100000);
+  WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 100000);
 CREATE INDEX embedding_queue_ready ON ateneo.embedding_queue (generation, empresa_id, queued_at) WHERE state = 'pending';
 CREATE INDEX embedding_queue_text ON ateneo.embedding_queue (empresa_id, content_hash);
 
