@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ateneo.errors import BadArgument
+from ateneo.label import label
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
 from ateneo.text.clean import clean
@@ -249,9 +250,14 @@ def _measured(number: int, passage: _Passage) -> str:
 
 
 def _block(number: int, passage: _Passage) -> str:
-    label = _one_line(passage.hit.label)[:MAX_LABEL_CHARS]
-    source = f"[{number}] {label} (fragmento {_short(_one_line(passage.hit.chunk_id))})"
+    source = f"[{number}] {_source(passage.hit)} (fragmento {_short(_one_line(passage.hit.chunk_id))})"
     return f"{source}\n<fragmento>\n{_inert(passage.text)}\n</fragmento>"
+
+
+def _source(hit: Hit) -> str:
+    """Where it comes from. Without a title, its id and not its first words: a document's text stays in its passage."""
+    name = hit.title or (None if hit.headings else hit.document_id or hit.chunk_id)
+    return _one_line(label(name, hit.headings, hit.page, ""))[:MAX_LABEL_CHARS]
 
 
 def _short(chunk_id: str) -> str:
