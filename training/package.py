@@ -58,7 +58,7 @@ def write_folder(
         "normalize": "in_graph",
         "query_prefix": "",
         "passage_prefix": "",
-        "dense_weight": 0.45,
+        "dense_weight": 0.5,
         "unknown_words": rules,
         "license": "Apache-2.0 AND CC-BY-SA-3.0",
         "sources": SOURCES,

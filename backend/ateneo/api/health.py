@@ -20,7 +20,7 @@ class Health(BaseModel):
 
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
-    model: str = Field(examples=["local/minilm-es-v1"])
+    model: str = Field(examples=["local/ateneo-minilm-es-v2"])
     vectors: bool = Field(description=tr("si ya hay embeddings", "whether there are embeddings yet"))
 
 

@@ -17,7 +17,7 @@ from ateneo.lang import tr
 from ateneo.providers.model_folder import MANIFEST, Manifest, Model
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
-BUNDLED = "minilm-es-v1"
+BUNDLED = "minilm-es-v2"
 
 _MAX_TOKENS_PER_TEXT = 8192
 _PADDED_TOKENS_PER_RUN = 2048
