@@ -365,3 +365,23 @@ async def test_a_managed_server_without_createrole(server_url: str, bare_url: st
         await admin.execute(f"ALTER DATABASE {name} OWNER TO postgres; REASSIGN OWNED BY gestionado TO postgres")
         await admin.execute("DROP OWNED BY gestionado; DROP ROLE gestionado")
         await admin.close()
+
+
+async def test_a_login_that_can_be_nothing_else(database: Database, database_url: str) -> None:
+    """What docs/security.md tells to give the API: even with its role taken off it reaches nothing."""
+    async with database.acquire() as connection:
+        await connection.execute("CREATE ROLE mi_api LOGIN NOINHERIT; GRANT ateneo_app TO mi_api")
+    try:
+        await put(database, "acme", "a.md", "La caldera se purga.")
+        async with await Database.open(database_url.replace("postgres:@", "mi_api:@"), guarded=True) as db:
+            assert db.guarded
+            assert len(await documents.list_documents(db, "acme")) == 1
+            assert (await door.search(db, door.Query("acme", "caldera"), schema="public")).hits
+            for statement in ("SELECT * FROM public.knowledge_chunks", "SELECT * FROM ateneo.chunk_lex"):
+                with pytest.raises(RightsMissing, match="permission denied"):
+                    async with db.acquire() as connection:
+                        await connection.execute("RESET ROLE")
+                        await connection.fetch(statement)
+    finally:
+        async with database.acquire() as connection:
+            await connection.execute("DROP ROLE mi_api")

@@ -49,8 +49,14 @@ _LOST = (
 _GRANTS = 'GRANT ateneo_app TO "{role}";'
 APP_ROLE = "ateneo_app"
 """What the API, the CLI and the agents act as (functions/120_protect.sql)."""
-# Names the function only where it is there: a database that was never upgraded has no such schema.
-_ISOLATED = "SELECT to_regprocedure('ateneo.isolated()') IS NOT NULL"
+# Whether the role stands here and this login may act as it. From the catalogs alone: a login that is nothing else may
+# not even look into the schema before it has become that role.
+_ISOLATED = """
+SELECT EXISTS (SELECT FROM pg_roles r, pg_namespace n
+  WHERE r.rolname = 'ateneo_app' AND n.nspname = 'ateneo' AND has_schema_privilege(r.oid, n.oid, 'USAGE')
+    AND pg_has_role(session_user, r.oid,
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+"""
 _BEGIN = "BEGIN; SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
 _WRITING = "SELECT ateneo.writing_tenant()"
 _BEGIN_AS_APP = _BEGIN.replace("BEGIN;", f"BEGIN; SET LOCAL ROLE {APP_ROLE};")
@@ -112,7 +118,7 @@ async def _speak_vectors(connection: Connection) -> None:
 
 
 async def _isolated(connection: Connection) -> bool:
-    return bool(await connection.fetchval(_ISOLATED) and await connection.fetchval("SELECT ateneo.isolated()"))
+    return bool(await connection.fetchval(_ISOLATED))
 
 
 async def _prepare_guarded(connection: Connection) -> None:

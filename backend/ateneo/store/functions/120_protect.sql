@@ -109,9 +109,4 @@ BEGIN
   END IF;
 END $$;
 
--- Whether the application's role stands here and this login may act as it: what every connection of the API asks.
-CREATE OR REPLACE FUNCTION ateneo.isolated() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(pg_has_role(session_user, to_regrole('ateneo_app'),
-      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-    AND has_schema_privilege(to_regrole('ateneo_app'), 'ateneo', 'USAGE'), false)
-$$;
+DROP FUNCTION IF EXISTS ateneo.isolated();
