@@ -19,6 +19,7 @@ _WORD = re.compile(f"(?:[^\\W_][{_MARKS}]*)+")
 _CODE = re.compile(f"(?<![^\\W_]){_WORD.pattern}(?:[-/._,]{_WORD.pattern})+")
 _KEEPS_TILDE = re.compile(f"(n\u0303)|[{_MARKS}]")
 _VOWEL_CHANGE = re.compile("(?<=[^qg])ue")
+_TWO_SYLLABLES = re.compile("[aeiou][^aeiou].*[aeiou][^aeiou]")
 _DAY_FIRST = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 _YEAR_FIRST = re.compile(r"(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})")
 _DECIMALS = re.compile(r"[.,](\d{1,2})$")
@@ -27,8 +28,8 @@ _DECIMALS = re.compile(r"[.,](\d{1,2})$")
 def highlights(text: str, words: Iterable[str]) -> tuple[Span, ...]:
     """Returns the spans [start, end) of `text`, in code points, that a form of one of `words` takes.
 
-    `words` are folded, as in `Hit.matched`, with codes, dates and amounts in the index's canonical form ("id:rg4310",
-    "d:20250312", "85000"). Spans are in order and never touch a letter without its combining marks.
+    `words` are folded, as in `Hit.matched`, with codes, dates and amounts in their canonical form ("rg4310", "2025-03-12",
+    "85000"). Spans are in order and never touch a letter without its combining marks.
     """
     wanted = frozenset(words)
     stems = frozenset(_stem(word) for word in wanted)
@@ -59,16 +60,20 @@ def _matches(word: str, stems: frozenset[str], initials: frozenset[str]) -> bool
 @lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
     stem: str = snowballstemmer.stemmer("spanish").stemWord(word)
+    if stem.endswith("i") and len(stem) > 3:
+        stem = stem[:-1]
+    elif stem.endswith(("acion", "ucion")) and _TWO_SYLLABLES.search(stem[:-5]):
+        stem = stem[:-5] if stem.endswith("acion") else stem[:-4]
     return _VOWEL_CHANGE.sub("o", stem).replace("ie", "e") if "ue" in stem[1:] or "ie" in stem else stem
 
 
 def _canonical(code: str) -> tuple[str, ...]:
     """The forms that the index keeps a token with marks inside it in: code, date, amount."""
-    forms = [f"id:{re.sub('[-/._,]', '', code)}"]
+    forms = [re.sub("[-/._,]", "", code)]
     if date := _DAY_FIRST.fullmatch(code):
-        forms.append(f"d:{date[3]}{date[2]:0>2}{date[1]:0>2}")
+        forms.append(f"{date[3]}-{date[2]:0>2}-{date[1]:0>2}")
     if date := _YEAR_FIRST.fullmatch(code):
-        forms.append(f"d:{date[1]}{date[2]:0>2}{date[3]:0>2}")
+        forms.append(f"{date[1]}-{date[2]:0>2}-{date[3]:0>2}")
     if code.replace(".", "").replace(",", "").isdigit():
         decimals = _DECIMALS.search(code)
         whole = _DECIMALS.sub("", code).replace(".", "").replace(",", "")
