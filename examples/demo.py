@@ -25,7 +25,7 @@ from rich.text import Text
 EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
-QUESTIONS = ("tp-03", "tp-06", "ca-07", "ca-10", "ca-14", "ca-15")
+QUESTIONS = ("tp-03", "tp-06", "ca-10", "ca-13", "ca-14", "ca-15")
 FOR_THE_AGENT = "tp-28"
 
 sys.path.insert(0, str(BACKEND))
