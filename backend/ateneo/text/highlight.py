@@ -28,8 +28,8 @@ _DECIMALS = re.compile(r"[.,](\d{1,2})$")
 def highlights(text: str, words: Iterable[str]) -> tuple[Span, ...]:
     """Returns the spans [start, end) of `text`, in code points, that a form of one of `words` takes.
 
-    `words` are folded, as in `Hit.matched`, with codes, dates and amounts in their canonical form ("rg4310", "2025-03-12",
-    "85000"). Spans are in order and never touch a letter without its combining marks.
+    `words` are folded, as in `Hit.matched`, with codes, dates and amounts in their canonical form ("rg4310",
+    "2025-03-12", "85000"). Spans are in order and never touch a letter without its combining marks.
     """
     wanted = frozenset(words)
     stems = frozenset(_stem(word) for word in wanted)
