@@ -35,7 +35,7 @@ demo: $(READY)  ## the whole story, in Spanish, on a database of its own
 	@$(BIN)/python examples/demo.py
 
 test: check  ## linters, types, architecture and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
