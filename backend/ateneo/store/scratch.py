@@ -48,13 +48,13 @@ async def scratch_database(url: str | None, *, size: int = 4) -> AsyncIterator[D
         return
     name = PREFIX + secrets.token_hex(6)
     async with await Database.open(url, size=1) as server:
-        await _create(server, name)
-        try:
+        try:  # around the creation too: one that is interrupted may have been done
+            await _create(server, name)
             async with await Database.open(urlsplit(url)._replace(path=f"/{name}").geturl(), size=size) as db:
                 yield db
         finally:
             async with server.acquire() as connection:
-                await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @contextmanager
