@@ -120,8 +120,8 @@ async def test_maps_errors(status: int, kind: str, error: type[ProviderError], t
 
 async def test_says_when_to_come_back() -> None:
     # x-should-retry keeps the SDK from waiting those seconds itself.
-    busy = fault(429, "rate_limit_error", **{"retry-after": "17", "x-should-retry": "false"})
-    async with chat(lambda n: busy) as (model, _):
+    headers = {"retry-after": "17", "retry-after-ms": "", "x-should-retry": "false"}
+    async with chat(lambda n: fault(429, "rate_limit_error", **headers)) as (model, _):
         with pytest.raises(ProviderBusy) as raised:
             await collected(model, request())
     assert raised.value.fields["retry_after"] == 17.0

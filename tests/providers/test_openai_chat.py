@@ -108,6 +108,7 @@ async def test_a_refusal_is_said() -> None:
     ("status", "body", "error"),
     [
         (400, {"message": "así no"}, ProviderRefusedInput),
+        (400, {"message": "así no", "param": "max_tokens"}, ProviderRejected),
         (401, {"message": f"así no, {KEY}"}, ProviderRejected),
         (404, {"message": "así no"}, ProviderRejected),
         (429, {"message": "así no"}, ProviderBusy),

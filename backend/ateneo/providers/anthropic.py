@@ -21,6 +21,7 @@ from ateneo.lang import tr
 from ateneo.ports import TokenCounter
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
+from ateneo.providers.retry_after import retry_after
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
 from ateneo.types import Hit, Turn, Usage
 
@@ -182,7 +183,7 @@ class AnthropicChat:
         detail = (error.api_message or f"HTTP {status}").replace(self._api_key, "***")
         # An error inside a stream that began well comes with status 200: its type tells.
         if status in {429, 529} or error.type in _BUSY:
-            return ProviderBusy(provider=_NAME, detail=detail, retry_after=_seconds(error))
+            return ProviderBusy(provider=_NAME, detail=detail, retry_after=retry_after(error.response.headers))
         if status in {401, 402, 403, 404}:
             return ProviderRejected(provider=_NAME, detail=detail, http_status=status)
         if status in {400, 413, 422} or error.type == "invalid_request_error":
@@ -256,11 +257,3 @@ def _param(turn: Turn) -> claude.MessageParam:
 
 def _broken_off() -> str:
     return tr("la respuesta se cortó.", "the answer broke off.")
-
-
-def _seconds(error: anthropic.APIStatusError) -> float | None:
-    """The Retry-After header in seconds; None where it is absent or a date."""
-    try:
-        return float(error.response.headers.get("retry-after", ""))
-    except ValueError:
-        return None

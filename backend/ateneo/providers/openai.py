@@ -2,44 +2,27 @@
 
 import asyncio
 import base64
-import email.utils
-import math
-import re
-import time
-from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 import numpy as np
 import openai
 from openai import AsyncOpenAI, omit
 from pydantic import BaseModel, ValidationError
 
-from ateneo.errors import (
-    ProviderAnswerInvalid,
-    ProviderBusy,
-    ProviderError,
-    ProviderRefusedInput,
-    ProviderRejected,
-    ProviderUnavailable,
-    SettingsError,
-)
+from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
 from ateneo.lang import tr
 from ateneo.providers import tokens
 from ateneo.providers.loops import PerLoop
+from ateneo.providers.openai_protocol import DEFAULT_BASE_URL, checked_host, checked_key, problem_of, redacted
 from ateneo.providers.prices import EMBEDDING_MODELS
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
 DEFAULT_MODEL = "text-embedding-3-small"
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 OPENAI_LIMITS = Limits(inputs=2048, tokens=300_000, tokens_per_input=8192)
 COMPATIBLE_LIMITS = Limits(inputs=32, tokens=300_000, tokens_per_input=8192)
 """For models that are not OpenAI's: 32 inputs is what TEI takes unless it is started otherwise."""
 
 _DENSE_WEIGHT = 0.5
-_SETTINGS_OF_A_REQUEST = {"model", "dimensions", "encoding_format"}
-_SHORTEST_KEY = 8
-"""A shorter one is a stand-in for servers that need none ("none", "ollama"), and may be a word of the message."""
-_ANY_KEY = re.compile(r"\bsk-[\w*.-]+")
 
 
 class _Row(BaseModel):
@@ -196,23 +179,10 @@ class OpenAIEmbedder:
 
     def _translated(self, error: openai.APIError) -> ProviderError:
         if isinstance(error, openai.APIStatusError):
-            return self._for_status(error)
+            return problem_of(error, self._label, self._key)
         if isinstance(error, openai.APITimeoutError):
             return self._unavailable(self._took_too_long())
         return self._unavailable(self._redacted(str(error.__cause__ or error) or type(error.__cause__).__name__))
-
-    def _for_status(self, error: openai.APIStatusError) -> ProviderError:
-        status = error.status_code
-        detail = self._redacted(error.message)
-        wait = retry_after(error.response.headers)
-        out_of_quota = "insufficient_quota" in (error.code, error.type)
-        if status == 429 and not out_of_quota:
-            return ProviderBusy(provider=self._label, detail=detail, retry_after=wait)
-        if status in {400, 413, 422} and error.param not in _SETTINGS_OF_A_REQUEST:
-            return ProviderRefusedInput(provider=self._label, detail=detail)
-        if status >= 500 or status in {408, 409, 425}:
-            return ProviderUnavailable(provider=self._label, detail=detail, retry_after=wait)
-        return ProviderRejected(provider=self._label, detail=detail, http_status=status)
 
     def _redacted(self, message: str) -> str:
         return redacted(message, self._key)
@@ -225,51 +195,3 @@ class OpenAIEmbedder:
 
     def _invalid(self, detail: str) -> ProviderAnswerInvalid:
         return ProviderAnswerInvalid(provider=self._label, detail=detail)
-
-
-def redacted(message: str, key: str) -> str:
-    """A vendor's message, shortened, without the key that it may quote."""
-    quoted = key if len(key) >= _SHORTEST_KEY else None
-    return _ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500]
-
-
-def checked_key(key: str | None, *, needed: bool) -> str:
-    """The key without what surrounds it; a stand-in where there is none. Raises SettingsError for one of no use."""
-    key = (key or "").strip()
-    if not key and needed:
-        raise SettingsError(name="OPENAI_API_KEY", detail=tr("no está configurada.", "it is not set."))
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        detail = tr("tiene caracteres que una clave no lleva.", "it has characters that no key has.")
-        raise SettingsError(name="OPENAI_API_KEY", detail=detail)
-    return key or "no-key"
-
-
-def checked_host(url: str) -> str:
-    """The host and port of an http(s) address: what a message may show of it (the rest can hold a password)."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    else:
-        host = host if parts.scheme in {"http", "https"} else None
-    if not host:
-        detail = tr("no es una dirección http:// o https://", "it is not an http:// or https:// address")
-        raise SettingsError(name="OPENAI_BASE_URL", detail=f"{detail}.")
-    return f"{host}:{port}" if port else host
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms`, or `retry-after` as seconds or as an HTTP date."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) / unit
-        except ValueError:
-            continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
-    try:
-        moment = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())

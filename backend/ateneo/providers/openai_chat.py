@@ -13,19 +13,12 @@ import openai
 from openai import AsyncOpenAI
 
 from ateneo.chat import ChatPart, ChatRequest, EndPart, SearchPart, TextPart
-from ateneo.errors import (
-    ProviderAnswerInvalid,
-    ProviderBusy,
-    ProviderError,
-    ProviderRefusedInput,
-    ProviderRejected,
-    ProviderUnavailable,
-)
+from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
 from ateneo.providers import tokens
 from ateneo.providers.loops import PerLoop
-from ateneo.providers.openai import DEFAULT_BASE_URL, checked_host, checked_key, redacted, retry_after
+from ateneo.providers.openai_protocol import DEFAULT_BASE_URL, checked_host, checked_key, problem_of, redacted
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
 from ateneo.types import Usage
 
@@ -165,7 +158,7 @@ class OpenAIChat:
             yield
             return
         except openai.APIStatusError as error:
-            problem = self._from_status(error)
+            problem = problem_of(error, self._label, self._key)
         except (openai.APITimeoutError, httpx2.TimeoutException):
             detail = tr(f"no contestó en {self._timeout_s:g} s.", f"no answer within {self._timeout_s:g} s.")
             problem = ProviderUnavailable(provider=self._label, detail=detail)
@@ -179,16 +172,6 @@ class OpenAIChat:
             detail = tr("no es una respuesta de chat.", "it is not an answer of a chat.")
             problem = ProviderAnswerInvalid(provider=self._label, detail=detail)
         raise problem
-
-    def _from_status(self, error: openai.APIStatusError) -> ProviderError:
-        status, detail = error.status_code, self._redacted(error.message)
-        if status == 429 and "insufficient_quota" not in (error.code, error.type):
-            return ProviderBusy(provider=self._label, detail=detail, retry_after=retry_after(error.response.headers))
-        if status in {400, 413, 422}:
-            return ProviderRefusedInput(provider=self._label, detail=detail)
-        if status >= 500 or status in {408, 409, 425}:
-            return ProviderUnavailable(provider=self._label, detail=detail)
-        return ProviderRejected(provider=self._label, detail=detail, http_status=status)
 
     def _redacted(self, message: str) -> str:
         return redacted(message, self._key)

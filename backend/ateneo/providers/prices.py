@@ -48,9 +48,6 @@ class ChatPrice:
         return self.input * 1.25
 
 
-CHAT_PRICES_AS_OF = date(2026, 11, 1)
-"""Verify them at https://claude.com/pricing before you rely on a figure."""
-
 CHAT_MODELS: Mapping[str, ChatPrice] = MappingProxyType(
     {
         "claude-fable-5": ChatPrice(10, 50),
@@ -63,7 +60,10 @@ CHAT_MODELS: Mapping[str, ChatPrice] = MappingProxyType(
         "claude-haiku-4-5": ChatPrice(1, 5),
     }
 )
-"""By the beginning of a model's name; the longest that fits counts. Others have no price here."""
+"""By the beginning of a model's name; the longest that fits counts. Others have no price here.
+
+As of 1 November 2026: verify them at https://claude.com/pricing before you rely on a figure.
+"""
 
 
 def chat_cost(usage: Usage, model: str) -> float | None:

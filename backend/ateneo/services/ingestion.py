@@ -157,11 +157,6 @@ class IngestionService:
             self.db, empresa_id, limit=limit, after=None if after is None else clean(after)
         )
 
-    async def get_document(self, empresa_id: str, document_id: str) -> StoredDocument:
-        """Raises UnknownDocument where the company has no such document."""
-        check_empresa(empresa_id)
-        return await documents.get(self.db, empresa_id, clean(document_id))
-
     async def delete_document(self, empresa_id: str, document_id: str) -> None:
         """Deletes the document, its chunks and their vectors. Raises UnknownDocument where there is none."""
         check_empresa(empresa_id)
