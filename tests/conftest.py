@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from ateneo.store import embedded, migrate
 from ateneo.store.pool import Database
 
 _numbers = itertools.count()
+
+# A run in the background of a script ignores Ctrl-C, and the commands that it starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

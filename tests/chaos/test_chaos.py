@@ -58,27 +58,37 @@ class Workers:
             "ATENEO_LEASE_S": "5",
         }
         self._logs = logs
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._started = 0
 
     def start(self) -> None:
         code = "from ateneo.cli.main import main; main()"
         size = ["--batch-size", str(BATCH), "--concurrency", str(CONCURRENCY)]
-        with (self._logs / "workers.log").open("ab") as log:
-            self._running.append(
-                subprocess.Popen([sys.executable, "-c", code, "worker", *size], env=self._environment, stdout=log,
-                                 stderr=log)
-            )  # fmt: skip
+        self._started += 1
+        path = self._logs / f"worker-{self._started}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, "worker", *size], env=self._environment, stdout=log, stderr=log
+            )
+        self._running.append((process, path))
 
     def kill_one(self, chance: random.Random) -> None:
-        victim = self._running.pop(chance.randrange(len(self._running)))
+        victim, _ = self._running.pop(chance.randrange(len(self._running)))
         victim.kill()
         victim.wait()
         self.start()
 
     def end(self) -> list[int]:
-        for one in self._running:
+        until = time.monotonic() + 60
+        for one, log in self._running:
+            # one that has just been started still imports, and has no handler yet
+            while "en marcha" not in log.read_text("utf-8") and time.monotonic() < until:
+                time.sleep(0.05)
             one.send_signal(signal.SIGTERM)
-        return [one.wait(timeout=30) for one in self._running]
+        return [one.wait(timeout=30) for one, _ in self._running]
+
+    def said(self) -> str:
+        return "".join(path.read_text("utf-8") for path in sorted(self._logs.glob("worker-*.log")))
 
 
 async def write(url: str, chance: random.Random, until: float) -> None:
@@ -160,7 +170,7 @@ async def test_chaos(crashing_url: str, tmp_path: Path) -> None:
         await writer
         server.forget_script()
         await drained(crashing_url)
-        assert workers.end() == [0, 0], (tmp_path / "workers.log").read_text()
+        assert workers.end() == [0, 0], workers.said()
         await _every_row_is_right(crashing_url, server)
         _nothing_was_paid_without_bound(server)
 

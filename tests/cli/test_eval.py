@@ -138,9 +138,12 @@ async def test_interrupted_it_drops_its_database(bare_url: str, folder: Path, nu
     long = [json.dumps({"_id": f"p{n}", "text": f"{TEXTS['p1']} {n} " * 20}) for n in range(4, 3000)]
     with (folder / "corpus.jsonl").open("a", encoding="utf-8") as corpus:
         corpus.write("\n" + "\n".join(long))
+    # what a script starts in its background ignores Ctrl-C, and must end politely all the same
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN if number is signal.SIGTERM else signal.default_int_handler)
     with subprocess.Popen(
         [ATENEO, "eval", "retrieval", str(folder)], env=environment(bare_url), stderr=subprocess.PIPE, text=True
     ) as process:
+        signal.signal(signal.SIGINT, usual)
         while not await databases(bare_url) and process.poll() is None:
             time.sleep(0.05)
         assert process.poll() is None

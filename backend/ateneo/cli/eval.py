@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from ateneo import lang, wiring
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
-from ateneo.cli.runtime import print_json, run_or_exit
+from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill
@@ -190,8 +189,7 @@ async def _measured(options: Options, settings: Settings) -> Report:
     if len(set(names)) < len(names):
         rule = tr("dos se llaman igual", "two have the same name")
         raise BadArgument(name="FOLDER", value=", ".join(names), rule=rule)
-    # Whoever ends us politely (`timeout`, a CI) means what Ctrl-C means: the scratch database goes, too.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    end_on_sigterm()
     url = settings.database_url.get_secret_value() if settings.database_url else None
     async with wiring.embedding_service(settings) as embedding:
         screen.intention(embedding, names)

@@ -1,7 +1,6 @@
 """`ateneo eval answers`: measures what an agent says to questions whose answers are known, and to some without one."""
 
 import asyncio
-import signal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 from ateneo import lang, wiring
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers_screen import show
-from ateneo.cli.runtime import print_json, run_or_exit
+from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.agent import AgentService
@@ -55,8 +54,7 @@ async def _measured(folder: Path, limit: int | None, settings: Settings, *, quie
         rule = tr("hace falta un archivo de preguntas, no BEIR", "it takes a file of questions, not BEIR")
         raise BadArgument(name="FOLDER", value=folder, rule=rule)
     without = await asyncio.to_thread(read_unanswerable, dataset.folder, limit)
-    # As in `eval retrieval`: whoever ends us politely means what Ctrl-C means.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    end_on_sigterm()
     url = settings.database_url.get_secret_value() if settings.database_url else None
     async with scratch_database(url) as db:
         return await _asked(db, dataset, without, settings, quiet=quiet)

@@ -46,12 +46,12 @@ def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False)
     """Runs a command. Returns where it ends with 0 or None; else leaves the process with that code.
 
     An AteneoError is printed, what happened and what to do, and ends with the error's own code; with `as_json` it
-    is one JSON object on stdout instead. Ctrl-C ends with 130.
+    is one JSON object on stdout instead. Ctrl-C ends with 130, as SIGTERM does after `end_on_sigterm`.
     """
     try:
         code = asyncio.run(_reported(work, as_json=as_json))
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         err.print(tr("\nInterrumpido.", "\nInterrupted."))
         code = INTERRUPTED
     except BrokenPipeError:
@@ -72,6 +72,16 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool) -> 
         else:
             report(error)
         return error.exit_code
+
+
+def end_on_sigterm() -> None:
+    """Whoever ends us politely (`timeout`, a CI) means what Ctrl-C means: what was made for the run goes, too.
+
+    To be called in the command's own task. Holds where SIGINT is ignored, as it is in the background of a script.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def confirmed(question: str) -> bool:

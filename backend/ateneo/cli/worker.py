@@ -102,8 +102,6 @@ async def _until_told(work: Worker, once: bool) -> None:
         loop.add_signal_handler(number, interrupt)
     try:
         await work.run(once=once)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
