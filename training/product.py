@@ -1,10 +1,11 @@
-"""What training takes from Ateneo itself, so that the student reads words as the product will."""
+"""What training takes from Ateneo itself, so that the student reads words, and is measured, as the product does."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "backend"))
 
+from ateneo.providers.local import LocalEmbedder
 from ateneo.providers.unknown_words import UnknownWords, WordReader
 
-__all__ = ["UnknownWords", "WordReader"]
+__all__ = ["LocalEmbedder", "UnknownWords", "WordReader"]

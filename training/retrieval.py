@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from corpus import read_jsonl
-from textnorm import fold
+from textnorm import fold, words
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TYPO_SHARE = 0.15
 TYPO_MIN_LENGTH = 5
+LEAST_OVERLAPPING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,17 @@ def ndcg_at_10(questions: np.ndarray, passages: np.ndarray, relevant: np.ndarray
     own = scores[np.arange(len(relevant)), relevant]
     rank = (scores >= own[:, None]).sum(axis=1)
     return float(100 * np.where(rank <= 10, 1 / np.log2(1 + rank), 0).mean())
+
+
+def least_overlapping(chosen: RetrievalSet) -> np.ndarray:
+    """Which questions share the smallest part of their distinct words with their passage: a fifth of them."""
+
+    def share(question: str, passage: str) -> float:
+        asked = set(words(question))
+        return len(asked & set(words(passage))) / len(asked)
+
+    shares = [share(q, chosen.passages[own]) for q, own in zip(chosen.questions, chosen.relevant, strict=True)]
+    return np.argsort(shares, kind="stable")[: int(len(shares) * LEAST_OVERLAPPING)]
 
 
 def misspell(text: str, rng: random.Random, share: float = TYPO_SHARE) -> str:

@@ -1,9 +1,12 @@
 """`ateneo models`: list, describe, verify and add, as a person reads them in 80 columns."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 from tests.cli.test_cli import ateneo
+from tests.providers import tiny_exports
 from tests.providers.tiny_encoder import write
 
 
@@ -41,3 +44,29 @@ def test_what_cannot_be_added_says_why(tmp_path: Path) -> None:
     assert "falta onnx/model.onnx" in refused.stderr
     assert "docs/how-to/models.md" in refused.stderr
     assert ateneo("models", "describe", "nada", url=None).returncode == 2
+
+
+async def test_the_next_model_of_a_database_in_use(database_url: str, tmp_path: Path) -> None:
+    """From the bundled model's 384 dimensions to another's 32, while the settings still name the bundled one."""
+    here = {"ATENEO_MODELS_DIR": str(tmp_path / "models")}
+    connection = await asyncpg.connect(database_url)
+    texts = ["La licencia dura diez días.", "El depósito cierra a las seis.", "La canción de la mañana."]
+    await connection.executemany(
+        "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ($1, 'acme', $2)", list(enumerate_ids(texts))
+    )
+    assert ateneo("backfill", "--yes", url=database_url, **here).returncode == 0
+    source = tiny_exports.bge_m3(tmp_path / "bge-m3")
+    assert ateneo("models", "add", str(source), url=None, **here).returncode == 0
+    switch = ("embeddings", "switch", "--provider", "local", "--model", "bge-m3", "--yes", "--force", "--sample", "3")
+    done = ateneo(*switch, url=database_url, **here)
+    assert done.returncode == 0, done.stderr
+    dims = "SELECT DISTINCT vector_dims(embedding) FROM knowledge_chunks"
+    assert [row[0] for row in await connection.fetch(dims)] == [32]
+    await connection.close()
+    found = ateneo("search", texts[2], "--empresa-id", "acme", "--mode", "dense", "--json", url=database_url, **here)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["hits"][0]["contenido"] == texts[2]
+
+
+def enumerate_ids(texts: list[str]) -> Iterator[tuple[str, str]]:
+    return ((f"c{number}", text) for number, text in enumerate(texts))

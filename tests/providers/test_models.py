@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.providers import tiny_exports
 from tests.providers.tiny_encoder import DIMS, MEAN, vectors_of, write
+from tests.providers.tiny_onnx import INT32
 
 from ateneo.errors import BadArgument, ModelError
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
@@ -91,13 +93,54 @@ def test_prefixes_that_only_the_readme_tells(tmp_path: Path) -> None:
     assert (read(folder).manifest.query_prefix, read(folder).manifest.passage_prefix) == ("query: ", "passage: ")
 
 
+async def test_laid_out_as_multilingual_e5(tmp_path: Path, shelf: Path) -> None:
+    model, tested = await models.add(tiny_exports.e5_small(tmp_path / "multilingual-e5-small"), shelf)
+    manifest = model.manifest
+    assert (tested.dims, manifest.dims, manifest.max_tokens, manifest.pooling) == (24, 24, 512, "mean")
+    assert (manifest.query_prefix, manifest.passage_prefix, manifest.license) == ("query: ", "passage: ", "mit")
+    embedder = LocalEmbedder(model.folder)
+    [question] = (await embedder.embed(["la canción"], "query")).vectors
+    expected = unit(tiny_exports.vectors_of("query: la canción", 24).mean(axis=0))
+    np.testing.assert_allclose(question, expected, atol=2e-3)  # the graph's output has half precision
+    assert embedder.count_tokens(["la canción"]) == [len(tiny_exports.vectors_of("la canción", 24)) - 2]
+
+
+async def test_laid_out_as_bge_m3(tmp_path: Path, shelf: Path) -> None:
+    source = tiny_exports.bge_m3(tmp_path / "bge-m3")
+    model, tested = await models.add(source, shelf)
+    manifest = model.manifest
+    assert (tested.dims, manifest.dims, manifest.max_tokens, manifest.query_prefix) == (32, 32, 8192, "")
+    files = ["Constant_7_attr__value", "model.onnx", "model.onnx_data", "tokenizer.json"]
+    assert sorted(manifest.sha256) == files
+    assert models.verify(model) == len(files)
+    [short, long] = (await LocalEmbedder(model.folder).embed(["la canción", "la canción de la mañana " * 40])).vectors
+    pieces = tiny_exports.vectors_of("la canción", 32)
+    np.testing.assert_allclose(short, unit(pieces.mean(axis=0)), atol=1e-6)
+    assert long @ short < 1, "all of a text is read, not the 16 tokens that the tokeniser's file would leave"
+    (source / "onnx" / "Constant_7_attr__value").unlink()
+    with pytest.raises(ModelError, match="toma pesos de Constant_7_attr__value"):
+        await models.add(source, shelf, changes={"name": "otro"})
+
+
 async def test_another_graph_with_its_weights_beside_it(tmp_path: Path, shelf: Path) -> None:
-    source = write(tmp_path / "letras", graph="onnx/model_quint8.onnx")
-    (source / "onnx" / "model_quint8.onnx_data").write_bytes(b"weights")
+    source = write(tmp_path / "letras", graph="onnx/model_quint8.onnx", weights="model_quint8.onnx.data")
+    (source / "onnx" / "model_fp16.onnx.data").write_bytes(b"of another graph")
     with pytest.raises(ModelError, match=r"falta onnx/model\.onnx; hay: onnx/model_quint8\.onnx"):
         await models.add(source, shelf)
     model, _ = await models.add(source, shelf, graph="onnx/model_quint8.onnx")
-    assert sorted(model.manifest.sha256) == ["model.onnx", "model_quint8.onnx_data", "tokenizer.json"]
+    assert sorted(model.manifest.sha256) == ["model.onnx", "model_quint8.onnx.data", "tokenizer.json"]
+
+
+async def test_a_graph_of_narrow_ids(tmp_path: Path, shelf: Path) -> None:
+    assert (await models.add(write(tmp_path / "letras", ids=INT32), shelf))[1].dims == DIMS
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+async def test_a_clone_without_its_large_files(tmp_path: Path, shelf: Path, name: str) -> None:
+    source = write(tmp_path / "letras", graph="model.onnx")
+    (source / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 470268510\n")
+    with pytest.raises(ModelError, match=f"{name} es un puntero de git-lfs"):
+        await models.add(source, shelf)
 
 
 async def test_a_folder_of_ateneo_s_own_keeps_its_manifest(tmp_path: Path, shelf: Path) -> None:
@@ -114,7 +157,7 @@ async def test_a_folder_of_ateneo_s_own_keeps_its_manifest(tmp_path: Path, shelf
         ({"pooling": {**MEAN, **CLS, "pooling_mode_mean_tokens": True}}, "pooling_mode_cls_token"),
         ({"pooling": CLS}, "textos distintos le dan lo mismo"),
         ({"modules": [{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]}, "Dense"),
-        ({"config": {"hidden_size": 20}}, "dims"),
+        ({"graph": "model.onnx", "ateneo": {"name": "letras", "dims": 20}}, "dims=20"),
         ({"graph": "onnx/otro.onnx"}, r"onnx/otro\.onnx"),
     ],
 )

@@ -25,12 +25,15 @@ def write(
     framed: bool = True,
     counts_padding: bool = False,
     more_input: str | None = None,
+    weights: str | None = None,
+    ids: int = INT64,
     **files: object,
 ) -> Path:
     """Writes the model; `files`: name without .json -> content. `framed`: with [CLS] and [SEP]; `counts_padding`:
-    pooled in the graph, wrongly."""
+    pooled in the graph, wrongly; `weights`: a file of their own, beside the graph."""
     (folder / graph).parent.mkdir(parents=True, exist_ok=True)
-    (folder / graph).write_bytes(_model(counts_padding, more_input))
+    beside = (folder / graph).with_name(weights) if weights else None
+    (folder / graph).write_bytes(_model(counts_padding, more_input, beside, ids))
     _tokenizer(framed).save(str(folder / "tokenizer.json"))
     if pooling is not None:
         (folder / "1_Pooling").mkdir()
@@ -56,14 +59,14 @@ def _tokenizer(framed: bool) -> Tokenizer:
     return tokenizer
 
 
-def _model(counts_padding: bool, more_input: str | None) -> bytes:
+def _model(counts_padding: bool, more_input: str | None, weights: Path | None, ids: int) -> bytes:
     nodes = [node("Gather", ["table", "input_ids"], "last_hidden_state")]
     output = field(12, value("last_hidden_state", FLOAT, ("n", "tokens", "width")))
     if counts_padding:
         nodes.append(node("ReduceSum", ["last_hidden_state", "middle"], "embedding", keepdims=0))
         output = field(12, value("embedding", FLOAT, ("n", DIMS)))
     names = ["input_ids", "attention_mask", *([more_input] if more_input else [])]
-    inputs = [field(11, value(name, INT64, ("n", "tokens"))) for name in names]
-    constants = [constant("table", TABLE), constant("middle", np.array([1], dtype=np.int64))]
+    inputs = [field(11, value(name, ids, ("n", "tokens"))) for name in names]
+    constants = [constant("table", TABLE, beside=weights), constant("middle", np.array([1], dtype=np.int64))]
     graph = [field(1, one) for one in nodes] + [field(2, b"letters")] + [field(5, one) for one in constants]
     return field(1, 8) + field(8, field(2, 17)) + field(7, b"".join([*graph, *inputs, output]))

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-FLOAT, INT64 = 1, 7
+FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
 
 
 def _varint(value: int) -> bytes:
@@ -30,11 +31,24 @@ def node(operator: str, inputs: Sequence[str], output: str, **attributes: int) -
     return made + b"".join(field(5, field(1, k) + field(3, v) + field(20, 2)) for k, v in attributes.items())
 
 
-def constant(name: str, value: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> bytes:
-    kind = INT64 if value.dtype == np.int64 else FLOAT
-    return (
-        b"".join(field(1, size) for size in value.shape) + field(2, kind) + field(8, name) + field(9, value.tobytes())
-    )
+def constant(
+    name: str, value: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", *, beside: Path | None = None
+) -> bytes:
+    """A tensor; its bytes go to the file `beside` the graph, where one is named."""
+    head = b"".join(field(1, size) for size in value.shape) + field(2, _kind(value)) + field(8, name)
+    if beside is None:
+        return head + field(9, value.tobytes())
+    beside.write_bytes(value.tobytes())
+    return head + field(13, field(1, "location") + field(2, beside.name)) + field(14, 1)
+
+
+def constant_node(output: str, tensor: bytes) -> bytes:
+    """A node that gives a tensor: exporters write small constants so."""
+    return field(2, output) + field(4, "Constant") + field(5, field(1, "value") + field(5, tensor) + field(20, 4))
+
+
+def _kind(value: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> int:
+    return INT64 if value.dtype == np.int64 else FLOAT
 
 
 def value(name: str, kind: int, shape: Sequence[str | int]) -> bytes:

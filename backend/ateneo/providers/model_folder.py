@@ -37,9 +37,12 @@ Ids = npt.NDArray[np.int64]
 Pooling = Literal["in_graph", "mean", "cls", "last"]
 
 _LARGE = 500_000_000
-"""Bytes of graph and weights from which one question takes one thread too long (about 50 ms in eight bits)."""
+"""Bytes of the folder from which one question takes one thread too long (about 50 ms in eight bits)."""
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-_SENTENCE_OUTPUTS = ("embedding", "sentence_embedding")
+_INPUT_TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+_OUTPUTS = ("embedding", "sentence_embedding", "dense_vecs", "last_hidden_state", "token_embeddings")
+"""By preference, as exporters name them: one vector a text, then one a token. Not the pooler_output beside these,
+which only next sentence prediction has trained."""
 
 
 class Origin(BaseModel):
@@ -98,13 +101,13 @@ class Model:
         """`threads`: of a run, where the model is not `small`; a small one runs in the calling thread."""
         self._folder = folder
         self._tokenizer = _tokenizer(folder, manifest)
-        self.small = sum(path.stat().st_size for path in folder.glob("*.onnx*")) < _LARGE
+        self.small = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < _LARGE
         self._session = open_session(folder, 1 if self.small else threads)
         self._reader = _word_reader(self._tokenizer, folder, manifest.unknown_words)
-        self._inputs = {node.name for node in self._session.get_inputs()}
+        self._inputs = {node.name: _INPUT_TYPES.get(node.type, np.int64) for node in self._session.get_inputs()}
         self._refuse_other_inputs()
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        self._output = next((name for name in _SENTENCE_OUTPUTS if name in outputs), next(iter(outputs)))
+        self._output = next((name for name in _OUTPUTS if name in outputs), next(iter(outputs)))
         shape = outputs[self._output]
         self.pooling: Pooling = "in_graph" if len(shape) == 2 else manifest.pooling or "mean"
         if self.pooling == "in_graph" and len(shape) != 2:
@@ -133,7 +136,7 @@ class Model:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         try:
             [output] = self._session.run(
-                [self._output], {name: value for name, value in feed.items() if name in self._inputs}
+                [self._output], {name: feed[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
             )
         except ONNX_FAILURES as error:
             raise ModelError(folder=self._folder, detail=f"{GRAPH}: {error}") from error
@@ -151,25 +154,21 @@ class Model:
         return mean
 
     def _refuse_other_inputs(self) -> None:
-        other = ", ".join(sorted(self._inputs - _INPUTS))
+        other = ", ".join(sorted(self._inputs.keys() - _INPUTS))
         if other:
             known = ", ".join(sorted(_INPUTS))
             detail = tr(f"{GRAPH} pide {other}; doy {known}.", f"{GRAPH} asks for {other}; given are {known}.")
             raise ModelError(folder=self._folder, detail=detail)
 
     def _dims(self, in_graph: object, in_manifest: int | None) -> int:
-        if not isinstance(in_graph, int) and in_manifest is None:
-            [vector] = self.run([[0]])
-            return len(vector)
-        if isinstance(in_graph, int) and in_manifest in {None, in_graph}:
-            return in_graph
-        if in_manifest is not None and not isinstance(in_graph, int):
-            return in_manifest
+        given = in_graph if isinstance(in_graph, int) else self.run([[0]]).shape[1]
+        if in_manifest in {None, given}:
+            return given
         raise ModelError(
             folder=self._folder,
             detail=tr(
-                f"{MANIFEST} dice dims={in_manifest} y {GRAPH} da {in_graph}.",
-                f"{MANIFEST} says dims={in_manifest} and {GRAPH} gives {in_graph}.",
+                f"{MANIFEST} dice dims={in_manifest} y {GRAPH} da {given}.",
+                f"{MANIFEST} says dims={in_manifest} and {GRAPH} gives {given}.",
             ),
         )
 

@@ -5,8 +5,9 @@ config_sentence_transformers.json (prompts), config.json and tokenizer_config.js
 """
 
 import json
+import mmap
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,17 @@ _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 _OFFSET_OF_ROBERTA = 2
 """RoBERTa's position table has two rows that no token uses."""
 _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
+_LFS = b"version https://git-lfs.github.com/spec/"
+_EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+"""Where a tensor of an ONNX graph names the file of its weights: an entry of onnx.proto's external_data, the key and
+its length, then the length of the name that follows."""
 _PREFIXES_IN_README = (("query: ", "passage: "),)
 """Some models (E5) tell their prefixes in prose only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`files`: name in Ateneo's layout -> the file; `manifest` lacks the hashes, and `dims` where nobody tells."""
+    """`files`: name in Ateneo's layout -> the file; `manifest` lacks the hashes, and `dims` (but of an ateneo.json)."""
 
     files: Mapping[str, Path]
     manifest: Manifest
@@ -43,8 +48,8 @@ def read(folder: Path, graph: str | None = None) -> Source:
     tokenizer = next((path for path in (folder / TOKENIZER, chosen.parent / TOKENIZER) if path.is_file()), None)
     if tokenizer is None:
         raise ModelError(folder=folder, detail=tr(f"falta {TOKENIZER}.", f"{TOKENIZER} is missing."))
-    weights = {path.name: path for path in chosen.parent.glob(f"{chosen.name}[._]*") if path.is_file()}
-    files = {GRAPH: chosen, TOKENIZER: tokenizer} | weights
+    files = {GRAPH: chosen, TOKENIZER: tokenizer} | _weights(chosen)
+    _refuse_pointers(files)
     if (folder / MANIFEST).is_file():
         manifest = Manifest.read(folder)
         if manifest.unknown_words and manifest.unknown_words.glosses:
@@ -56,7 +61,6 @@ def read(folder: Path, graph: str | None = None) -> Source:
         files,
         Manifest(
             name=folder.resolve().name,
-            dims=config.get("hidden_size"),
             max_tokens=_max_tokens(folder, config),
             pooling=_pooling(folder),
             query_prefix=query,
@@ -74,6 +78,39 @@ def _graph(folder: Path, named: str | None) -> Path:
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.onnx"))
     there = tr(f"; hay: {', '.join(found)}", f"; there are: {', '.join(found)}") if found else ""
     raise ModelError(folder=folder, detail=tr(f"falta {names[-1]}{there}.", f"{names[-1]} is missing{there}."))
+
+
+def _weights(graph: Path) -> dict[str, Path]:
+    """The files beside the graph that it takes weights from; exporters name them as they like. Raises ModelError for
+    one that is missing or lies elsewhere."""
+    found = {name: graph.parent / name for name in sorted(set(_named_by(graph)))}
+    for name, path in found.items():
+        if Path(name).name != name or not path.is_file():
+            detail = tr(
+                f"{graph.name} toma pesos de {name}, que falta al lado.",
+                f"{graph.name} takes weights from {name}, which is not beside it.",
+            )
+            raise ModelError(folder=graph.parent, detail=detail)
+    return found
+
+
+def _named_by(graph: Path) -> Iterator[str]:
+    if graph.stat().st_size == 0:
+        return
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for match in _EXTERNAL.finditer(content):
+            yield content[match.end() : match.end() + match[1][0]].decode("utf-8", errors="replace")
+
+
+def _refuse_pointers(files: Mapping[str, Path]) -> None:
+    for path in files.values():
+        with path.open("rb") as file:
+            if file.read(len(_LFS)) == _LFS:
+                detail = tr(
+                    f"{path.name} es un puntero de git-lfs; bajá el archivo con `git lfs pull`.",
+                    f"{path.name} is a pointer of git-lfs; get the file by `git lfs pull`.",
+                )
+                raise ModelError(folder=path.parent, detail=detail)
 
 
 def _pooling(folder: Path) -> Pooling | None:
