@@ -1,32 +1,15 @@
 """Measures a model folder on retrieval sets: ``python training/evaluate.py --help``."""
 
 import argparse
-import time
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from package import PackagedEncoder
+from product import LocalEmbedder
 from retrieval import least_overlapping, ndcg_at_10, read_set, variants
 
-TIMED_QUESTIONS = 300
-
 Embed = Callable[[list[str]], np.ndarray]
-
-
-def speed(encoder: PackagedEncoder, folder: Path) -> str:
-    """How long one question takes, and how many passages a second are embedded in batches."""
-    chosen = read_set(folder)
-    encoder.embed(chosen.questions[:20])
-    singles = []
-    for question in chosen.questions[:TIMED_QUESTIONS]:
-        started = time.perf_counter()
-        encoder.embed([question])
-        singles.append(time.perf_counter() - started)
-    started = time.perf_counter()
-    encoder.embed(chosen.passages)
-    rate = len(chosen.passages) / (time.perf_counter() - started)
-    return f"question p50 {1000 * float(np.median(singles)):.1f} ms, passages {rate:.0f}/s"
 
 
 def table(embed: Embed, folders: list[Path]) -> str:
@@ -51,12 +34,12 @@ def table(embed: Embed, folders: list[Path]) -> str:
 
 
 def main() -> None:
-    """Print one table, and the speed of a packaged model."""
+    """Print one table. A model folder is read as Ateneo reads it, one text at a time."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="a model folder")
     source.add_argument("--teacher", action="store_true", help="the published all-MiniLM-L6-v2, for comparison")
-    parser.add_argument("--threads", type=int, default=0, help="of onnxruntime; 0 lets it choose")
+    parser.add_argument("--threads", type=int, default=0, help="0: one a core")
     parser.add_argument("sets", type=Path, nargs="+", help="folders in BEIR layout")
     options = parser.parse_args()
     if options.teacher:
@@ -65,10 +48,8 @@ def main() -> None:
 
         print(table(load_teacher().embed, options.sets))
         return
-    encoder = PackagedEncoder(options.model, options.threads)
-    # one text a run, as Ateneo does: in a padded batch eight bits round otherwise
-    print(table(lambda texts: encoder.embed(texts, batch=1), options.sets))
-    print(speed(encoder, options.sets[0]))
+    embedder = LocalEmbedder(options.model, options.threads)
+    print(table(lambda texts: asyncio.run(embedder.embed(texts)).vectors, options.sets))
 
 
 if __name__ == "__main__":
