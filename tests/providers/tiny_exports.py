@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from tests.providers.tiny_onnx import FLOAT, FLOAT16, INT64, constant, constant_node, field, node, value
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import Unigram
@@ -11,7 +12,7 @@ from tokenizers.normalizers import NFKC
 from tokenizers.pre_tokenizers import Metaspace
 from tokenizers.processors import TemplateProcessing
 
-Vectors = "np.ndarray[tuple[int, int], np.dtype[np.float32]]"
+Vectors = npt.NDArray[np.float32]
 
 _SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 _PIECES = ["▁", *"abcdefghijklmnopqrstuvwxyz:áéíóúñ¿?", "▁de", "▁la", "ción", "ar", "▁query", "▁passage"]
@@ -29,7 +30,8 @@ def vectors_of(text: str, dims: int) -> Vectors:
     tokenizer = _tokenizer()
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return table(dims)[tokenizer.encode(text).ids]
+    found: Vectors = table(dims)[tokenizer.encode(text).ids]
+    return found
 
 
 def e5_small(folder: Path, *, dims: int = 24) -> Path:
