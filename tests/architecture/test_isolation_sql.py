@@ -38,7 +38,7 @@ OUTSIDE = {
     # upgrade
     "migrate": ["plan", "reconcile", "rights_missing", "upgrade"],
     # the worker's
-    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "settle"],
+    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "park", "settle"],
     # upkeep
     "rebuild": ["begin", "companies", "end", "page", "resettle", "reweigh", "row", "size", "unfinished"],
     # upkeep

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ateneo.store import chunks, generations, queue
+from ateneo.store import chunks, generations, letters, queue
 from ateneo.store.pool import Database
 from ateneo.types import Matrix, Pending
 
@@ -103,14 +103,42 @@ async def test_more_companies_than_a_batch_take_turns(database: Database, genera
 async def test_a_lease_ends_by_itself_unless_it_is_extended(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
     held = await claim(database, generation, "dead", 2, 0.0)
-    taken = await claim(database, generation, "alive", 2, 60)
-    assert [chunk.chunk_id for chunk in taken] == [chunk.chunk_id for chunk in held]
-    assert {chunk.attempts for chunk in taken} == {2}
+    assert await queue.claim(database, generation, "alive", 2, 60) == queue.Claimed([], 0, suspects=True)
+    taken = await queue.claim(database, generation, "alive", 2, 60, alone=True)
+    assert ([chunk.chunk_id for chunk in taken.chunks], taken.deaths, taken.suspects) == (["a", "b"], 1, False)
+    assert {chunk.attempts for chunk in taken.chunks} == {1}  # a death is counted as such
     assert await queue.extend(database, generation, "dead", held, 60) == 0
     assert await queue.release(database, generation, "dead", held) == 0
-    assert await queue.extend(database, generation, "alive", taken, 60) == 2
-    assert await queue.release(database, generation, "alive", taken[:1], delay_s=3600) == 1
-    assert await claim(database, generation, "third", 2, 60) == []
+    assert await queue.extend(database, generation, "alive", taken.chunks, 60) == 2
+    assert await queue.release(database, generation, "alive", taken.chunks[:1], delay_s=3600) == 1
+    assert await queue.claim(database, generation, "third", 2, 60, alone=True) == queue.Claimed([], 0)
+
+
+async def test_groups_of_suspects_get_smaller_with_every_death(database: Database, generation: int) -> None:
+    await insert(database, "acme", *(f"c{number:02}" for number in range(70)))
+    await claim(database, generation, "dead", 100, 0.0)
+    assert await claim(database, generation, "v", 100, 60) == []
+    sizes: dict[int, list[int]] = {}
+    while (claimed := await queue.claim(database, generation, "w", 100, 0.0, alone=True)).deaths <= 5:
+        sizes.setdefault(claimed.deaths, []).append(len(claimed.chunks))
+    assert (sizes[1], sizes[2]) == ([64, 6], [16, 16, 16, 16, 6])
+    assert (set(sizes[3]), set(sizes[4]), set(sizes[5])) == ({4, 2}, {1}, {1})
+    assert all(sum(of_them) == 70 for of_them in sizes.values())
+
+
+async def test_copies_of_a_suspect_wait_for_it_and_are_parked_with_it(database: Database, generation: int) -> None:
+    for one in ("a", "b"):
+        await run(database, "INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
+                            " VALUES ($1, 'acme', 'el mismo texto de siempre')", one)  # fmt: skip
+    await claim(database, generation, "dead", 10, 0.0)
+    assert await claim(database, generation, "v", 10, 60) == []
+    found = await queue.claim(database, generation, "w", 10, 60, alone=True)
+    assert [chunk.chunk_id for chunk in found.chunks] == ["a"]
+    assert sorted(await queue.park(database, generation, found.chunks, "mata")) == [("acme", "a"), ("acme", "b")]
+    assert await queued(database, "dead") == [("acme", "a"), ("acme", "b")]
+    assert await queue.fill(database, generation, revive=True) == 0  # they kill: only who names them tries them again
+    assert await letters.retry(database, "acme", "a") == 1
+    assert [chunk.chunk_id for chunk in await claim(database, generation, "w", 10, 60)] == ["a"]
 
 
 async def test_a_text_is_embedded_once_a_company(database: Database, generation: int) -> None:

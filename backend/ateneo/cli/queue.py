@@ -96,6 +96,7 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
             (tr("estado", "state"), state_name(letter)),
             (tr("generación", "generation"), str(letter.generation)),
             (tr("intentos", "tries"), str(letter.attempts)),
+            (tr("procesos caídos", "processes lost"), str(letter.deaths)),
             (tr("en cola desde", "queued at"), letter.queued_at),
             (tr("próximo intento", "next try"), letter.next_try_at if letter.state == "pending" else "-"),
             (tr("motivo", "reason"), letter.error or "-"),

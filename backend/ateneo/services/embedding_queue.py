@@ -28,6 +28,7 @@ from ateneo.errors import (
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddedPart, EmbeddingService
 from ateneo.services.generation import refuse_other_model
+from ateneo.services.hands import Hands
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.store.usage import Share
@@ -40,6 +41,9 @@ MOST_ATTEMPTS = 6
 """Claims after which a text that fails alone, while the provider takes others, is a dead letter."""
 _SUSPECT_AFTER = 3
 """Claims after which a server error is held against the texts: before it, against the server alone."""
+MOST_DEATHS = 6
+"""Workers that may die of a text. By the groups of 056_suspects.sql: one with its batch, then with 64, with 16, with 4,
+and two with the text alone."""
 _LONGEST_DELAY_S = 300.0
 _BUSY_ROW_WAITS_S = (0.05, 0.3, 1.5)
 _HARMLESS = "prueba"
@@ -81,9 +85,10 @@ class EmbeddingQueue:
         on_batch: Callable[[Batch], None] | None = None,
         worker: str | None = None,
         lease_s: float = LEASE_S,
+        hands: Hands | None = None,
     ) -> None:
         """`batch_size`: chunks a claim; `concurrency`: claims in hand; `worker`: a name that no other has; `lease_s`:
-        seconds after which what it has in hand is another's, should it die."""
+        seconds after which what it has in hand is another's, should it die; `hands`: those of the whole process."""
         self._db = db
         self._embedding = embedding
         self._generation = generation
@@ -96,6 +101,8 @@ class EmbeddingQueue:
         """What ended the last `drain` early, and the first chunk (its id) of the batch that met it."""
         self._lease_s = lease_s
         self._hand: dict[int, Sequence[Pending]] = {}
+        self._hands = hands or Hands()
+        self._works = False
         self._after: str | None = None
         self._stopped = False
         self._woken = asyncio.Event()
@@ -127,14 +134,18 @@ class EmbeddingQueue:
                 self._woken.clear()
                 size = self._batch_size if limit is None else min(limit, self._batch_size)
                 try:
-                    claimed = await self._claim(size, empresa_id)
+                    claimed = await self._claim_batch(size, empresa_id)
                 except DatabaseError as error:  # what is in hand may be paid for: it ends as it can
                     self.outage = self.outage or error
                     break
                 if claimed.chunks:
-                    under_way.add(asyncio.create_task(self._work(claimed.chunks)))
+                    under_way.add(self._begin(claimed.chunks))
                     limit = None if limit is None else limit - len(claimed.chunks)
-                elif not claimed.copied:
+                if claimed.suspects and limit != 0:
+                    most = size if limit is None else min(limit, size)
+                    tried = await self._try_suspects(under_way, most, empresa_id)
+                    limit, under_way = None if limit is None else limit - tried, set()
+                elif not (claimed.chunks or claimed.copied):
                     if not under_way and not (to_the_end and await self._others_have(empresa_id)):
                         break
                     under_way = await self._rest(under_way)
@@ -159,7 +170,7 @@ class EmbeddingQueue:
         woken.cancel()
         return {task for task in under_way if task in pending}
 
-    async def _claim(self, size: int, empresa_id: str | None) -> queue.Claimed:
+    async def _claim(self, size: int, empresa_id: str | None, *, alone: bool = False) -> queue.Claimed:
         claimed = await queue.claim(
             self._db,
             self._generation.number,
@@ -168,12 +179,61 @@ class EmbeddingQueue:
             self._lease_s,
             empresa_id=empresa_id,
             after=self._after,
+            alone=alone,
         )
-        if claimed.chunks:
+        if claimed.chunks and not alone:
             self._after = claimed.chunks[-1].empresa_id
         if claimed.copied:
             self._tell(Batch(processed=claimed.copied, copied=claimed.copied))
         return claimed
+
+    async def _claim_batch(self, size: int, empresa_id: str | None) -> queue.Claimed:
+        await self._hands.enter()
+        full = False
+        try:
+            claimed = await self._claim(size, empresa_id)
+            full = bool(claimed.chunks)
+        finally:
+            if not full:
+                self._hands.leave()
+        return claimed
+
+    def _begin(self, chunks: Sequence[Pending]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._work(chunks))
+        task.add_done_callback(lambda _: self._hands.leave())
+        return task
+
+    async def _try_suspects(self, under_way: set["asyncio.Task[None]"], size: int, empresa_id: str | None) -> int:
+        """Texts that were in hand when a worker died, while this process has nothing else in hand; returns how many.
+        What it dies of whatever the text, it dies of with a harmless one before."""
+        if under_way:
+            await asyncio.wait(under_way)
+        async with self._hands.alone():
+            try:
+                if not self._works:
+                    await self._embedding.embed_matrix([_HARMLESS])
+                    self._works = True
+                claimed = await self._claim(size, empresa_id, alone=True)
+                if claimed.deaths >= MOST_DEATHS:
+                    await self._park(claimed.chunks, claimed.deaths)
+                elif claimed.chunks:
+                    await self._work(claimed.chunks)
+            except AteneoError as error:
+                self.outage = self.outage or error
+                return 0
+        if not (claimed.chunks or claimed.copied):
+            await self.rest()  # a writer holds them, or another worker was quicker
+        return len(claimed.chunks)
+
+    async def _park(self, chunks: Sequence[Pending], deaths: int) -> None:
+        reason = tr(
+            f"{deaths} procesos murieron con este texto en curso, los últimos sin tener otro"
+            " (¿memoria?, ¿una falla de una biblioteca?)",
+            f"{deaths} processes died with this text in hand, the last ones with no other"
+            " (out of memory? a fault in a library?)",
+        )
+        parked = await queue.park(self._db, self._generation.number, chunks, reason)
+        self._tell(Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason) for empresa, chunk_id in parked)))
 
     async def _others_have(self, empresa_id: str | None) -> bool:
         return await queue.leased(self._db, self._generation.number, empresa_id) > 0

@@ -23,6 +23,7 @@ from ateneo.services import maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
 from ateneo.services.generation import mismatch, own_generation
+from ateneo.services.hands import Hands
 from ateneo.store import generations, queue, workers
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -83,6 +84,7 @@ class Worker:
         self._maintenance_s, self._threshold, self._bm25 = maintenance_s, threshold, bm25
         self._on_batch, self._on_pause = on_batch, on_pause
         self._lanes: dict[int, _Lane] = {}
+        self._hands = Hands()
         self._stopping = asyncio.Event()
         self._begun = time.monotonic()
         self._recent: deque[tuple[float, int]] = deque()
@@ -177,6 +179,7 @@ class Worker:
                 on_batch=self._count,
                 worker=self.name,
                 lease_s=self._lease_s,
+                hands=self._hands,
             )
         )
         self._lanes[generation.number] = lane

@@ -7,13 +7,15 @@ from ateneo.store.pool import Database
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A row of the queue. `state`: pending, dead or dropped; `error`: why it is dead, or why its last try failed."""
+    """A row of the queue. `state`: pending, dead or dropped; `error`: why it is dead, or why its last try failed;
+    `deaths`: workers that died with it in hand."""
 
     empresa_id: str
     chunk_id: str
     generation: int
     state: str
     attempts: int
+    deaths: int
     queued_at: str
     next_try_at: str
     leased_by: str | None
@@ -108,7 +110,7 @@ async def _letters(
 ) -> list[Letter]:
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            "SELECT q.empresa_id, q.chunk_id, q.generation, q.state, q.attempts,"
+            "SELECT q.empresa_id, q.chunk_id, q.generation, q.state, q.attempts, q.deaths,"
             " to_char(q.queued_at, 'YYYY-MM-DD\"T\"HH24:MI:SSOF') AS queued_at,"
             " to_char(q.next_try_at, 'YYYY-MM-DD\"T\"HH24:MI:SSOF') AS next_try_at,"
             " CASE WHEN q.lease_until >= now() THEN q.leased_by END AS leased_by, q.error,"
@@ -128,7 +130,7 @@ async def retry(db: Database, empresa_id: str | None, chunk_id: str | None) -> i
     """Dead and dropped rows, and those that wait for their next try, are tried now. Returns how many."""
     return await _change(
         db,
-        "state = 'pending', attempts = 0, next_try_at = now(), error = NULL",
+        "state = 'pending', attempts = 0, next_try_at = now(), error = NULL, deaths = 0",
         "(q.state <> 'pending' OR q.next_try_at > now())",
         empresa_id,
         chunk_id,

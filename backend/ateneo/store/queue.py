@@ -30,10 +30,13 @@ WITH mine AS (
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim gave: chunks to embed, and how many others got a copy of a vector that their company had."""
+    """What a claim gave: chunks to embed, and how many others got a copy of a vector that their company had. `deaths`:
+    workers that died with these in hand. `suspects`: others, with whom one died, wait to be claimed `alone`."""
 
     chunks: list[Pending]
     copied: int
+    deaths: int = 0
+    suspects: bool = False
 
 
 async def fill(db: Database, generation: int, empresa_id: str | None = None, *, revive: bool = False) -> int:
@@ -56,24 +59,27 @@ async def claim(
     *,
     empresa_id: str | None = None,
     after: str | None = None,
+    alone: bool = False,
 ) -> Claimed:
     """Leases up to `size` chunks for `lease_s` seconds: of one company, or of all that wait in equal shares, from the
-    company behind `after` on. What the company has embedded already gets a copy at once. Nothing of either: there is
-    nothing to do now."""
+    company behind `after` on. What the company has embedded already gets a copy at once. Nothing of either, and no
+    suspects: there is nothing to do now. `alone`: the caller has nothing else in hand, and takes a group of suspects,
+    the smaller the more workers died with them."""
     async with db.transaction() as connection:
         row = await connection.fetchrow(
-            "SELECT * FROM ateneo.claim($1::smallint, $2, $3, make_interval(secs => $4), $5, $6)",
+            "SELECT * FROM ateneo.claim($1::smallint, $2, $3, make_interval(secs => $4), $5, $6, $7)",
             generation,
             worker,
             size,
             lease_s,
             empresa_id,
             after,
+            alone,
         )
     assert row is not None
     columns = [row[name] or [] for name in ("empresas", "ids", "textos", "attempts")]
     chunks = [Pending(e, i, text, content_hash(text), n) for e, i, text, n in zip(*columns, strict=True)]
-    return Claimed(chunks, row["copied"])
+    return Claimed(chunks, row["copied"], row["deaths"] or 0, row["suspects"])
 
 
 async def settle(
@@ -194,6 +200,19 @@ async def bury(db: Database, generation: int, worker: str, chunks: Sequence[Pend
         chunks,
         list(reasons),
     )
+
+
+async def park(db: Database, generation: int, chunks: Sequence[Pending], reason: str) -> list[tuple[str, str]]:
+    """Makes dead letters of them and of what has the same text in the same company; returns (empresa_id, chunk_id)."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT * FROM ateneo.park_killers($1::smallint, $2, $3, $4)",
+            generation,
+            [chunk.empresa_id for chunk in chunks],
+            [chunk.chunk_id for chunk in chunks],
+            reason,
+        )
+    return [tuple(row) for row in rows]
 
 
 async def _change(

@@ -2,7 +2,7 @@
 -- the record are always locked before rows of the queue, and several rows at once only with SKIP LOCKED: no worker
 -- can be half of a deadlock with the user's own statements.
 
-DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.settle_known(smallint, text[], text[]);
+DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.claim(smallint, text, int, interval, text, text, boolean), ateneo.settle_known(smallint, text[], text[]);
 
 -- Where rows are looked up by key or by text, `generation + 0` keeps the planner from taking embedding_queue_ready for it: a
 -- queue that has just been filled has no statistics, and all its indexes look alike.
@@ -26,7 +26,7 @@ BEGIN
     WHERE g.generation IN (SELECT ateneo.live_generations()) AND CASE WHEN g.legacy THEN NOT has_vector ELSE retext END
     ON CONFLICT (empresa_id, chunk_id, generation) DO UPDATE
       SET content_hash = excluded.content_hash, queued_at = now(), attempts = 0, next_try_at = now(),
-        leased_by = NULL, lease_until = NULL, state = 'pending', error = NULL;
+        leased_by = NULL, lease_until = NULL, state = 'pending', error = NULL, deaths = 0;
   -- a hint for who waits; it is left out while all are at work, because NOTIFY takes a lock on all commits
   IF FOUND AND EXISTS (SELECT FROM ateneo.worker w WHERE w.state = 'idle' AND w.seen_at > now() - interval '1 minute') THEN
     PERFORM pg_notify('ateneo_queue', '');
@@ -34,7 +34,7 @@ BEGIN
 END $$;
 
 -- Queues what the triggers have not seen: rows from before, restores, a generation that begins. `revive`: dead letters, and
--- rows that wait for their next try, are tried now. Returns how many rows were queued or revived.
+-- rows that wait for their next try, are tried now; but not texts that killed: those, only by name. Returns how many rows were queued or revived.
 CREATE OR REPLACE FUNCTION ateneo.queue_missing(gen smallint, p_empresa text DEFAULT NULL, revive boolean DEFAULT false)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE n bigint; m bigint := 0;
@@ -53,7 +53,7 @@ BEGIN
   IF revive THEN
     WITH held AS (SELECT q.ctid AS place FROM ateneo.embedding_queue q
       WHERE q.generation = gen AND (p_empresa IS NULL OR q.empresa_id = p_empresa)
-        AND (q.state = 'dead' OR q.next_try_at > now()) FOR UPDATE SKIP LOCKED)
+        AND (q.state = 'dead' AND q.deaths = 0 OR q.next_try_at > now()) FOR UPDATE SKIP LOCKED)
     UPDATE ateneo.embedding_queue q SET state = 'pending', attempts = 0, next_try_at = now(), error = NULL
       FROM held WHERE q.ctid = held.place;
     GET DIAGNOSTICS m = ROW_COUNT;
@@ -93,7 +93,8 @@ BEGIN
 END $$;
 
 -- Leases up to `size` rows to `worker`, shared evenly among the companies given, the oldest rows of each first; one row a
--- text, and none whose text is being embedded for the same company already: it will get a copy of that vector.
+-- text, and none whose text is being embedded for the same company already: it will get a copy of that vector. A lease that
+-- ended without being given back was a dead worker's: such rows, and their texts, are for 056_suspects.sql.
 CREATE OR REPLACE FUNCTION ateneo.lease_rows(gen smallint, worker text, size int, lease interval, companies text[],
   OUT es text[], OUT ids text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -105,15 +106,20 @@ BEGIN
     quota := ceil(missing::float8 / cardinality(companies));
     FOREACH company IN ARRAY companies LOOP
       WITH ready AS (
-        SELECT q.ctid AS place, q.content_hash AS h FROM ateneo.embedding_queue q
+        SELECT q.ctid AS place, q.content_hash AS h, q.leased_by IS NOT NULL AS lost FROM ateneo.embedding_queue q
         WHERE q.generation = gen AND q.empresa_id = company AND q.state = 'pending' AND q.next_try_at <= now()
-          AND (q.lease_until IS NULL OR q.lease_until < now())
+          AND (q.lease_until IS NULL OR q.lease_until < now()) AND q.deaths = 0
           AND NOT EXISTS (SELECT FROM ateneo.embedding_queue s WHERE s.empresa_id = q.empresa_id
-            AND s.content_hash = q.content_hash AND s.generation + 0 = gen AND s.lease_until >= now())
+            AND s.content_hash = q.content_hash AND s.generation + 0 = gen
+            AND (s.lease_until >= now() OR (s.deaths > 0 AND s.state = 'pending')))
         ORDER BY q.queued_at LIMIT least(quota, missing) FOR UPDATE SKIP LOCKED),
+      suspected AS (
+        UPDATE ateneo.embedding_queue q SET deaths = 1, attempts = q.attempts - 1, leased_by = NULL, lease_until = NULL
+        FROM ready r WHERE r.lost AND q.ctid = r.place),
+      one AS (SELECT DISTINCT ON (h) place, lost FROM ready ORDER BY h, lost DESC),
       leased AS (
         UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
-        FROM (SELECT DISTINCT ON (h) place FROM ready) r WHERE q.ctid = r.place RETURNING q.empresa_id, q.chunk_id)
+        FROM one WHERE NOT one.lost AND q.ctid = one.place RETURNING q.empresa_id, q.chunk_id)
       SELECT array_agg(l.empresa_id), array_agg(l.chunk_id ORDER BY l.chunk_id), (SELECT count(*) FROM ready) INTO e, i, got FROM leased l;
       es := es || e; ids := ids || i;
       missing := missing - coalesce(cardinality(i), 0);
@@ -127,17 +133,23 @@ END $$;
 -- The next rows for a worker, with their texts; of one company, or of all from the one after `after` on. `copied`: how many
 -- rows needed no provider and are done. Neither: there is nothing to do now. One claim of a generation at a time, so
 -- that no two take the same text. A queue that has just been filled is a small table to the planner: left to itself it would
--- read all of it for every claim.
-CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text, after text,
-  OUT copied bigint, OUT empresas text[], OUT ids text[], OUT textos text[], OUT attempts int[])
+-- read all of it for every claim. `alone`: a group of suspects instead, each of which has seen `deaths` workers die;
+-- `suspects`: there are some (more) to claim like that.
+CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lease interval, only_empresa text, after text, alone boolean,
+  OUT copied bigint, OUT empresas text[], OUT ids text[], OUT textos text[], OUT attempts int[], OUT deaths int, OUT suspects boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE companies text[]; es text[]; tids text[];
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.claim', gen));
-  companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
-    WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
-  SELECT l.es, l.ids INTO es, tids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
+  IF alone THEN
+    SELECT l.es, l.ids, l.deaths INTO es, tids, claim.deaths FROM ateneo.lease_suspects(gen, worker, size, lease, only_empresa) l;
+  ELSE
+    companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
+      WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
+    SELECT l.es, l.ids INTO es, tids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
+  END IF;
+  suspects := ateneo.suspects_wait(gen, only_empresa);
   copied := ateneo.settle_known(gen, es, tids);
   SELECT array_agg(q.empresa_id ORDER BY t.place), array_agg(q.chunk_id ORDER BY t.place),
       array_agg(k.contenido::text ORDER BY t.place), array_agg(q.attempts ORDER BY t.place)
