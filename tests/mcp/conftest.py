@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import asyncpg
 import httpx2
@@ -72,13 +73,16 @@ def http_url(place: Place) -> Iterator[str]:
 
 
 @contextmanager
-def serving(place: Place, **variables: str) -> Iterator[str]:
-    """Runs `ateneo mcp --http` with these settings; gives its address."""
+def serving(place: Place, output: IO[str] | None = None, **variables: str) -> Iterator[str]:
+    """Runs `ateneo mcp --http` with these settings; gives its address. `output` gets all that it writes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [ATENEO, "mcp", "--http", "--port", str(port)], env=environment(place.database_url, **variables)
+        [ATENEO, "mcp", "--http", "--port", str(port)],
+        env=environment(place.database_url, **variables),
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
     )
     address = f"http://127.0.0.1:{port}"
     while not _answers(address):

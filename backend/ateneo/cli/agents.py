@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import BadArgument, Unknown
 from ateneo.lang import tr
@@ -34,6 +34,7 @@ def list_(empresa_id: EmpresaId, as_json: _Json = False) -> None:
 async def _list(empresa_id: str, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         found = await agents.list_agents(db, empresa_id)
+        await note(db, empresa_id, "agents_list", results=len(found))
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])
     elif not found:
@@ -61,8 +62,9 @@ def show(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
 async def _show(empresa_id: str, agent_id: str) -> None:
     async with await wiring.open_database(load()) as db:
         found, _ = await agents.find(db, empresa_id, agent_id)
-    if found is None:
-        raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
+        if found is None:
+            raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
+        await note(db, empresa_id, "agents_show", target=agent_id)
     print_json(dataclasses.asdict(found))
 
 
@@ -130,6 +132,7 @@ async def _set(empresa_id: str, agent_id: str, changes: dict[str, Any], instruct
         before, _ = await agents.find(db, empresa_id, agent_id)
         agent = checked(dataclasses.replace(before or Agent(agent_id), **changes))
         new = await agents.save(db, empresa_id, agent)
+        await note(db, empresa_id, "agents_set", target=agent_id)
     out.print(tr(f"{'Creado' if new else 'Cambiado'}: {agent_id}.", f"{'Made' if new else 'Changed'}: {agent_id}."))
 
 
@@ -148,4 +151,5 @@ def delete(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
 async def _delete(empresa_id: str, agent_id: str) -> None:
     async with await wiring.open_database(load()) as db:
         await agents.delete(db, empresa_id, agent_id)
+        await note(db, empresa_id, "agents_delete", target=agent_id)
     out.print(tr(f"Borrado: {agent_id}.", f"Deleted: {agent_id}."))

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from ateneo import wiring
-from ateneo.cli.runtime import out, print_json, run_or_exit
+from ateneo.cli.runtime import note, out, print_json, run_or_exit
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -41,6 +41,7 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
         raise InputError(detail=tr("Hace falta --tokens, --usd o --none.", "It takes --tokens, --usd or --none."))
     async with await wiring.open_database(load()) as db:
         await usage.set_budget(db, empresa_id, tokens, usd)
+        await note(db, empresa_id, "budget_set")
     out.print(
         tr(f"«{empresa_id}» ya no tiene máximo.", f"“{empresa_id}” has no limit any more.")
         if none

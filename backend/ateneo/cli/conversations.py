@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
@@ -37,6 +37,7 @@ def list_(
 async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         found = await conversations.list_conversations(db, empresa_id, limit=limit)
+        await note(db, empresa_id, "conversations_list", results=len(found))
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])
         return
@@ -59,6 +60,7 @@ def show(conversation_id: _Id, empresa_id: EmpresaId, as_json: _Json = False) ->
 async def _show(empresa_id: str, conversation_id: str, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         turns = await transcript(db, empresa_id, conversation_id)
+        await note(db, empresa_id, "conversations_show", target=conversation_id, results=len(turns))
     if as_json:
         print_json([dataclasses.asdict(turn) for turn in turns])
         return
@@ -97,6 +99,7 @@ def rate(
 async def _rate(empresa_id: str, conversation_id: str, position: int, rating: int, comment: str | None) -> None:
     async with await wiring.open_database(load()) as db:
         await conversations.rate(db, empresa_id, conversation_id, position, rating, comment)
+        await note(db, empresa_id, "conversations_rate", target=f"{conversation_id}/{position}")
     out.print(tr("Anotado.", "Noted."))
 
 
@@ -108,6 +111,7 @@ def delete(conversation_id: _Id, empresa_id: EmpresaId) -> None:
 async def _delete(empresa_id: str, conversation_id: str) -> None:
     async with await wiring.open_database(load()) as db:
         await conversations.delete(db, empresa_id, conversation_id)
+        await note(db, empresa_id, "conversations_delete", target=conversation_id)
     out.print(tr("Borrada.", "Deleted."))
 
 
@@ -122,6 +126,7 @@ def purge(
 async def _purge(empresa_id: str, days: int) -> None:
     async with await wiring.open_database(load()) as db:
         gone = await conversations.purge(db, empresa_id, older_than_days=days)
+        await note(db, empresa_id, "conversations_purge", results=gone)
     out.print(tr(f"{gone} borradas.", f"{gone} deleted."))
 
 
@@ -147,6 +152,7 @@ async def _export(empresa_id: str, folder: Path) -> None:
             done = await export(db, empresa_id, folder)
         except OSError as error:
             raise BadArgument(name="FOLDER", value=folder, rule=error.strerror or str(error)) from error
+        await note(db, empresa_id, "conversations_export", results=done.questions + done.rejected)
     table = Table(box=None, show_header=False)
     table.add_row(str(done.questions), tr(f"preguntas en {folder / QUESTIONS}", f"questions in {folder / QUESTIONS}"))
     table.add_row(str(done.rejected), tr("respuestas rechazadas", "rejected answers"))

@@ -9,10 +9,10 @@ import typer
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
+from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
-from ateneo.store import audit, chunks, keys
+from ateneo.store import chunks, keys
 from ateneo.types import ApiKey
 
 app = typer.Typer(no_args_is_help=True)
@@ -39,7 +39,7 @@ async def _create(empresa_id: str, name: str, scopes: Sequence[str], days: float
     async with await wiring.open_database(load()) as db:
         new = await keys.create(db, empresa_id, name, scopes=scopes, lifetime=lifetime)
         known = await chunks.knows(db, empresa_id)
-        await audit.append(db, [entry(empresa_id, "keys_create", target=new.stored.key_id)])
+        await note(db, empresa_id, "keys_create", target=new.stored.key_id)
     if not known and not as_json:
         err.print(
             tr(
@@ -80,7 +80,7 @@ def rotate(
 async def _rotate(key_id: str, grace: float, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         new = await keys.rotate(db, key_id, timedelta(hours=grace))
-        await audit.append(db, [entry(new.stored.empresa_id, "keys_rotate", target=key_id)])
+        await note(db, new.stored.empresa_id, "keys_rotate", target=key_id)
     _show(new, as_json)
 
 
@@ -95,6 +95,7 @@ def list_keys(
 async def _list(empresa_id: str | None, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         found = await keys.list_keys(db, empresa_id)
+        await note(db, empresa_id, "keys_list", results=len(found))
     if as_json:
         print_json([dataclasses.asdict(key) for key in found])
     elif not found:
@@ -131,7 +132,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help=tr("El id que muestra `lis
 async def _revoke(key_id: str) -> None:
     async with await wiring.open_database(load()) as db:
         gone = await keys.revoke(db, key_id)
-        await audit.append(db, [entry(gone.empresa_id, "keys_revoke", target=key_id)])
+        await note(db, gone.empresa_id, "keys_revoke", target=key_id)
     out.print(
         tr(
             f"Revocada: ate_{gone.prefix}_… de {gone.empresa_id}.",

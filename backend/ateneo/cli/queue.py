@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -58,6 +58,7 @@ async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -
         raise InputError(detail=tr("--state: dead, pending, dropped o all.", "--state: dead, pending, dropped or all."))
     async with await wiring.open_database(load()) as db:
         found = await letters.listing(db, empresa_id, None if state == "all" else state, limit)
+        await note(db, empresa_id, "queue_list", results=len(found))
     if as_json:
         print_json([asdict(letter) for letter in found])
         return
@@ -84,6 +85,8 @@ def state_name(letter: Letter) -> str:
 async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
     async with await wiring.open_database(load()) as db:
         found = await letters.find(db, chunk_id, empresa_id)
+        for company in dict.fromkeys(letter.empresa_id for letter in found):
+            await note(db, company, "queue_show", target=chunk_id)
     if as_json:
         print_json([asdict(letter) for letter in found])
         return
@@ -110,6 +113,7 @@ async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool)
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
         count = await letters.retry(db, empresa_id, chunk_id)
+        await note(db, empresa_id, "queue_retry", target=chunk_id, results=count)
     out.print(tr(f"{count} vuelven a la cola.", f"{count} are queued again."))
 
 
@@ -117,6 +121,7 @@ async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) 
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
         count = await letters.drop(db, empresa_id, chunk_id)
+        await note(db, empresa_id, "queue_drop", target=chunk_id, results=count)
     out.print(tr(f"{count} abandonados: quedan sin vector.", f"{count} given up: they stay without a vector."))
 
 

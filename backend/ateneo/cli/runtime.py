@@ -23,7 +23,9 @@ from ateneo import lang
 from ateneo.errors import AteneoError, InputError, SettingsError
 from ateneo.lang import tr
 from ateneo.settings import load
+from ateneo.store import audit
 from ateneo.store.audit import AuditEntry
+from ateneo.store.pool import Database
 
 INTERRUPTED = 130
 
@@ -144,6 +146,15 @@ def whoami() -> str:
 def entry(empresa_id: str, action: str, *, target: str | None = None, results: int | None = None) -> AuditEntry:
     """What a command leaves in a company's audit trail."""
     return AuditEntry(empresa_id, whoami(), action, 200, target=target, results=results)
+
+
+async def note(
+    db: Database, empresa_id: str | None, action: str, *, target: str | None = None, results: int | None = None
+) -> None:
+    """Puts a command's line in a company's audit trail. What was of no single company, or brought and changed nothing,
+    leaves none."""
+    if empresa_id is not None and results != 0:
+        await audit.append(db, [entry(empresa_id, action, target=target, results=results)])
 
 
 def print_json(value: object) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ateneo import wiring
-from ateneo.cli.runtime import out, run_or_exit
+from ateneo.cli.runtime import note, out, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
@@ -47,6 +47,7 @@ def _groups(file: Path) -> list[list[str]]:
 async def _add(empresa_id: str, groups: list[list[str]]) -> None:
     async with await wiring.open_database(load()) as db:
         new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
+        await note(db, empresa_id, "synonyms_add", results=new)
     out.print(tr(f"{new} pares nuevos.", f"{new} new pairs."))
 
 
@@ -77,8 +78,10 @@ def list_(empresa_id: EmpresaId) -> None:
 
 async def _list(empresa_id: str) -> None:
     async with await wiring.open_database(load()) as db:
-        for word, others in (await synonyms.listed(db, empresa_id)).items():
-            out.print(f"{word}: {', '.join(others)}")
+        found = await synonyms.listed(db, empresa_id)
+        await note(db, empresa_id, "synonyms_list", results=len(found))
+    for word, others in found.items():
+        out.print(f"{word}: {', '.join(others)}")
 
 
 @app.command("remove", help=tr("Olvida una palabra.", "Forgets a word."))
@@ -89,4 +92,5 @@ def remove(word: str, empresa_id: EmpresaId) -> None:
 async def _remove(empresa_id: str, word: str) -> None:
     async with await wiring.open_database(load()) as db:
         gone = await synonyms.remove(db, empresa_id, word)
+        await note(db, empresa_id, "synonyms_remove", results=gone)
     out.print(tr(f"{gone} pares olvidados.", f"{gone} pairs forgotten."))

@@ -6,32 +6,28 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
 from ateneo.errors import AccessDenied, RateLimited
-from ateneo.services.access import AccessService, require
-from ateneo.types import Caller, Scope
+from ateneo.services.access import AccessService
+from ateneo.types import Caller
 
-Tenant = Callable[[Scope], Awaitable[str]]
-"""Gives the empresa_id of the call that is being answered. Raises AccessDenied, or ScopeMissing where its key may not
-do what takes that scope."""
-
-
-def of_key(access: AccessService, secret: str) -> Tenant:
-    """The company of one key, asked anew at every call, so that a revocation holds at once."""
-
-    async def tenant(scope: Scope) -> str:
-        caller = await access.caller(secret)
-        require(caller, scope)
-        return caller.empresa_id
-
-    return tenant
+WhoAsks = Callable[[], Awaitable[Caller]]
+"""Gives the caller whose call is being answered. Raises AccessDenied."""
 
 
-async def of_bearer(scope: Scope) -> str:
-    """The company of the HTTP request's key, which KeyVerifier has looked up."""
+def of_key(access: AccessService, secret: str) -> WhoAsks:
+    """Who has one key, asked anew at every call, so that a revocation holds at once."""
+
+    async def who() -> Caller:
+        return await access.caller(secret)
+
+    return who
+
+
+async def of_bearer() -> Caller:
+    """Who has the HTTP request's key, which KeyVerifier has looked up."""
     token = get_access_token()
     if token is None or not token.subject:
         raise AccessDenied()
-    require(Caller(token.subject, token.client_id, frozenset(token.scopes)), scope)
-    return token.subject
+    return Caller(token.subject, token.client_id, frozenset(token.scopes))
 
 
 class KeyVerifier(TokenVerifier):

@@ -1,7 +1,8 @@
 """The MCP server: four tools that read one company's knowledge."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -15,10 +16,13 @@ from pydantic import Field
 from ateneo import lang
 from ateneo.errors import AteneoError, BadArgument
 from ateneo.lang import tr
-from ateneo.mcp.access import Tenant
+from ateneo.mcp.access import WhoAsks
 from ateneo.mcp.answers import Documents, Found, NearbyPassage, Passage, Reply, WholePassage
+from ateneo.services.access import require
 from ateneo.store import passages
+from ateneo.store.audit import AuditEntry
 from ateneo.text.clean import clean
+from ateneo.types import Scope
 from ateneo.wiring import House
 
 # The SDK asks for an issuer wherever tokens are checked; it publishes it only for OAuth, which API keys are not.
@@ -26,8 +30,8 @@ _ISSUER = "http://localhost"
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
-def build(house: House, tenant: Tenant, verifier: TokenVerifier | None = None) -> MCPServer[Any]:
-    """The server, on an open House. `tenant` says whose call it is; `verifier` guards the HTTP transport."""
+def build(house: House, who: WhoAsks, verifier: TokenVerifier | None = None) -> MCPServer[Any]:
+    """The server, on an open House. `who` says whose call it is; `verifier` guards the HTTP transport."""
     server: MCPServer[Any] = MCPServer(
         "ateneo",
         title="Ateneo",
@@ -45,18 +49,26 @@ def build(house: House, tenant: Tenant, verifier: TokenVerifier | None = None) -
         # What people ask must not be logged, and the SDK logs failed calls with their text at INFO.
         log_level="WARNING",
     )
-    tools = Tools(house, tenant)
+    tools = Tools(house, who)
     for tool, title, description in _described(tools):
         server.add_tool(tool, title=title, description=description, annotations=_READS)
     return server
 
 
-class Tools:
-    """The tools: each asks first whose call it is, and sees that company alone."""
+@dataclass(slots=True)
+class Call:
+    """A call that is being answered. `results`: how many passages or documents go out, for the trail."""
 
-    def __init__(self, house: House, tenant: Tenant) -> None:
+    empresa_id: str
+    results: int | None = None
+
+
+class Tools:
+    """The tools: each asks first whose call it is, sees that company alone, and leaves a line in its audit trail."""
+
+    def __init__(self, house: House, who: WhoAsks) -> None:
         self._house = house
-        self._tenant = tenant
+        self._who = who
 
     async def search(
         self,
@@ -68,9 +80,10 @@ class Tools:
             Field(description='conditions on metadata: {"tipo": "manual", "fecha": {"gte": "2024-01-01"}}'),
         ] = None,
     ) -> Found:
-        with self._spoken():
+        async with self._call("search", "read", target=document_id) as call:
             where = {**(filter or {}), **({} if document_id is None else {"document_id": clean(document_id)})}
-            found = await self._house.search.search(await self._tenant("read"), query, k, filter=where or None)
+            found = await self._house.search.search(call.empresa_id, query, k, filter=where or None)
+            call.results = len(found.hits)
             return Found.model_validate(found)
 
     async def get_passage(
@@ -78,14 +91,15 @@ class Tools:
         chunk_id: Annotated[str, Field(description="from `search` or from a citation")],
         neighbours: Annotated[int, Field(ge=0, le=10, description="passages to each side")] = 1,
     ) -> WholePassage:
-        with self._spoken():
-            db, empresa_id, wanted = self._house.db, await self._tenant("read"), clean(chunk_id)
+        async with self._call("get_passage", "read", target=chunk_id) as call:
+            db, empresa_id, wanted = self._house.db, call.empresa_id, clean(chunk_id)
             stored = await passages.by_ids(db, empresa_id, [wanted])
             if not stored:
                 raise BadArgument(
                     name="chunk_id", value=wanted[:80], rule=tr("no existe ese pasaje", "there is no such passage")
                 )
             around = (await passages.around(db, empresa_id, [wanted], neighbours=neighbours, section=False))[wanted]
+            call.results = 1 + len(around.before) + len(around.after)
             return WholePassage(
                 **Passage.model_validate(stored[0]).model_dump(),
                 before=[NearbyPassage.model_validate(one) for one in around.before],
@@ -97,8 +111,9 @@ class Tools:
         limit: Annotated[int, Field(ge=1, le=1000, description="how many")] = 100,
         after: Annotated[str | None, Field(description="`next` of the page before")] = None,
     ) -> Documents:
-        with self._spoken():
-            found = await self._house.ingestion.list_documents(await self._tenant("read"), limit=limit, after=after)
+        async with self._call("list_documents", "read") as call:
+            found = await self._house.ingestion.list_documents(call.empresa_id, limit=limit, after=after)
+            call.results = len(found)
             following = found[-1].source if len(found) == limit else None
             return Documents.model_validate({"documents": found, "next": following})
 
@@ -107,19 +122,31 @@ class Tools:
         question: Annotated[str, Field(description="a question in natural language")],
         agent_id: Annotated[str, Field(description="which of the company's agents answers")] = "asistente",
     ) -> Reply:
-        with self._spoken():
-            return Reply.model_validate(
-                await self._house.agent.chat(await self._tenant("agents"), clean(agent_id), question)
-            )
+        async with self._call("ask", "agents", target=agent_id) as call:
+            answer = await self._house.agent.chat(call.empresa_id, clean(agent_id), question)
+            call.results = len(answer.citations)
+            return Reply.model_validate(answer)
 
-    @contextmanager
-    def _spoken(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _call(self, tool: str, scope: Scope, *, target: str | None = None) -> AsyncIterator[Call]:
         """Errors of ours become what the model reads: what happened and what to do, in the settings' language."""
         lang.use(self._house.settings.lang)
         try:
-            yield
+            caller = await self._who()
         except AteneoError as error:
             raise ToolError(str(error)) from error
+        call, status = Call(caller.empresa_id), 500
+        try:
+            require(caller, scope)
+            yield call
+            status = 200
+        except AteneoError as error:
+            status = error.status
+            raise ToolError(str(error)) from error
+        finally:
+            self._house.trail.later(
+                AuditEntry(caller.empresa_id, caller.actor, f"mcp_{tool}", status, target=target, results=call.results)
+            )
 
 
 def _described(tools: Tools) -> list[tuple[Any, str, str]]:

@@ -12,6 +12,7 @@ from ateneo.errors import AteneoError, SettingsError
 from ateneo.lang import Lang, tr
 from ateneo.mcp.access import KeyVerifier, of_bearer, of_key
 from ateneo.mcp.server import build
+from ateneo.services.access import require
 from ateneo.services.readiness import check_ready
 from ateneo.settings import Settings
 from ateneo.wiring import House
@@ -33,10 +34,10 @@ async def serve_stdio(settings: Settings) -> None:
             ),
         )
     async with await House.open(settings) as house:
-        tenant = of_key(house.access, settings.api_key.get_secret_value())
-        await tenant("read")
+        who = of_key(house.access, settings.api_key.get_secret_value())
+        require(await who(), "read")
         await check_ready(house.db, house.embedding)
-        await build(house, tenant).run_stdio_async()
+        await build(house, who).run_stdio_async()
 
 
 async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[str]) -> None:
