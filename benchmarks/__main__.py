@@ -3,7 +3,19 @@
 import sys
 from itertools import takewhile
 
-from benchmarks import backfill, context, embedder, isolation, memory, planning, search, search_overhead, switch, worker
+from benchmarks import (
+    backfill,
+    context,
+    embedder,
+    isolation,
+    memory,
+    not_yours,
+    planning,
+    search,
+    search_overhead,
+    switch,
+    worker,
+)
 
 ALL = {
     "backfill": backfill.main,
@@ -11,6 +23,7 @@ ALL = {
     "embedder": embedder.main,
     "isolation": isolation.main,
     "memory": memory.main,
+    "not_yours": not_yours.main,
     "planning": planning.main,
     "search_overhead": search_overhead.main,
     "search": search.main,

@@ -21,7 +21,7 @@
     ├── AccessDenied                 a key or token that is missing, unknown, expired or revoked
     │   ├── OtherEmpresa             a request that names another company than its key's
     │   ├── ScopeMissing             a key that may not do this
-    │   └── RateLimited              a key that asks too often
+    │   └── RateLimited              a key that asks too often; TooManyFailures: too many wrong keys
     ├── ModelError                   a local model folder that cannot be used
     └── ProviderError
         ├── ProviderRejected         401, 403, 404: trying again cannot help
@@ -65,6 +65,11 @@ class AteneoError(Exception):
     def remedy(self) -> str:
         """What to do about it; empty where there is nothing to say."""
         return tr(self.remedy_es, self.remedy_en).format(**self.fields)
+
+    @property
+    def loggable(self) -> str:
+        """The message without what may quote a company's text: for logs, and for whoever looks after all companies."""
+        return self.message
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
@@ -116,8 +121,7 @@ class DatabaseError(AteneoError):
 class DatabaseUnavailable(DatabaseError):
     """Fields: where (host and database, never the password), detail."""
 
-    code = "database-unavailable"
-    status = 503
+    code, status = "database-unavailable", 503
     es = "No hay conexión con la base de datos ({where}): {detail}"
     en = "No connection to the database ({where}): {detail}"
     remedy_es = "Revisá que el servidor esté en marcha y que DATABASE_URL sea correcta; `ateneo doctor` lo comprueba."
@@ -127,8 +131,7 @@ class DatabaseUnavailable(DatabaseError):
 class PgvectorMissing(DatabaseError):
     """Fields: found (a version, or a word for none), needed."""
 
-    code = "pgvector"
-    status = 503
+    code, status = "pgvector", 503
     es = "Hace falta la extensión pgvector {needed} o posterior; en esta base hay: {found}."
     en = "The extension pgvector {needed} or later is needed; this database has: {found}."
     remedy_es = (
@@ -144,8 +147,7 @@ class PgvectorMissing(DatabaseError):
 class RightsMissing(DatabaseError):
     """Fields: role, detail, sql (what a role that may can run)."""
 
-    code = "rights"
-    status = 503
+    code, status = "rights", 503
     es = "El rol «{role}» no tiene permiso: {detail}."
     en = "The role “{role}” lacks the right: {detail}."
     remedy_es = "Pedile a quien administra la base que ejecute: {sql}"
@@ -155,8 +157,7 @@ class RightsMissing(DatabaseError):
 class NotUpgraded(DatabaseError):
     """Fields: where."""
 
-    code = "not-upgraded"
-    status = 503
+    code, status = "not-upgraded", 503
     es = "La base {where} todavía no tiene las tablas de Ateneo, o son de otra versión."
     en = "The database {where} does not have Ateneo's tables yet, or they are of another version."
     remedy_es = "Ejecutá `ateneo db upgrade` (con `--plan` muestra antes el SQL)."
@@ -177,8 +178,7 @@ class AdoptionRefused(DatabaseError):
 class RecordRefused(DatabaseError):
     """Fields: detail."""
 
-    code = "record-refused"
-    status = 409
+    code, status = "record-refused", 409
     es = "La tabla knowledge_chunks no aceptó los datos: {detail}"
     en = "The table knowledge_chunks did not accept the data: {detail}"
     remedy_es = "Si document_id apunta a una tabla tuya, creá antes esa fila y pasá su id como document_id."
@@ -186,8 +186,7 @@ class RecordRefused(DatabaseError):
 
 
 class MaintenanceRunning(DatabaseError):
-    code = "maintenance-running"
-    status = 409
+    code, status = "maintenance-running", 409
     es = "Ya hay un mantenimiento del índice en marcha en esta base."
     en = "Maintenance of the index is under way already in this database."
     remedy_es = "Esperá a que termine; `ateneo index status` muestra cómo está el índice."
@@ -197,8 +196,7 @@ class MaintenanceRunning(DatabaseError):
 class GenerationMismatch(DatabaseError):
     """Fields: stored, asked (model and dimensions of each, in words)."""
 
-    code = "generation"
-    status = 409
+    code, status = "generation", 409
     es = "Los vectores guardados son de {stored}, pero la configuración pide {asked}: no se pueden comparar."
     en = "The stored vectors are of {stored}, but the settings ask for {asked}: they cannot be compared."
     remedy_es = "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER), o pasá al otro sin cortes: `ateneo embeddings switch`."
@@ -214,8 +212,7 @@ class SwitchRefused(DatabaseError):  # fields: detail, remedy
 class InputError(AteneoError):
     """Fields: detail."""
 
-    code = "input"
-    status = 422
+    code, status = "input", 422
     exit_code = 2
 
 
@@ -305,8 +302,7 @@ class DocumentEmpty(DocumentError):
 class DocumentTooLarge(DocumentError):
     """Fields: name, size, limit (each with its unit)."""
 
-    code = "document-too-large"
-    status = 413
+    code, status = "document-too-large", 413
     es = "«{name}» ocupa {size} y el máximo es {limit}."
     en = "“{name}” takes {size} and the limit is {limit}."
     remedy_es = "Dividilo, o subí ATENEO_MAX_UPLOAD_MB."
@@ -336,8 +332,7 @@ class DocumentCorrupt(DocumentError):
 class DocumentUnsupported(DocumentError):
     """Fields: name, mime."""
 
-    code = "document-unsupported"
-    status = 415
+    code, status = "document-unsupported", 415
     es = "«{name}» es de un tipo que no sé leer ({mime})."
     en = "“{name}” is of a kind that I cannot read ({mime})."
     remedy_es = "Convertilo a PDF, DOCX, HTML, Markdown o texto."
@@ -345,8 +340,7 @@ class DocumentUnsupported(DocumentError):
 
 
 class AccessDenied(AteneoError):
-    code = "access-denied"
-    status = 401
+    code, status = "access-denied", 401
     es = "La clave de API falta, no existe, venció o fue revocada."
     en = "The API key is missing, unknown, expired or revoked."
     remedy_es = "Mandala como «Authorization: Bearer CLAVE»; se crea con `ateneo keys create --empresa-id X`."
@@ -354,8 +348,7 @@ class AccessDenied(AteneoError):
 
 
 class OtherEmpresa(AccessDenied):
-    code = "other-empresa"
-    status = 403
+    code, status = "other-empresa", 403
     es = "El pedido nombra a una empresa que no es la de su clave de API."
     en = "The request names a company that is not the one of its API key."
     remedy_es = "Quitá empresa_id del pedido: la clave ya dice de quién es."
@@ -363,8 +356,7 @@ class OtherEmpresa(AccessDenied):
 
 
 class ScopeMissing(AccessDenied):
-    code = "scope-missing"
-    status = 403
+    code, status = "scope-missing", 403
     es = "La clave no tiene el permiso «{scope}», que hace falta para esto."
     en = "The key lacks the scope “{scope}”, which this takes."
     remedy_es = "Usá otra clave; `ateneo keys create --scope {scope}` crea una que lo tiene."
@@ -372,12 +364,17 @@ class ScopeMissing(AccessDenied):
 
 
 class RateLimited(AccessDenied):
-    code = "rate-limited"
-    status = 429
+    code, status = "rate-limited", 429
     es = "Demasiados pedidos con esta clave: {limit} por minuto como máximo."
     en = "Too many requests with this key: {limit} a minute at most."
     remedy_es = "Repetí en {retry_after} s, o subí ATENEO_REQUESTS_PER_MINUTE."
     remedy_en = "Ask again in {retry_after} s, or raise ATENEO_REQUESTS_PER_MINUTE."
+
+
+class TooManyFailures(RateLimited):  # fields: retry_after
+    code = "too-many-failures"
+    es, en = "Hubo demasiados intentos con claves que no valen.", "There were too many attempts with wrong keys."
+    remedy_es, remedy_en = "Revisá la clave; repetí en {retry_after} s.", "Check the key; try in {retry_after} s."
 
 
 class ModelError(AteneoError):
@@ -394,10 +391,14 @@ class ModelError(AteneoError):
 class ProviderError(AteneoError):
     """Fields: provider, detail."""
 
-    code = "provider"
-    status = 502
+    code, status = "provider", 502
     es = "{provider} falló: {detail}"
     en = "{provider} failed: {detail}"
+
+    @property
+    def loggable(self) -> str:
+        """A provider may repeat what it was sent."""
+        return type(self)(**self.fields | {"detail": "(ateneo doctor)"}).message
 
 
 class ProviderRejected(ProviderError):
@@ -413,8 +414,7 @@ class ProviderRejected(ProviderError):
 class ProviderBusy(ProviderError):
     """Fields: provider, detail, retry_after (seconds or None)."""
 
-    code = "provider-busy"
-    status = 503
+    code, status = "provider-busy", 503
     es = "{provider} está limitando los pedidos (429): {detail}"
     en = "{provider} is limiting requests (429): {detail}"
     remedy_es = "Esperá un momento y repetí; lo hecho queda guardado."
@@ -424,8 +424,7 @@ class ProviderBusy(ProviderError):
 class ProviderUnavailable(ProviderError):
     """Fields: provider, detail."""
 
-    code = "provider-unavailable"
-    status = 503
+    code, status = "provider-unavailable", 503
     es = "{provider} no responde: {detail}"
     en = "{provider} does not answer: {detail}"
     remedy_es = "Repetí más tarde; lo hecho queda guardado."

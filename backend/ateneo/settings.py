@@ -145,6 +145,12 @@ class Settings(BaseSettings):
     requests_per_minute: int = _named(
         "ATENEO_REQUESTS_PER_MINUTE", 6000, "what one key may ask of one process of the API; 0: no limit", ge=0
     )
+    failed_logins_per_minute: int = _named(
+        "ATENEO_FAILED_LOGINS_PER_MINUTE",
+        60,
+        "wrong keys tried from one address, or with one prefix; 0: no limit",
+        ge=0,
+    )
     tenant_secret: SecretStr | None = _named(
         "ATENEO_TENANT_SECRET", None, "what companies are signed with; `ateneo db sign-tenants` makes one"
     )

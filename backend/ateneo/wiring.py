@@ -263,7 +263,12 @@ def access_service(settings: Settings, db: Database) -> AccessService:
             tenant_claim=settings.jwt_tenant_claim,
             scopes=settings.jwt_scopes.split(),
         )
-    return AccessService(db, verifier, per_minute=settings.requests_per_minute)
+    return AccessService(
+        db,
+        verifier,
+        per_minute=settings.requests_per_minute,
+        failures_per_minute=settings.failed_logins_per_minute,
+    )
 
 
 async def open_database(settings: Settings, *, guarded: bool = False) -> Database:

@@ -55,7 +55,7 @@ def api(server_url: str, template: str) -> Iterator[Api]:
     asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
     made = {company: asyncio.run(new_key(url, company)) for company in ("acme", "otra")}
     headers = {company: {"Authorization": f"Bearer {key}"} for company, key in made.items()}
-    with serving(settings(url, ATENEO_MAX_UPLOAD_MB="1")) as address:
+    with serving(settings(url, ATENEO_MAX_UPLOAD_MB="1", ATENEO_FAILED_LOGINS_PER_MINUTE="0")) as address:
         _upload(address, headers["acme"], "feriados.md", FERIADOS)
         document = _upload(address, headers["otra"], "formula.md", SECRETO)
         yield Api(address, url, headers["acme"], headers["otra"], made["acme"], document)

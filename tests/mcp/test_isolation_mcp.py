@@ -28,7 +28,7 @@ async def trail(db: Database, company: str, actor: str) -> list[StoredEntry]:
 
 
 async def calls(client: Client, word: str, foreign: str) -> list[str]:
-    """Every tool, as it works and as it does not; `word` is in all that is said, `foreign` another company's passage."""
+    """Every tool, as it works and as it does not; `word` is in all that is said, `foreign` another one's passage."""
     asked: list[tuple[str, dict[str, Any]]] = [
         ("search", {"query": f"jornal {word}", "k": 2}),
         ("list_documents", {}),

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -188,28 +188,37 @@ async def test_any_other_name_is_only_a_name(database: Database, empresa: str) -
         assert await connection.fetchval("SELECT ateneo.tenant()") == empresa
 
 
-async def test_a_search_is_one_statement_and_a_tenant_costs_one_before_and_one_after(
-    guarded: Database, database_url: str
-) -> None:
-    statements: list[str] = []
+async def test_round_trips(guarded: Database, database_url: str) -> None:
+    """What a session keeps is given back with COMMIT; what only reads takes its company along. The rest of a line's
+    statements is the pool's own."""
+    document_id = await put(guarded, "acme", "otro.md", "El portón.")
     query = door.Query("acme", "feriado")
-    async with guarded.acquire() as connection:
-        one = Database(connection, guarded.where, owned=False)
-        await door.search(one, query, schema="public")  # asyncpg asks for the types of the answer once
-        connection.add_query_logger(lambda record: statements.append(record.query))
-        await door.search(one, query, schema="public")
-        await asyncio.sleep(0)  # the logger is told in the loop's next round
-        assert len(statements) == 1
-    async with await Database.open(database_url, size=1, guarded=True) as db:
+    calls: dict[Callable[[Database], Awaitable[object]], list[str]] = {
+        lambda db: door.search(db, query, schema="public"): ["SELECT", "RESET"],
+        lambda db: documents.get(db, "acme", document_id): ["SELECT", "RESET"],
+        lambda db: documents.list_documents(db, "acme"): ["SELECT", "RESET"],
+        lambda db: passages.by_ids(db, "acme", [document_id]): ["SELECT", "RESET"],
+        lambda db: synonyms.listed(db, "acme"): ["BEGIN", "SELECT", "COMMIT"],
+        lambda db: synonyms.add(db, "acme", ["a", "b"]): ["BEGIN", "WITH", "COMMIT"],
+    }
+    for call, expected in calls.items():
+        assert await sent(database_url, call) == expected
+
+
+async def sent(url: str, call: Callable[[Database], Awaitable[object]], secret: str | None = None) -> list[str]:
+    """What goes to the server for one call: the first word of each message, RESET for the pool's own."""
+    messages: list[str] = []
+    async with await Database.open(url, size=1, guarded=True, tenant_secret=secret) as db:
+        await call(db)  # asyncpg asks for the types of an answer once
         async with db.acquire() as connection:
-            connection.add_query_logger(lambda record: statements.append(record.query))
-        await documents.list_documents(db, "acme")
+            connection.add_query_logger(lambda record: messages.append(record.query))
+        await asyncio.sleep(0)  # the logger is told in the loop's next round
+        messages.clear()
+        await call(db)
         await asyncio.sleep(0)
-        statements.clear()
-        await documents.list_documents(db, "acme")
-        await asyncio.sleep(0)
-    # the last is the pool's own, as without a tenant
-    assert [one.split()[0].strip(";") for one in statements if "RESET ALL" not in one] == ["BEGIN", "SELECT", "COMMIT"]
+    return [
+        "RESET" if one.startswith("SELECT pg_advisory_unlock_all") else one.split()[0].strip(";") for one in messages
+    ]
 
 
 async def test_definers_pin_their_path_and_the_application_meets_few(database: Database) -> None:

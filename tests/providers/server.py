@@ -88,7 +88,8 @@ class ProviderServer:
     """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies),
     `answered` (the texts of right answers).
 
-    `poison`: a request with a text that contains it gets 400; `bomb`: 500. `gate`: while it is not set, answers wait.
+    `poison`: a request with a text that contains it gets 400; `bomb`: 500; `quotes`: errors
+    of a STATUS repeat the texts. `gate`: while it is not set, answers wait.
     `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions.
     """
 
@@ -100,6 +101,7 @@ class ProviderServer:
         self.retry_headers: dict[str, str] = {}
         self.poison: str | None = None
         self.bomb: str | None = None
+        self.quotes = False
         self.gate = threading.Event()
         self.gate.set()
         self.calls = self.inputs = self.tokens = 0
@@ -199,7 +201,8 @@ class ProviderServer:
             _send(http, 401, {"error": {"message": f"Incorrect API key provided: {key}", "code": "invalid_api_key"}})
         elif fault in _ERRORS:
             status, error = _ERRORS[fault]
-            _send(http, status, {"error": error}, self.retry_headers)
+            said = f"{' '.join(body['input'])}: {error['message']}" if self.quotes else error["message"]
+            _send(http, status, {"error": error | {"message": said}}, self.retry_headers)
         elif fault is Fault.GARBAGE:
             _send(http, 200, b'{"object": "list", "data": [{"emb\xff')
         elif fault is Fault.HTML:

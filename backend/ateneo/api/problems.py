@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ateneo.api.context import response_headers
-from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, ProviderError, RateLimited
+from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.lang import tr
 
 MEDIA_TYPE = "application/problem+json"
@@ -79,15 +79,8 @@ def of_error(error: AteneoError, status: int | None = None) -> ProblemResponse:
         headers["Retry-After"] = str(math.ceil(float(str(error.fields["retry_after"]))))
     shown = status or error.status
     if shown >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("problem", code=error.code, **_loggable(error))
+        _log.warning("problem", code=error.code, detail=error.loggable)
     return problem(shown, error.code, error.message, error.remedy, headers=headers)
-
-
-def _loggable(error: AteneoError) -> dict[str, object]:
-    """A provider's words may quote the text that it was sent: who asked reads them, the log does not."""
-    if isinstance(error, ProviderError):
-        return {name: value for name, value in error.fields.items() if name != "detail"}
-    return {"detail": error.message}
 
 
 def install(app: FastAPI) -> None:

@@ -35,7 +35,7 @@ async def tenant(
     secret = bearer.credentials if bearer else header
     if not secret:
         raise AccessDenied()
-    caller = await house(request).access.caller(secret)
+    caller = await house(request).access.caller(secret, request.client.host if request.client else "")
     request.state.caller = caller
     refuse_other(request.query_params.getlist("empresa_id"), caller.empresa_id)
     refuse_other(await _named_in_json(request), caller.empresa_id)

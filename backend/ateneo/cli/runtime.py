@@ -44,14 +44,15 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
-def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> None:
+def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False, logged: bool = False) -> None:
     """Runs a command. Returns where it ends with 0 or None; else leaves the process with that code.
 
     An AteneoError is printed, what happened and what to do, and ends with the error's own code; with `as_json` it
-    is one JSON object on stdout instead. Ctrl-C ends with 130, as SIGTERM does after `end_on_sigterm`.
+    is one JSON object on stdout instead. `logged`: what is printed is a log, where no company's text may be. Ctrl-C
+    ends with 130, as SIGTERM does after `end_on_sigterm`.
     """
     try:
-        code = asyncio.run(_reported(work, as_json=as_json))
+        code = asyncio.run(_reported(work, as_json=as_json, logged=logged))
         sys.stdout.flush()
     except (KeyboardInterrupt, asyncio.CancelledError):
         err.print(tr("\nInterrumpido.", "\nInterrupted."))
@@ -64,7 +65,7 @@ def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False)
         sys.exit(code)
 
 
-async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool) -> int:
+async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, logged: bool) -> int:
     # Inside the loop: the language that the command chose ends with its task.
     try:
         return await work or 0
@@ -72,7 +73,7 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool) -> 
         if as_json:
             print_json({"error": described(error)})
         else:
-            report(error)
+            report(error, logged=logged)
         return error.exit_code
 
 
@@ -105,9 +106,9 @@ def confirmed(question: str) -> bool:
     return answer.strip().lower() in {"y", "yes", "s", "si", "sí"}
 
 
-def report(error: AteneoError) -> None:
+def report(error: AteneoError, *, logged: bool = False) -> None:
     """Prints an error on stderr: what happened, then what to do about it."""
-    say_error(f"❌ {error.message}", style="bold red")
+    say_error(f"❌ {error.loggable if logged else error.message}", style="bold red")
     if error.remedy:
         say_error(f"   {error.remedy}")
 

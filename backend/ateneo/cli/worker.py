@@ -33,7 +33,7 @@ def worker(
         int | None, typer.Option("--batch-size", min=1, max=5000, help=tr("Chunks por tanda.", "Chunks a batch."))
     ] = None,
 ) -> None:
-    run_or_exit(_run(once, concurrency, batch_size))
+    run_or_exit(_run(once, concurrency, batch_size), logged=True)
 
 
 async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
@@ -120,7 +120,7 @@ class _Screen:
     def batch(self, batch: Batch) -> None:
         for failed in batch.failed:
             later = "" if failed.dead else tr(" (se reintenta)", " (tried again later)")
-            err.print(f"❌ {failed.empresa_id}/{failed.chunk_id}{later}: {failed.reason}", soft_wrap=True)
+            err.print(f"❌ {failed.empresa_id}/{failed.chunk_id}{later}: {failed.loggable}", soft_wrap=True)
         self._count += batch.processed
         now = time.monotonic()
         if self._count and now - self._last >= _LINE_EVERY_S:
@@ -129,7 +129,7 @@ class _Screen:
             self._count, self._last = 0, now
 
     def pause(self, error: AteneoError, seconds: float) -> None:
-        err.print(f"⏸️  {error.message} {error.remedy}".rstrip(), style="yellow", soft_wrap=True)
+        err.print(f"⏸️  {error.loggable} {error.remedy}".rstrip(), style="yellow", soft_wrap=True)
         err.print(tr(f"   Pruebo de nuevo en {seconds:.0f} s.", f"   Trying again in {seconds:.0f} s."))
 
     def end(self, work: Worker) -> None:

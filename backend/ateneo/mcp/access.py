@@ -1,6 +1,7 @@
 """Whose knowledge is served: the API key decides the company, on both transports, and nothing a client says can."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
@@ -30,6 +31,10 @@ async def of_bearer() -> Caller:
     return Caller(token.subject, token.client_id, frozenset(token.scopes))
 
 
+ADDRESS: ContextVar[str] = ContextVar("ADDRESS", default="")
+"""Where the HTTP request that is being answered came from."""
+
+
 class KeyVerifier(TokenVerifier):
     """Takes Ateneo's API keys, and the tokens of the user's own login, as the bearer tokens of HTTP requests."""
 
@@ -38,7 +43,7 @@ class KeyVerifier(TokenVerifier):
 
     async def verify_token(self, token: str) -> AccessToken | None:
         try:
-            caller = await self._access.caller(token)
+            caller = await self._access.caller(token, ADDRESS.get())
         except RateLimited:  # an AccessDenied that says when to come back
             raise
         except AccessDenied:

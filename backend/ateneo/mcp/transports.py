@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ateneo import lang
 from ateneo.errors import AteneoError, SettingsError
 from ateneo.lang import Lang, tr
-from ateneo.mcp.access import KeyVerifier, of_bearer, of_key
+from ateneo.mcp.access import ADDRESS, KeyVerifier, of_bearer, of_key
 from ateneo.mcp.server import build
 from ateneo.services.access import require
 from ateneo.services.readiness import check_ready
@@ -66,6 +66,7 @@ class Refusals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         lang.use(self._lang)
+        ADDRESS.set(scope["client"][0] if scope.get("client") else "")
         try:
             await self._app(scope, receive, send)
         except AteneoError as error:

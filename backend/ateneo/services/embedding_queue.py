@@ -51,12 +51,13 @@ _HARMLESS = "prueba"
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
-    """`dead`: it is parked as a dead letter; else it is tried again later."""
+    """`dead`: it is parked as a dead letter, else tried again later. `reason` may quote the text, `loggable` not."""
 
     chunk_id: str
     empresa_id: str
     reason: str
     dead: bool = True
+    loggable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,7 @@ class EmbeddingQueue:
             with contextlib.suppress(DatabaseError):
                 counted = isinstance(error, ProviderUnavailable)
                 delay = _delay(chunks[0].attempts) if counted else 0.0
-                await self._release(chunks, delay, counted=counted, error=error.message)
+                await self._release(chunks, delay, counted=counted, error=_reason(error, chunks))
         except asyncio.CancelledError:
             with contextlib.suppress(DatabaseError):
                 await asyncio.shield(self._release(chunks, 0.0, counted=False, error=None))
@@ -298,14 +299,14 @@ class EmbeddingQueue:
             await self._parts(chunks[:half], sound=True)
             await self._parts(chunks[half:], sound=True)
         elif refused or chunks[0].attempts >= MOST_ATTEMPTS:
-            await self._bury(chunks, error.message)
+            await self._bury(chunks, error.message, error.loggable)
         else:
             await self._release(chunks, _delay(chunks[0].attempts), counted=True, error=error.message)
-            self._tell(Batch(failed=_failures(chunks, error.message, dead=False)))
+            self._tell(Batch(failed=_failures(chunks, error.message, error.loggable, dead=False)))
 
-    async def _bury(self, chunks: Sequence[Pending], reason: str) -> None:
+    async def _bury(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
         await queue.bury(self._db, self._generation.number, self.worker, chunks, [reason] * len(chunks))
-        self._tell(Batch(failed=_failures(chunks, reason, dead=True)))
+        self._tell(Batch(failed=_failures(chunks, reason, loggable or reason, dead=True)))
 
     async def _store(self, chunks: Sequence[Pending], part: EmbeddedPart) -> None:
         assert part.vectors is not None
@@ -360,8 +361,13 @@ def split_bill(chunks: Sequence[Pending], tokens: Sequence[int], billed: int, pr
     return {one: Share(texts[one], share[one], share[one] * (price or 0.0) / 1e6) for one in counted}
 
 
-def _failures(chunks: Sequence[Pending], reason: str, *, dead: bool) -> tuple[FailedChunk, ...]:
-    return tuple(FailedChunk(chunk.chunk_id, chunk.empresa_id, reason, dead) for chunk in chunks)
+def _reason(error: AteneoError, chunks: Sequence[Pending]) -> str:
+    """What is kept with the chunks: a provider's words, which may quote its request, where that was one company's."""
+    return error.message if len({chunk.empresa_id for chunk in chunks}) == 1 else error.loggable
+
+
+def _failures(chunks: Sequence[Pending], reason: str, loggable: str, *, dead: bool) -> tuple[FailedChunk, ...]:
+    return tuple(FailedChunk(chunk.chunk_id, chunk.empresa_id, reason, dead, loggable) for chunk in chunks)
 
 
 def _delay(attempts: int) -> float:

@@ -215,7 +215,7 @@ class Worker:
         asked = failure.fields.get("retry_after")
         usual = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (lane.failures - 1))
         pause = max(asked, _FIRST_PAUSE_S) if isinstance(asked, float) else usual
-        lane.state, lane.note = "paused", failure.message
+        lane.state, lane.note = "paused", failure.loggable
         self._paused(failure, pause)
         await self._report()
         await self._sleep(pause)
@@ -288,4 +288,4 @@ class Worker:
             except MaintenanceRunning:
                 pass
             except DatabaseError as error:
-                log.warning("worker.maintenance", reason=error.code, detail=error.message)
+                log.warning("worker.maintenance", reason=error.code, detail=error.loggable)

@@ -35,25 +35,22 @@ async def save(db: Database, empresa_id: str, agent: Agent) -> bool:
 
 async def find(db: Database, empresa_id: str, agent_id: str) -> tuple[Agent | None, bool]:
     """The company's agent of that id, and whether the company has agents at all."""
-    async with db.tenant(empresa_id) as connection:
-        row = await connection.fetchrow(
-            f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1"  # noqa: S608
-            " ORDER BY agent_id = $2 DESC LIMIT 1",
-            empresa_id,
-            agent_id,
-        )
-    if row is None:
+    rows = await db.read(
+        empresa_id,
+        f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id = $2 DESC LIMIT 1",  # noqa: S608
+        agent_id,
+    )
+    if not rows:
         return None, False
-    return (_agent(row) if row["agent_id"] == agent_id else None), True
+    return (_agent(rows[0]) if rows[0]["agent_id"] == agent_id else None), True
 
 
 async def list_agents(db: Database, empresa_id: str) -> list[Agent]:
     """By id."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id",  # noqa: S608
-            empresa_id,
-        )
+    rows = await db.read(
+        empresa_id,
+        f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id",  # noqa: S608
+    )
     return [_agent(row) for row in rows]
 
 

@@ -142,13 +142,12 @@ FROM ateneo.conversation c CROSS JOIN LATERAL (
 
 async def get(db: Database, empresa_id: str, conversation_id: str) -> Conversation:
     """Raises Unknown where the company has no such conversation."""
-    async with db.tenant(empresa_id) as connection:
-        row = await connection.fetchrow(
-            f"{_CONVERSATION} WHERE c.empresa_id = $1 AND c.conversation_id = $2", empresa_id, conversation_id
-        )
-    if row is None:
+    rows = await db.read(
+        empresa_id, f"{_CONVERSATION} WHERE c.empresa_id = $1 AND c.conversation_id = $2", conversation_id
+    )
+    if not rows:
         raise _unknown(conversation_id)
-    return _conversation(row)
+    return _conversation(rows[0])
 
 
 async def list_conversations(
@@ -170,14 +169,13 @@ async def list_conversations(
 
 async def turns(db: Database, empresa_id: str, conversation_id: str, *, since: int = 0) -> list[StoredTurn]:
     """The turns from position `since` on, in order."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(
-            f"SELECT {_TURN} FROM ateneo.turn"  # noqa: S608
-            " WHERE empresa_id = $1 AND conversation_id = $2 AND position >= $3 ORDER BY position",
-            empresa_id,
-            conversation_id,
-            since,
-        )
+    rows = await db.read(
+        empresa_id,
+        f"SELECT {_TURN} FROM ateneo.turn"  # noqa: S608
+        " WHERE empresa_id = $1 AND conversation_id = $2 AND position >= $3 ORDER BY position",
+        conversation_id,
+        since,
+    )
     return [_turn(row) for row in rows]
 
 

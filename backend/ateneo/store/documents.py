@@ -155,26 +155,22 @@ async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: 
 
 async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
     """Raises UnknownDocument where the company has no such document."""
-    async with db.tenant(empresa_id) as connection:
-        row = await connection.fetchrow(
-            f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id, document_id
-        )
-    if row is None:
+    rows = await db.read(empresa_id, f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", document_id)
+    if not rows:
         raise UnknownDocument(document_id=document_id)
-    return _stored(row)
+    return _stored(rows[0])
 
 
 async def list_documents(
     db: Database, empresa_id: str, *, limit: int = 100, after: str | None = None
 ) -> list[StoredDocument]:
     """Up to `limit` documents in the order of their sources; `after` is the last source of the page before."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(
-            f"{_SELECT} WHERE d.empresa_id = $1 AND ($2::text IS NULL OR d.source > $2) ORDER BY d.source LIMIT $3",
-            empresa_id,
-            after,
-            limit,
-        )
+    rows = await db.read(
+        empresa_id,
+        f"{_SELECT} WHERE d.empresa_id = $1 AND ($2::text IS NULL OR d.source > $2) ORDER BY d.source LIMIT $3",
+        after,
+        limit,
+    )
     return [_stored(row) for row in rows]
 
 

@@ -100,6 +100,12 @@ def looks_like_one(secret: str) -> bool:
     return secret.startswith("ate_")
 
 
+def prefix_of(secret: str) -> str:
+    """The part by which a key is known, empty for what is none of ours."""
+    shape = _SHAPE.fullmatch(secret)
+    return "" if shape is None else shape[1]
+
+
 async def authenticate(db: Database, secret: str) -> ApiKey:
     """The key that `secret` is. Asks the database every time, so that a revocation holds at once.
 

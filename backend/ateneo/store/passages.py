@@ -66,8 +66,7 @@ class Around:
 
 async def by_ids(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> list[StoredPassage]:
     """The company's chunks among `chunk_ids`, in that order; those that it has not are left out."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(_STORED, empresa_id, list(chunk_ids))
+    rows = await db.read(empresa_id, _STORED, list(chunk_ids))
     return [
         StoredPassage(**{**row, "headings": tuple(row["headings"]), "metadata": json.loads(row["metadata"])})
         for row in rows
@@ -79,8 +78,7 @@ async def around(
 ) -> dict[str, Around]:
     """By chunk_id: up to `neighbours` chunks to each side, and with `section` the chunks under the same heading path
     (at most SECTION_REACH to each side). One statement; chunks without a document have nothing around them."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(_AROUND, empresa_id, list(chunk_ids), neighbours, section)
+    rows = await db.read(empresa_id, _AROUND, list(chunk_ids), neighbours, section)
     parts: dict[tuple[str, str], list[Passage]] = defaultdict(list)
     for row in rows:
         parts[row["hit_id"], row["part"]].append(_passage(row))
@@ -89,13 +87,12 @@ async def around(
 
 async def current(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> dict[str, str]:
     """By chunk_id the text that each of these chunks has now; those that the company does not have are missing."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(
-            "SELECT id, contenido::text FROM public.knowledge_chunks"
-            " WHERE empresa_id = $1 AND id = ANY ($2::text[]) AND contenido IS NOT NULL",
-            empresa_id,
-            list(chunk_ids),
-        )
+    rows = await db.read(
+        empresa_id,
+        "SELECT id, contenido::text FROM public.knowledge_chunks"
+        " WHERE empresa_id = $1 AND id = ANY ($2::text[]) AND contenido IS NOT NULL",
+        list(chunk_ids),
+    )
     return {row["id"]: row["contenido"] for row in rows}
 
 

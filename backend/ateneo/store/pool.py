@@ -1,9 +1,11 @@
 """Connections to PostgreSQL, and the translation of its errors into ours."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -28,8 +30,9 @@ from ateneo.types import Matrix
 if TYPE_CHECKING:  # generic in the stubs only
     Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
     Pool: TypeAlias = asyncpg.Pool[Any]
+    _Base: TypeAlias = asyncpg.Connection[Any]
 else:
-    Connection = asyncpg.Connection
+    Connection = _Base = asyncpg.Connection
     Pool = asyncpg.Pool
 
 VECTOR_SCHEMA = (
@@ -57,9 +60,11 @@ SELECT EXISTS (SELECT FROM pg_roles r, pg_namespace n
     AND pg_has_role(session_user, r.oid,
       CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
 """
-_BEGIN = "BEGIN; SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
+_TENANT = "SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
 _WRITING = "SELECT ateneo.writing_tenant()"
-_BEGIN_AS_APP = _BEGIN.replace("BEGIN;", f"BEGIN; SET LOCAL ROLE {APP_ROLE};")
+# A signed tenant opens a company's door to whoever reads it, and pg_stat_activity shows statements: it is bound to one.
+_SIGNED = "SELECT set_config('ateneo.empresa_id', $1, true)"
+_SIGNED_WRITING = "SELECT CASE WHEN set_config('ateneo.empresa_id', $1, true) <> '' THEN ateneo.writing_tenant() END"
 _NOT_THERE = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
@@ -153,6 +158,35 @@ def _decode_vector(data: bytes) -> Matrix:
     return np.frombuffer(data, dtype=">f4", offset=4).astype(np.float32)
 
 
+@lru_cache(maxsize=256)
+def _alone(sql: str, last: int) -> str:
+    """The statement with its tenant set in it, for as long as it takes.
+
+    Its company is a column of the setting's row, and OFFSET 0 keeps the two apart for the planner: nothing of it can
+    run before the tenant is set; if it could, it would fail.
+    """
+    inner = re.sub(r"\$1(?!\d)", "own.empresa_id", sql)
+    return (
+        f"SELECT found.* FROM (SELECT CASE WHEN set_config('ateneo.empresa_id', ${last}, true) <> '' THEN $1::text END"  # noqa: S608
+        f" AS empresa_id OFFSET 0) own CROSS JOIN LATERAL ({inner} OFFSET 0) found"
+    )
+
+
+class _Connection(_Base):
+    """A connection of our own pool: what a session keeps is given back in the round trip of a company's COMMIT."""
+
+    _settled = False
+
+    async def commit(self) -> None:
+        await self.execute(f"COMMIT; {super().get_reset_query()}")
+        self._settled = True
+
+    def get_reset_query(self) -> str:
+        """What the pool sends when the connection comes back; nothing right after `commit`."""
+        settled, self._settled = self._settled, False
+        return "" if settled else super().get_reset_query()
+
+
 class Database:
     """A pool that Ateneo opened, or the connection or pool that the caller already has.
 
@@ -197,6 +231,7 @@ class Database:
                     max_size=size,
                     command_timeout=300,
                     init=_prepare_guarded if guarded else _speak_vectors,
+                    connection_class=_Connection,
                 )
                 installed = await pool.fetchval(VECTOR_SCHEMA) is not None
             except (ValueError, asyncpg.exceptions.ClientConfigurationError) as error:
@@ -256,15 +291,38 @@ class Database:
                         await connection.execute(_WRITING)
                     yield connection
                 return
-            begin = (_BEGIN_AS_APP if self.isolated else _BEGIN).format(tenant=named.encode().hex())
             try:
-                await connection.execute(f"{begin}; {_WRITING}" if writes else begin)
+                await self._begin(connection, named, writes=writes)
                 yield connection
             except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
                 raise
-            await connection.execute("COMMIT")
+            await (cast(_Connection, connection).commit() if self._owned else connection.execute("COMMIT"))
+
+    async def read(self, empresa_id: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement that only reads, as one company: `$1`, and the `arguments` are `$2` and on. In one
+        round trip where every connection is the application's role anyway, else in a transaction.
+
+        Raises BadArgument for a company without a name.
+        """
+        if not self.guarded:
+            async with self.tenant(empresa_id) as connection:
+                return await connection.fetch(sql, empresa_id, *arguments)
+        _check_name(empresa_id)
+        async with self.acquire() as connection:
+            return await connection.fetch(
+                _alone(sql, len(arguments) + 2), empresa_id, *arguments, self.named(empresa_id)
+            )
+
+    async def _begin(self, connection: Connection, named: str, *, writes: bool) -> None:
+        begin = f"BEGIN; SET LOCAL ROLE {APP_ROLE}" if self.isolated else "BEGIN"
+        if self._tenant_secret is not None:
+            await connection.execute(begin)
+            await connection.execute(_SIGNED_WRITING if writes else _SIGNED, named)
+            return
+        begin += f"; {_TENANT.format(tenant=named.encode().hex())}"
+        await connection.execute(f"{begin}; {_WRITING}" if writes else begin)
 
     async def close(self) -> None:
         """Closes the pool if Ateneo opened it."""

@@ -82,6 +82,11 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
   SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,any_embedding,queue_figures,known_vectors,own_over_budget}'::text[])
 $$;
 
+-- What ends something, and what changes the model or the walls themselves: the owner's alone.
+CREATE OR REPLACE FUNCTION ateneo.is_owners_alone(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT name = ANY ('{erase_tables,protect_tables,activate_generation,retire_generation,drop_generation,mark_column}'::text[])
+$$;
+
 CREATE OR REPLACE FUNCTION ateneo.protect() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE f record;
 BEGIN
@@ -100,6 +105,8 @@ BEGIN
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.signature);
     IF ateneo.is_application_door(f.name) THEN
       EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ateneo_app, ateneo_worker', f.signature);
+    ELSIF ateneo.is_owners_alone(f.name) THEN
+      EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM ateneo_worker', f.signature);
     ELSE
       EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ateneo_worker', f.signature);
     END IF;
