@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from rich.table import Table
 
-from ateneo.services import maintenance, switch
+from ateneo.services import column, maintenance
 from ateneo.services.backfill import Backfill
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
@@ -77,7 +77,7 @@ async def _switch(db: Database) -> dict[str, float]:
     begun["switches"] = time.time()
     await work.activate(generation)
     begun["refills the column"] = time.time()
-    await switch.refill(db)
+    await column.refill(db)
     return begun
 
 

@@ -45,6 +45,8 @@ OUTSIDE = {
     "recall": ["keep_ef_search", "measure", "sample_vectors"],
     # a database of a measurement's own
     "scratch": ["_create", "insert_passages", "scratch_database", "stored_texts"],
+    # for the comparison of two models: the operator's
+    "questions": ["sample"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
     # upkeep
@@ -61,6 +63,7 @@ OUTSIDE = {
         "retire",
         "sample_chunks",
         "settled",
+        "under_way",
         "undropped",
     ],
     # the operator's

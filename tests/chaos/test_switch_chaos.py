@@ -13,7 +13,7 @@ from tests.providers.server import Fault, ProviderServer, vector_for
 
 from ateneo.errors import AteneoError, ProviderError
 from ateneo.providers.openai import OpenAIEmbedder
-from ateneo.services import switch
+from ateneo.services import column, switch
 from ateneo.services.backfill import Backfill
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
@@ -39,7 +39,7 @@ async def _switch(db: Database, new: EmbeddingService) -> None:
         generation = await work.begin()
         await work.fill(generation)
         await work.activate(generation, force=True)
-        await switch.refill(db)
+        await column.refill(db)
 
 
 async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
@@ -73,10 +73,10 @@ async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
                 server.forget_script()
                 await _to_the_end(db, new)
                 await drained(database_url)
-                await _every_row_is_right(database_url, column=NEW)
+                await _every_row_is_right(database_url, legacy=NEW)
                 await switch.rollback(db)
-                await switch.refill(db)
-                await _every_row_is_right(database_url, column=OLD)
+                await column.refill(db)
+                await _every_row_is_right(database_url, legacy=OLD)
                 assert await switch.prune(db, await switch.prunable(db))
                 for worker in workers:
                     worker.stop()
@@ -95,7 +95,7 @@ async def _to_the_end(db: Database, new: EmbeddingService) -> None:
                 return
 
 
-async def _every_row_is_right(url: str, *, column: int) -> None:
+async def _every_row_is_right(url: str, *, legacy: int) -> None:
     connection = await asyncpg.connect(url)
     rows = await connection.fetch(
         "SELECT k.contenido, k.embedding::real[] AS kept, a.embedding::vector::real[] AS old,"
@@ -114,4 +114,4 @@ async def _every_row_is_right(url: str, *, column: int) -> None:
         else:
             np.testing.assert_allclose(row["old"], vector_for(row["contenido"], OLD), atol=2e-3)
             np.testing.assert_allclose(row["new"], vector_for(row["contenido"], NEW), atol=2e-3)
-            np.testing.assert_allclose(row["kept"], vector_for(row["contenido"], column), atol=2e-3)
+            np.testing.assert_allclose(row["kept"], vector_for(row["contenido"], legacy), atol=2e-3)

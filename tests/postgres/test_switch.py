@@ -11,13 +11,13 @@ from tests.providers.server import Fault, ProviderServer, words_vector
 from ateneo.errors import ProviderError, SwitchRefused
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.providers.openai import OpenAIEmbedder
-from ateneo.services import switch
+from ateneo.services import column, switch
 from ateneo.services.backfill import Backfill
 from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.switch import Switch
 from ateneo.services.vector_search import VectorSearchService
-from ateneo.store import generations
+from ateneo.store import generations, usage
 from ateneo.store.pool import Connection, Database
 from ateneo.types import Matrix
 
@@ -154,16 +154,16 @@ async def test_searches_never_fail_nor_mix_models_while_everything_happens(
             await searchers.until(1)
             await work.activate(generation)
             await searchers.until(2)
-            assert (await switch.refill(database)).busy == 0
+            assert (await column.refill(database)).busy == 0
             await check(database, 2, new, column=True)
             await switch.rollback(database)
             await searchers.until(1)
-            await switch.refill(database)
+            await column.refill(database)
             await Switch(database, bundled).fill((await generations.all_generations(database))[0])
             await check(database, 1, bundled, column=False)
             await work.activate(generation)
             await searchers.until(2)
-            await switch.refill(database)
+            await column.refill(database)
             assert await switch.prune(database, await switch.prunable(database))
             await searchers.until(2)
         assert [one.number for one in await generations.all_generations(database)] == [2]
@@ -234,6 +234,8 @@ async def test_another_model_waits_until_this_switch_is_over(
             await Switch(database, third, asked_dims=4).plan(threshold=5000, count_tokens=False)
         with pytest.raises(SwitchRefused, match="--generation 2"):
             await Switch(database, third, asked_dims=4).begin()
+        with pytest.raises(SwitchRefused, match="--generation 2"):
+            await generations.create(database, "openai", "tercero", 4)
         assert await switch.prune(database, await switch.prunable(database, 2))
         assert (await Switch(database, third, asked_dims=4).begin()).number == 3
 
@@ -261,8 +263,8 @@ async def test_what_cannot_be_is_refused_with_a_way_out(
     await work.activate(await work.begin())
     with pytest.raises(SwitchRefused, match="en uso"):
         await switch.prunable(database)  # the column still holds its vectors
-    assert (await switch.refill(database)).changed == 20
-    assert (await switch.refill(database)).changed == 0
+    assert (await column.refill(database)).changed == 20
+    assert (await column.refill(database)).changed == 0
     assert [one.generation.number for one in await switch.prunable(database)] == [1]
 
 
@@ -280,13 +282,13 @@ async def test_a_column_of_fixed_length_keeps_its_model_until_it_is_widened(
     assert (await work.plan(threshold=5000, count_tokens=False)).column == "vector(8)"
     await work.activate(await work.begin())
     with pytest.raises(SwitchRefused) as error:
-        await switch.refill(database)
+        await column.refill(database)
     assert "ateneo.widen_column()" in error.value.remedy
     assert [one.legacy for one in await generations.all_generations(database)] == [True, False]
     async with database.acquire() as connection:
         await connection.execute("SELECT ateneo.widen_column()")
         assert await connection.fetchval(trigger) == definition
-    assert (await switch.refill(database)).changed == 20
+    assert (await column.refill(database)).changed == 20
 
 
 async def test_status_says_what_is_missing_and_whose_model_is_at_hand(
@@ -297,6 +299,25 @@ async def test_status_says_what_is_missing_and_whose_model_is_at_hand(
     first, second = await switch.status(database, Models(old))
     assert (first.at_hand, first.filled.missing) == (True, 0)
     assert (second.at_hand, second.filled.missing, second.filled.vectors) == (False, 20, 0)
+    assert not second.at_work
+    async with switch.alone(database):
+        assert [one.at_work for one in await switch.status(database, Models(old))] == [False, True]
+
+
+async def test_a_company_without_budget_is_told_of(
+    small: tuple[EmbeddingService, EmbeddingService], database: Database
+) -> None:
+    old, new = small
+    await usage.set_budget(database, "otra", 0, None)
+    work = Switch(database, new, asked_dims=16)
+    generation = await work.begin()
+    assert (await work.fill(generation)).stored == 13
+    assert [one.over_budget for one in await switch.status(database, Models(old))] == [0, 7]
+    with pytest.raises(SwitchRefused, match=r"7 de 20 .* 7 esperan presupuesto, 0 están apartados"):
+        await work.activate(generation)
+    await usage.set_budget(database, "otra", None, None)
+    await work.activate(generation)
+    await check(database, 2, new, column=False)
 
 
 async def test_a_database_without_vectors_has_nothing_to_switch(database: Database, server: ProviderServer) -> None:

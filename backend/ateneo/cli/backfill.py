@@ -127,6 +127,7 @@ def _backfill(db: Database, embedding: EmbeddingService, settings: Settings, opt
         embedding,
         batch_size=batch,
         concurrency=usual if options.concurrency is None else options.concurrency,
+        lease_s=settings.lease_s,
     )
 
 

@@ -12,6 +12,7 @@ from ateneo.cli import embeddings_screen as screen
 from ateneo.cli.runtime import confirmed, print_json, run_or_exit
 from ateneo.errors import SwitchRefused
 from ateneo.lang import tr
+from ateneo.services import column
 from ateneo.services import switch as change
 from ateneo.services.current_model import Model, Models
 from ateneo.services.embedding import EmbeddingService
@@ -35,7 +36,9 @@ _QUESTIONS = Annotated[
 ]
 _SAMPLE = Annotated[
     int,
-    typer.Option("--sample", min=1, max=5000, help=tr("Sin preguntas: frases al azar.", "Else: sentences by chance.")),
+    typer.Option(
+        "--sample", min=1, max=5000, help=tr("Sin archivo: cuántas, al azar.", "Without a file: how many, by chance.")
+    ),
 ]
 _MIN_RECALL = Annotated[
     float,
@@ -212,7 +215,13 @@ async def _target(
 
 
 async def _switch(db: Database, settings: Settings, target: Target, options: Options) -> int:
-    work = Switch(db, target.embedding, asked_dims=target.asked_dims, concurrency=settings.embedding_concurrency)
+    work = Switch(
+        db,
+        target.embedding,
+        asked_dims=target.asked_dims,
+        concurrency=settings.embedding_concurrency,
+        lease_s=settings.lease_s,
+    )
     threshold = settings.hnsw_threshold
     with screen.step(tr("Mirando qué hay que hacer", "Looking at what there is to do")) as tell:
         plan = await work.plan(threshold=threshold, count_tokens=target.embedding.price != 0, on_count=tell)
@@ -240,6 +249,7 @@ async def _prepare(work: Switch, generation: Generation, plan: Plan, threshold: 
     with screen.step(tr("Embeddings", "Embeddings")) as tell:
         filled = await work.fill(generation, lambda done: tell(done.stored + done.refused, plan.chunks))
     screen.filled(filled)
+    screen.unpaid(await change.over_budget(work.db, generation.number))
     with screen.step(tr("Índices", "Indexes")) as tell:
         async for tuned in work.index(
             generation, threshold=threshold, on_progress=lambda _, how: tell(how.done, how.total)
@@ -275,7 +285,7 @@ def _refuse_worse(found: list[SideBySide], options: Options) -> None:
 async def _settle(db: Database, generation: Generation) -> int:
     """After the switch: the guide's column."""
     with screen.step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
-        refilled = await change.refill(db, tell)
+        refilled = await column.refill(db, tell)
     return screen.switched(generation, refilled)
 
 
@@ -286,7 +296,7 @@ async def _complete(db: Database, models: Models, generation: Generation) -> Non
         with screen.step(tr("Lo que le falta", "What it lacks")):
             await Switch(db, embedding).fill(generation)
     with screen.step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
-        screen.column(await change.refill(db, tell))
+        screen.column(await column.refill(db, tell))
 
 
 # --- comparison ---------------------------------------------------------------------------------------------------
@@ -335,7 +345,16 @@ async def _compared(
 def _plain(one: change.Status) -> dict[str, Any]:
     generation = dataclasses.asdict(one.filled.generation)
     rest = {f.name: getattr(one.filled, f.name) for f in dataclasses.fields(one.filled) if f.name != "generation"}
-    return generation | rest | {"missing": one.filled.missing, "at_hand": one.at_hand}
+    return (
+        generation
+        | rest
+        | {
+            "missing": one.filled.missing,
+            "at_hand": one.at_hand,
+            "over_budget": one.over_budget,
+            "at_work": one.at_work,
+        }
+    )
 
 
 def _comparison(one: SideBySide) -> dict[str, Any]:

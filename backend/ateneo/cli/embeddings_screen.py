@@ -10,10 +10,11 @@ from rich.table import Table
 from ateneo.cli.runtime import err, out
 from ateneo.lang import tr
 from ateneo.providers.prices import PRICES_AS_OF
+from ateneo.services.column import Refilled
 from ateneo.services.evaluation.side_by_side import Pair, SideBySide
 from ateneo.services.filling import Fill
 from ateneo.services.maintenance import Tuned
-from ateneo.services.switch import Plan, Refilled, Status
+from ateneo.services.switch import Plan, Status
 from ateneo.store.switch import Filled
 from ateneo.types import Generation, Hit
 
@@ -216,15 +217,36 @@ def _remarks(found: Sequence[Status]) -> None:
                     f"The settings have not what it takes to use {generation.label}: see docs/how-to/switch-model.md.",
                 )
             )
+        unpaid(one.over_budget)
         if generation.state == "filling":
-            _say(tr(f"Un cambio sin terminar. Para seguir: {_AGAIN}", f"A switch not finished. To go on: {_AGAIN}"))
+            going = tr(f"Un cambio a {generation.model}, en marcha.", f"A switch to {generation.model} is under way.")
+            begun = tr(f"Un cambio sin terminar. Para seguir: {_AGAIN}", f"A switch not finished. To go on: {_AGAIN}")
+            _say(going if one.at_work else begun)
         if generation.active and not generation.legacy:
-            _say(
-                tr(
-                    f"knowledge_chunks.embedding no es del modelo activo. Para terminar: {_AGAIN}",
-                    f"knowledge_chunks.embedding is not the active model's. To finish: {_AGAIN}",
-                )
+            _say(_column_behind(one.at_work))
+
+
+def unpaid(chunks: int) -> None:
+    """What a budget keeps waiting, if any."""
+    if chunks:
+        _warn(
+            tr(
+                f"{chunks:,} chunks esperan presupuesto: ateneo budget show",
+                f"{chunks:,} chunks wait for a budget: ateneo budget show",
             )
+        )
+
+
+def _column_behind(at_work: bool) -> str:
+    if at_work:
+        return tr(
+            "knowledge_chunks.embedding se está poniendo al día.",
+            "knowledge_chunks.embedding is being brought up to date.",
+        )
+    return tr(
+        f"knowledge_chunks.embedding no es del modelo activo: la pone al día un worker en\nmarcha, o {_AGAIN}",
+        f"knowledge_chunks.embedding is not the active model's: a running worker brings it\nup to date, or {_AGAIN}",
+    )
 
 
 def back_question(left: Generation, returned: Generation) -> str:
@@ -293,6 +315,7 @@ def comparison(found: Sequence[SideBySide], before: Generation, after: Generatio
             "-" if difference is None else f"{difference.mean:+.3f} ({difference.low:+.3f}…{difference.high:+.3f})",
         )
     out.print(table)
+    _say("  " + _origins(found[0]), "dim")
     if not any(one.judged for one in found):
         _warn(
             tr(
@@ -303,6 +326,18 @@ def comparison(found: Sequence[SideBySide], before: Generation, after: Generatio
     worst = next((one for one in found if one.worst), None)
     if worst is not None:
         _worst(worst.worst)
+
+
+def _origins(found: SideBySide) -> str:
+    names = {
+        "file": tr("de tu archivo", "of your file"),
+        "conversation": tr("hechas en conversaciones", "asked in conversations"),
+        "sentence": tr("frases de los chunks, al azar", "sentences of chunks, by chance"),
+    }
+    parts = [f"{count:,} {names[origin]}" for origin, count in sorted(found.origins.items())]
+    return "; ".join(parts) + tr(
+        f" ({found.judged:,} con respuesta conocida)", f" ({found.judged:,} with a known answer)"
+    )
 
 
 def _worst(pairs: Sequence[Pair]) -> None:

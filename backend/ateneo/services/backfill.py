@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ateneo.errors import AteneoError, BadArgument, DatabaseError, UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.embedding_queue import Batch, EmbeddingQueue, FailedChunk
+from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk
 from ateneo.services.generation import own_generation, refuse_other_model
 from ateneo.store import chunks, generations, queue, usage
 from ateneo.store.pool import Database
@@ -82,15 +82,23 @@ class Backfill:
     """Plans and runs. `db` must be a pool: the workers use several connections at once."""
 
     def __init__(
-        self, db: Database, embedding: EmbeddingService, *, batch_size: int = 500, concurrency: int = 4
+        self,
+        db: Database,
+        embedding: EmbeddingService,
+        *,
+        batch_size: int = 500,
+        concurrency: int = 4,
+        lease_s: float = LEASE_S,
     ) -> None:
-        """`batch_size`: chunks a page, 1 to 5,000; `concurrency`: pages under way, 1 to 64. Raises BadArgument."""
+        """`batch_size`: chunks a page, 1 to 5,000; `concurrency`: pages under way, 1 to 64; `lease_s`: as of
+        EmbeddingQueue. Raises BadArgument."""
         _check_range("batch_size", batch_size, LARGEST_BATCH)
         _check_range("concurrency", concurrency, MOST_WORKERS)
         self._db = db
         self._embedding = embedding
         self._batch_size = batch_size
         self._concurrency = concurrency
+        self._lease_s = lease_s
         self._stop = False
         self._engine: EmbeddingQueue | None = None
 
@@ -141,6 +149,7 @@ class Backfill:
             batch_size=self._batch_size,
             concurrency=self._concurrency,
             on_batch=run.add,
+            lease_s=self._lease_s,
         )
         if self._stop:
             self._engine.stop()

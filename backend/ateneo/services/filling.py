@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.embedding_queue import Batch, EmbeddingQueue
+from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -31,6 +31,7 @@ async def fill(
     generation: Generation,
     *,
     concurrency: int = 4,
+    lease_s: float = LEASE_S,
     revive: bool = False,
     on_progress: Callable[[Fill], None] | None = None,
 ) -> Fill:
@@ -58,6 +59,7 @@ async def fill(
         batch_size=_LOCAL_BATCH if local else _BATCH,
         concurrency=_LOCAL_CONCURRENCY if local else concurrency,
         on_batch=add,
+        lease_s=lease_s,
     )
     await engine.drain(to_the_end=True)
     if engine.outage is not None:

@@ -1,8 +1,8 @@
 """A change of embedding model while everybody goes on searching. See docs/adr/0015-switch-of-model.md.
 
 Each step finds what it has to do in the database, so that whatever was interrupted goes on with the next call:
-`begin` (a generation beside the live one), `fill`, `index`, then `activate` in one transaction, and `refill` of the
-guide's column. `rollback` goes back, `prune` ends what is kept for that.
+`begin` (a generation beside the live one), `fill`, `index`, then `activate` in one transaction, and the guide's column
+(services/column.py). `rollback` goes back, `prune` ends what is kept for that.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from ateneo.errors import GenerationMismatch, SwitchRefused
 from ateneo.lang import tr
-from ateneo.services import filling, maintenance
+from ateneo.services import column, filling, maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.embedding_queue import LEASE_S
 from ateneo.services.filling import Fill
 from ateneo.services.generation import is_of
 from ateneo.services.maintenance import Progress, Task, Tuned
-from ateneo.store import generations, health
+from ateneo.store import generations, health, letters
 from ateneo.store import switch as store
 from ateneo.store.pool import Database
 from ateneo.store.switch import Disk, Filled
@@ -28,10 +29,9 @@ from ateneo.types import Generation
 Tell = Callable[[int, int], None]
 """Is told (done, of how many)."""
 
+_SWITCH = "ateneo.switch"
 _TRIAL = 32
 _PAGE = 500
-_PASSES = 20
-_BETWEEN_PASSES_S = 0.5
 _SETTLE_S = 60.0
 _TOLERATED = 0.01
 """Share of the chunks that may lack a vector at the switch without further ado: refused texts, the latest edits."""
@@ -64,31 +64,34 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A generation, and whether the settings of this process have what its model takes."""
+    """A generation. `at_hand`: the settings of this process have what its model takes; `over_budget`: chunks that wait
+    for their company's next month; `at_work`: right now a process changes to it, or brings the column to it."""
 
     filled: Filled
     at_hand: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refilled:
-    """`busy`: rows that a writer held to the end; the next call sees to them."""
-
-    changed: int
-    busy: int
+    over_budget: int
+    at_work: bool
 
 
 class Switch:
     """From the active generation to `embedding`'s model. `db` must be a pool."""
 
     def __init__(
-        self, db: Database, embedding: EmbeddingService, *, asked_dims: int | None = None, concurrency: int = 4
+        self,
+        db: Database,
+        embedding: EmbeddingService,
+        *,
+        asked_dims: int | None = None,
+        concurrency: int = 4,
+        lease_s: float = LEASE_S,
     ) -> None:
-        """`asked_dims`: asked of the provider, None for the model's own; `concurrency`: batches under way."""
-        self._db = db
+        """`asked_dims`: asked of the provider, None for the model's own; `concurrency`: batches under way; `lease_s`:
+        as of EmbeddingQueue."""
+        self.db = db
         self.embedding = embedding
         self._asked_dims = asked_dims
         self._concurrency = concurrency
+        self._lease_s = lease_s
 
     async def plan(self, *, threshold: int, count_tokens: bool, on_count: Tell | None = None) -> Plan:
         """Changes nothing; the new model embeds a few texts, to know its dimensions, its pace and that it answers.
@@ -99,12 +102,12 @@ class Switch:
         pace = await self._trial()
         dims = self.embedding.dims or 0
         begun = await self._own(dims)
-        status = {one.generation.number: one for one in await store.filled(self._db)}
+        status = {one.generation.number: one for one in await store.filled(self.db)}
         total = status[active.number].chunks
         missing = status[begun.number].missing if begun else total
         tokens = await self._tokens(begun, missing, on_count) if count_tokens else None
         price = self.embedding.price
-        fixed = await health.guide_column(self._db)
+        fixed = await health.guide_column(self.db)
         return Plan(
             active=active,
             provider=self.embedding.provider,
@@ -116,7 +119,7 @@ class Switch:
             tokens=tokens,
             usd=0.0 if price == 0 else None if price is None or tokens is None else tokens * price / 1_000_000,
             seconds=missing * pace / (1 if self.embedding.provider == "local" else self._concurrency),
-            disk=await store.disk(self._db, dims, threshold),
+            disk=await store.disk(self.db, dims, threshold),
             column=None if fixed in (None, "vector", f"vector({dims})") else fixed,
         )
 
@@ -127,16 +130,17 @@ class Switch:
         dims = self.embedding.dims
         assert dims is not None
         return await self._own(dims) or await generations.create(
-            self._db, self.embedding.provider, self.embedding.model, dims, self._asked_dims
+            self.db, self.embedding.provider, self.embedding.model, dims, self._asked_dims
         )
 
     async def fill(self, generation: Generation, on_progress: Callable[[Fill], None] | None = None) -> Fill:
         """Embeds what the generation lacks, also what is edited meanwhile. Raises ProviderError, DatabaseError."""
         return await filling.fill(
-            self._db,
+            self.db,
             self.embedding,
             generation,
             concurrency=self._concurrency,
+            lease_s=self._lease_s,
             revive=True,
             on_progress=on_progress,
         )
@@ -146,29 +150,20 @@ class Switch:
     ) -> AsyncIterator[Tuned]:
         """Large companies' HNSW indexes, CONCURRENTLY. Raises MaintenanceRunning."""
         async for tuned in maintenance.index_generation(
-            self._db, generation.number, threshold=threshold, on_progress=on_progress
+            self.db, generation.number, threshold=threshold, on_progress=on_progress
         ):
             yield tuned
 
     async def activate(self, generation: Generation, *, force: bool = False) -> None:
         """From here on everybody searches it. Raises SwitchRefused where chunks lack a vector, unless `force`."""
-        await filling.fill(self._db, self.embedding, generation, concurrency=self._concurrency)
-        found = next(one for one in await store.filled(self._db) if one.generation.number == generation.number)
+        await filling.fill(self.db, self.embedding, generation, concurrency=self._concurrency, lease_s=self._lease_s)
+        found = next(one for one in await store.filled(self.db) if one.generation.number == generation.number)
         if found.missing > _TOLERATED * found.chunks and not force:
-            raise SwitchRefused(
-                detail=tr(
-                    f"A {found.missing} de {found.chunks} chunks les falta su vector de {generation.label}.",
-                    f"{found.missing} of {found.chunks} chunks lack their vector of {generation.label}.",
-                ),
-                remedy=tr(
-                    "Mirá por qué con `ateneo embeddings status` y `ateneo queue list`; --force pasa igual.",
-                    "See why with `ateneo embeddings status` and `ateneo queue list`; --force goes on all the same.",
-                ),
-            )
-        await generations.activate(self._db, generation.number)
+            raise _incomplete(found, await over_budget(self.db, generation.number))
+        await generations.activate(self.db, generation.number)
 
     async def _active(self) -> Generation:
-        active = await generations.active(self._db)
+        active = await generations.active(self.db)
         if active is None:
             raise SwitchRefused(
                 detail=tr("Todavía no hay vectores que cambiar.", "There are no vectors to change yet."),
@@ -180,26 +175,16 @@ class Switch:
         return active
 
     async def _own(self, dims: int) -> Generation | None:
-        kept = await generations.all_generations(self._db)
+        kept = await generations.all_generations(self.db)
         filling_one = next((one for one in kept if one.state == "filling"), None)
         own = next((one for one in kept if is_of(one, self.embedding) and one.dims == dims), None)
         if own is None and filling_one is not None:
-            drop = f"ateneo embeddings prune --generation {filling_one.number}"
-            raise SwitchRefused(
-                detail=tr(
-                    f"Ya hay un cambio en marcha a {filling_one.label}.",
-                    f"A switch to {filling_one.label} is under way already.",
-                ),
-                remedy=tr(
-                    f"Seguilo con `ateneo embeddings switch`, o dejalo: `{drop}`.",
-                    f"Go on with `ateneo embeddings switch`, or drop it: `{drop}`.",
-                ),
-            )
+            raise generations.another_fills(filling_one)
         return own
 
     async def _trial(self) -> float:
         """Seconds a text, of one request."""
-        texts = [one.contenido for one in await store.missing_texts(self._db, None, None, _TRIAL)]
+        texts = [one.contenido for one in await store.missing_texts(self.db, None, None, _TRIAL)]
         await self.embedding.generate_embedding("dimensiones")
         begun = time.perf_counter()
         await self.embedding.embed_matrix(texts)
@@ -207,7 +192,7 @@ class Switch:
 
     async def _tokens(self, begun: Generation | None, total: int, on_count: Tell | None) -> int:
         tokens, seen, after = 0, 0, None
-        while page := await store.missing_texts(self._db, begun.number if begun else None, after, _PAGE):
+        while page := await store.missing_texts(self.db, begun.number if begun else None, after, _PAGE):
             tokens += sum(await asyncio.to_thread(self.embedding.billable_tokens, [one.contenido for one in page]))
             seen, after = seen + len(page), (page[-1].chunk_id, page[-1].empresa_id)
             if on_count is not None:
@@ -220,13 +205,40 @@ class Switch:
 
 async def status(db: Database, models: Models) -> list[Status]:
     """Every generation that is kept, oldest first."""
-    return [Status(one, models.of(one.generation) is not None) for one in await store.filled(db)]
+    changing, refilling = await store.under_way(db, _SWITCH), await store.under_way(db, column.LOCK)
+    found = []
+    for filled in await store.filled(db):
+        one = filled.generation
+        at_work = (changing and one.state == "filling") or (refilling and one.active and not one.legacy)
+        found.append(Status(filled, models.of(one) is not None, await over_budget(db, one.number), at_work))
+    return found
+
+
+async def over_budget(db: Database, number: int) -> int:
+    """Chunks that wait for a vector of the generation, of companies that have spent what they may this month."""
+    return sum(one.pending for one in await letters.depths(db) if one.generation == number and one.over_budget)
+
+
+def _incomplete(found: Filled, unpaid: int) -> SwitchRefused:
+    label = found.generation.label
+    return SwitchRefused(
+        detail=tr(
+            f"A {found.missing:,} de {found.chunks:,} chunks les falta su vector de {label}: {unpaid:,} esperan"
+            f" presupuesto, {found.dead:,} están apartados con error.",
+            f"{found.missing:,} of {found.chunks:,} chunks lack their vector of {label}: {unpaid:,} wait for a budget,"
+            f" {found.dead:,} are dead letters.",
+        ),
+        remedy=tr(
+            "Mirá cuáles con `ateneo budget show` y `ateneo queue list`; --force pasa igual.",
+            "See which with `ateneo budget show` and `ateneo queue list`; --force goes on all the same.",
+        ),
+    )
 
 
 @asynccontextmanager
 async def alone(db: Database) -> AsyncIterator[None]:
     """For one change of model at a time. Raises SwitchRefused where another one is at work."""
-    async with store.alone(db) as mine:
+    async with store.alone(db, _SWITCH) as mine:
         if not mine:
             raise SwitchRefused(
                 detail=tr(
@@ -237,58 +249,6 @@ async def alone(db: Database) -> AsyncIterator[None]:
                 ),
             )
         yield
-
-
-async def refill(db: Database, on_page: Tell | None = None) -> Refilled:
-    """Makes the guide's column true to the active generation, a page at a time, and moves its mark there.
-
-    Nothing to do where it has the mark. Raises SwitchRefused where the column cannot hold vectors of this length.
-    """
-    active = await generations.active(db)
-    if active is None or active.legacy:
-        return Refilled(0, 0)
-    await _refuse_fixed(db, active)
-    await store.mark_column(db, None)
-    await store.settled(db, _SETTLE_S)  # those who write by the mark that was there
-    changed, busy, passes = 0, 1, 0
-    while busy and passes < _PASSES:
-        page_changed, busy = await _pass(db, active, on_page)
-        changed, passes = changed + page_changed, passes + 1
-        if busy:
-            await asyncio.sleep(_BETWEEN_PASSES_S)
-    if busy:
-        return Refilled(changed, busy)
-    await store.mark_column(db, active.number)
-    # what was embedded since its page passed; from here on every write keeps both true
-    late, busy = await _pass(db, active, None)
-    return Refilled(changed + late, busy)
-
-
-async def _pass(db: Database, active: Generation, on_page: Tell | None) -> tuple[int, int]:
-    total = next(one.chunks for one in await store.filled(db) if one.generation.number == active.number)
-    changed, busy, seen, after = 0, 0, 0, None
-    while (page := await store.refill_page(db, active.number, after, _PAGE)) is not None:
-        changed, busy, seen, after = changed + page.changed, busy + page.busy, seen + _PAGE, page.last_id
-        if on_page is not None:
-            on_page(min(seen, total), total)
-    return changed, busy
-
-
-async def _refuse_fixed(db: Database, active: Generation) -> None:
-    fixed = await health.guide_column(db)
-    if fixed not in (None, "vector", f"vector({active.dims})"):
-        raise SwitchRefused(
-            detail=tr(
-                f"knowledge_chunks.embedding es {fixed}, y los vectores de {active.label} no caben.",
-                f"knowledge_chunks.embedding is {fixed}, and vectors of {active.label} do not fit.",
-            ),
-            remedy=tr(
-                "La búsqueda ya usa el modelo nuevo. Para llenar también la columna, borrá sus índices, ejecutá"
-                " SELECT ateneo.widen_column(); y seguí con `ateneo embeddings switch`.",
-                "Searches use the new model already. To fill the column, too, drop its indexes, run"
-                " SELECT ateneo.widen_column(); and go on with `ateneo embeddings switch`.",
-            ),
-        )
 
 
 def out_of_reach(generation: Generation) -> SwitchRefused:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing
-from ateneo.services import maintenance
+from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing, SwitchRefused
+from ateneo.services import column, maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
 from ateneo.services.generation import mismatch, own_generation
@@ -59,7 +59,7 @@ class _Lane:
 
 
 class Worker:
-    """`db` must be a pool of at least `concurrency` + 3 connections."""
+    """`db` must be a pool of at least `concurrency` + 5 connections."""
 
     def __init__(
         self,
@@ -90,6 +90,8 @@ class Worker:
         self._recent: deque[tuple[float, int]] = deque()
         self._processed = self._copied = self._failed = self._tokens = 0
         self._told: tuple[object, ...] = ()
+        self._column: asyncio.Task[None] | None = None
+        self._column_refused = False
 
     @property
     def totals(self) -> Totals:
@@ -118,12 +120,14 @@ class Worker:
             if once:
                 await self._look(once=True)
                 await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
+                if self._column is not None:
+                    await self._column
             else:
                 await self._supervise()
         finally:
             for task in tasks:
                 task.cancel()
-            lanes = [lane.task for lane in self._lanes.values() if lane.task]
+            lanes = [task for task in (self._column, *(lane.task for lane in self._lanes.values())) if task]
             for task in lanes:
                 task.cancel()
             await asyncio.gather(*tasks, *lanes, return_exceptions=True)
@@ -164,6 +168,8 @@ class Worker:
                 del self._lanes[number]
         for number in set(reachable) - set(self._lanes):
             await self._begin(reachable[number], once=once)
+        if any(one.active and not one.legacy for one in known) and (self._column is None or self._column.done()):
+            self._column = asyncio.create_task(self._follow_with_column())
 
     async def _begin(self, generation: Generation, *, once: bool) -> None:
         embedding = self._models.of(generation)
@@ -239,6 +245,20 @@ class Worker:
         self._tokens += batch.tokens
         if self._on_batch is not None:
             self._on_batch(batch)
+
+    async def _follow_with_column(self) -> None:
+        """The guide's column after a change of model, should whoever made that have left."""
+        try:
+            done = await column.refill(self._db, wait=False)
+        except SwitchRefused as error:
+            if not self._column_refused:
+                log.warning("worker.column", detail=error.message, remedy=error.remedy)
+            self._column_refused = True
+        except DatabaseError as error:
+            log.warning("worker.column", reason=error.code, detail=error.message)
+        else:
+            if done.changed:
+                log.info("worker.column", rows=done.changed)
 
     async def _beat(self) -> None:
         while True:

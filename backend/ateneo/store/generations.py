@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from ateneo.errors import GenerationMismatch
+from ateneo.errors import GenerationMismatch, RecordRefused, SwitchRefused
+from ateneo.lang import tr
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
@@ -35,11 +36,17 @@ async def active(db: Database) -> Generation | None:
 
 async def create(db: Database, provider: str, model: str, dims: int, asked_dims: int | None = None) -> Generation:
     """Makes the generation (the first one becomes active and owns the guide's column, a later one begins to fill), or
-    returns the one there is. One at a time fills."""
-    async with db.transaction() as connection:
-        number = await connection.fetchval(
-            "SELECT ateneo.create_generation($1, $2, $3, $4)", provider, model, dims, asked_dims
-        )
+    returns the one there is. Raises SwitchRefused where another one fills."""
+    try:
+        async with db.transaction() as connection:
+            number = await connection.fetchval(
+                "SELECT ateneo.create_generation($1, $2, $3, $4)", provider, model, dims, asked_dims
+            )
+    except RecordRefused as error:
+        filling = next((one for one in await all_generations(db) if one.state == "filling"), None)
+        if filling is None:
+            raise
+        raise another_fills(filling) from error
     return next(g for g in await all_generations(db) if g.number == number)
 
 
@@ -73,6 +80,20 @@ async def forget(db: Database) -> int:
         return int(
             await connection.fetchval("SELECT count(*) FROM public.knowledge_chunks WHERE contenido IS NOT NULL")
         )
+
+
+def another_fills(filling: Generation) -> SwitchRefused:
+    """What is said where a switch to `filling` was begun and another one is asked for."""
+    drop = f"ateneo embeddings prune --generation {filling.number}"
+    return SwitchRefused(
+        detail=tr(
+            f"Ya hay un cambio en marcha a {filling.label}.", f"A switch to {filling.label} is under way already."
+        ),
+        remedy=tr(
+            f"Seguilo con `ateneo embeddings switch`, o dejalo: `{drop}`.",
+            f"Go on with `ateneo embeddings switch`, or drop it: `{drop}`.",
+        ),
+    )
 
 
 @contextmanager

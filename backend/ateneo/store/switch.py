@@ -17,7 +17,6 @@ from ateneo.types import Generation, Pending
 
 _POLL_S = 0.05
 _LOCK_WAIT = "2s"
-_LOCK = "hashtextextended('ateneo.switch', 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,29 @@ async def sample_chunks(db: Database, empresa_id: str | None, size: int, seed: s
 
 
 @asynccontextmanager
-async def alone(db: Database) -> AsyncIterator[bool]:
-    """Whether nobody else changes the model of this database; nobody else will until the end."""
+async def alone(db: Database, what: str) -> AsyncIterator[bool]:
+    """Whether nobody else does `what` in this database; nobody else will until the end."""
     async with db.acquire() as connection:
-        mine = bool(await connection.fetchval(f"SELECT pg_try_advisory_lock({_LOCK})"))
+        mine = bool(await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", what))
         try:
             yield mine
         finally:
             if mine:
                 with contextlib.suppress(asyncpg.InterfaceError):  # the connection has gone, and the lock with it
-                    await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})")
+                    await connection.fetchval("SELECT pg_advisory_unlock(hashtextextended($1, 0))", what)
+
+
+async def under_way(db: Database, what: str) -> bool:
+    """Whether some process is `alone` with it right now."""
+    async with db.acquire() as connection:
+        return bool(
+            await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted"
+                " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended($1, 0))",
+                what,
+            )
+        )
 
 
 # --- the guide's column -------------------------------------------------------------------------------------------

@@ -1,18 +1,21 @@
 """Two embedding models on the same questions, in the database where both have their vectors.
 
-Questions are the user's own (with or without the passage that answers), or sentences drawn from the chunks themselves,
-whose answer is the chunk they stand in.
+Questions are a file's (with or without the passage that answers), those that people asked in conversations, or
+sentences drawn from the chunks themselves, whose answer is the chunk they stand in.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.evaluation.datasets import OpenQuestion
 from ateneo.services.evaluation.loading import answering
 from ateneo.services.vector_search import VectorSearchService
+from ateneo.store import questions as asked_by_people
 from ateneo.store import switch
 from ateneo.store.pool import Database
 from ateneo.store.scratch import StoredText
@@ -25,10 +28,13 @@ MODES: tuple[Mode, ...] = ("hybrid", "dense")
 WORST = 10
 SEED = "ateneo"
 _CANDIDATES = 50
+ENOUGH = 20
+"""Questions that people asked from which they are used: fewer say little of what they ask."""
 _SHORTEST, _LONGEST = 25, 200
 _MOST_OF_IT = 0.8
 
 Tell = Callable[[int, int], None]
+Origin = Literal["file", "conversation", "sentence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Asked:
     text: str
     empresa_id: str
     answers: frozenset[str]
+    origin: Origin = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class SideBySide:
     """One way to search, over all questions. Recalls at k are over the `judged` ones, None where there are none, and so
-    is `difference` (of the reciprocal rank, new less old). `worst`: what lost most, then what overlaps least."""
+    is `difference` (of the reciprocal rank, new less old). `worst`: what lost most, then what overlaps least.
+    `origins`: how many of the questions came from where."""
 
     mode: Mode
     k: int
@@ -74,6 +82,7 @@ class SideBySide:
     overlap: float
     difference: Difference | None
     worst: tuple[Pair, ...]
+    origins: Mapping[Origin, int]
 
     @property
     def ratio(self) -> float | None:
@@ -84,9 +93,14 @@ class SideBySide:
 
 
 async def sampled(db: Database, empresa_id: str | None, size: int) -> list[Asked]:
-    """A sentence of each of `size` chunks drawn by chance, always the same ones."""
-    chunks = await switch.sample_chunks(db, empresa_id, size, SEED)
-    return [Asked(sentence_of(one.contenido), one.empresa_id, one.ids) for one in chunks]
+    """`size` questions by chance, always the same ones: half of them what people asked, where that is ENOUGH, and the
+    rest a sentence of a chunk each. People's questions have a known answer only where they said that it was good."""
+    real = await asked_by_people.sample(db, empresa_id, max(size // 2, min(size, ENOUGH)), SEED)
+    if len(real) < ENOUGH:
+        real = []
+    asked = [Asked(one.text, one.empresa_id, one.liked, "conversation") for one in real]
+    chunks = await switch.sample_chunks(db, empresa_id, size - len(real), SEED) if size > len(real) else []
+    return asked + [Asked(sentence_of(one.contenido), one.empresa_id, one.ids, "sentence") for one in chunks]
 
 
 def sentence_of(text: str) -> str:
@@ -161,6 +175,7 @@ def summary(mode: Mode, k: int, pairs: Sequence[Pair]) -> SideBySide:
         overlap=fmean(one.overlap for one in pairs),
         difference=significance.compare(before, after) if known else None,
         worst=tuple(one for one in worst[:WORST] if one.loss > 0 or one.overlap < 1),
+        origins=Counter(one.asked.origin for one in pairs),
     )
 
 
