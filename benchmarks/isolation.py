@@ -1,6 +1,7 @@
 """What do the walls between companies cost? The same calls of the store as the application's role, under row-level
-security, in a transaction of the company; and as the owner, bound by the WHERE alone. Turns are taken call by call.
-`python -m benchmarks isolation`.
+security (guarded; signed: each tenant with a signature besides); as the owner, bound by the WHERE alone (bare); and the
+way that PostgreSQL's manual shows, by hand: BEGIN, SET LOCAL, the statement, COMMIT, on a plain pool, without any wall.
+Turns are taken call by call. `python -m benchmarks isolation`.
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import asyncpg
 import numpy as np
 from rich.table import Table
 
-from ateneo.store import documents, generations, keys, migrate, passages
+from ateneo.store import documents, generations, keys, migrate, passages, synonyms, tenant_token
 from ateneo.store import search as door
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Connection, Database
@@ -22,6 +24,8 @@ from benchmarks import stage
 
 COMPANIES, DOCUMENTS, PIECES, DIMS = 4, 100, 20, 384
 ROUNDS, WRITES = 300, 40
+CONTENDERS = ("bare", "by hand", "guarded", "signed")
+SECRET = "b" * 64
 WORDS = [
     f"{a}{b}" for a in ("cal", "tor", "mon", "ver", "pla", "ser", "cam") for b in ("dera", "nillo", "tura", "cado")
 ]
@@ -31,6 +35,10 @@ Call = Callable[[Database, int], Awaitable[object]]
 
 class Bare(Database):
     """The owner's pool without any wall: a company's statement is that statement; writes have the transaction."""
+
+    async def read(self, empresa_id: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self.tenant(empresa_id) as connection:
+            return await connection.fetch(sql, empresa_id, *arguments)
 
     @asynccontextmanager
     async def tenant(self, empresa_id: str, *, writes: bool = False) -> AsyncIterator[Connection]:
@@ -43,17 +51,27 @@ class Bare(Database):
             yield connection
 
 
+class ByHand(Bare):
+    """The same, each statement in a transaction with its tenant, as one writes it with asyncpg."""
+
+    @asynccontextmanager
+    async def tenant(self, empresa_id: str, *, writes: bool = False) -> AsyncIterator[Connection]:
+        async with self.transaction() as connection:
+            await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", empresa_id)
+            yield connection
+
+
 def main() -> None:
     with stage.server() as url:
         figures = asyncio.run(_measure(url))
     title = f"p50, ms; {DOCUMENTS * PIECES:,} chunks a company, {DIMS} dimensions"
-    table = Table("call", "bare", "guarded", "x", title=title)
-    for name, (bare, guarded) in figures.items():
-        table.add_row(name, f"{bare:.2f}", f"{guarded:.2f}", f"{guarded / bare:.2f}")
+    table = Table("call", *CONTENDERS, "guarded / bare", title=title)
+    for name, taken in figures.items():
+        table.add_row(name, *(f"{one:.2f}" for one in taken), f"{taken[2] / taken[0]:.2f}")
     stage.console.print(table)
 
 
-async def _measure(url: str) -> dict[str, tuple[float, float]]:
+async def _measure(url: str) -> dict[str, list[float]]:
     async with await Database.open(url) as owner:
         await migrate.upgrade(owner)
         generation = (await generations.create(owner, "bench", "made up", DIMS)).number
@@ -73,16 +91,26 @@ async def _measure(url: str) -> dict[str, tuple[float, float]]:
         "passages by id": (lambda db, n: passages.by_ids(db, "e0", ids), ROUNDS),
         "neighbours": (lambda db, n: passages.around(db, "e0", ids, neighbours=1, section=True), ROUNDS),
         "a document": (lambda db, n: documents.get(db, "e0", one), ROUNDS),
+        "synonyms (a transaction)": (lambda db, n: synonyms.listed(db, "e0"), ROUNDS),
         "100 documents": (lambda db, n: documents.list_documents(db, "e0"), ROUNDS),
         "key, then search": (lambda db, n: _asked(db, secret, query), ROUNDS),
         f"document of {PIECES} chunks": (lambda db, n: _save(db, "e1", DOCUMENTS + n % 2, generation), WRITES),
     }
     async with (
         await Bare.open(url, size=1) as bare,
+        await ByHand.open(url, size=1) as by_hand,
         await Database.open(url, size=1, guarded=True) as guarded,
+        await Database.open(url, size=1, guarded=True, tenant_secret=SECRET) as signed,
+        await Database.open(url, size=1) as owner,
     ):
         assert guarded.guarded
-        return {name: await _compare(call, rounds, bare, guarded) for name, (call, rounds) in calls.items()}
+        found = {}
+        for name, (call, rounds) in calls.items():
+            found[name] = await _compare(call, rounds, bare, by_hand, guarded)
+            await tenant_token.store_secret(owner, SECRET)
+            found[name] += await _compare(call, rounds // 2, signed)
+            await tenant_token.store_secret(owner, None)
+        return found
 
 
 async def _asked(db: Database, secret: str, query: door.Query) -> None:
@@ -90,15 +118,16 @@ async def _asked(db: Database, secret: str, query: door.Query) -> None:
     await door.search(db, query, schema="public")
 
 
-async def _compare(call: Call, rounds: int, bare: Database, guarded: Database) -> tuple[float, float]:
-    taken: dict[int, list[float]] = {0: [], 1: []}
+async def _compare(call: Call, rounds: int, *contenders: Database) -> list[float]:
+    """The median of each, in ms."""
+    taken: list[list[float]] = [[] for _ in contenders]
     for number in range(rounds + 10):
-        for which, db in random.sample([(0, bare), (1, guarded)], 2):
+        for which in random.sample(range(len(contenders)), len(contenders)):
             start = time.perf_counter()
-            await call(db, number)
+            await call(contenders[which], number)
             if number >= 10:
                 taken[which].append((time.perf_counter() - start) * 1000)
-    return statistics.median(taken[0]), statistics.median(taken[1])
+    return [statistics.median(one) for one in taken]
 
 
 def _vectors(count: int) -> Matrix:

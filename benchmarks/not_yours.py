@@ -11,9 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -36,6 +36,7 @@ class Request:
     path: str
     key: str | None = None
     json: dict[str, Any] | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,23 +123,21 @@ def _pairs(made: dict[str, str], theirs: dict[str, str]) -> dict[str, tuple[Requ
     unknown = made["otra"][:4] + "0" * 12 + made["otra"][16:]
     documents = "/documents"
 
-    def asked(make: Any) -> tuple[Request, Request]:
-        return make(theirs), make(nobody)
+    def asked(kind: str, make: Callable[[str], Request]) -> tuple[Request, Request]:
+        return tuple(replace(make(ids[kind]), id=ids[kind]) for ids in (theirs, nobody))  # type: ignore[return-value]
 
     return {
-        "DELETE a document: otra's, nobody's": asked(lambda ids: Request("DELETE", f"/documents/{ids['document']}")),
+        "DELETE a document: otra's, nobody's": asked("document", lambda one: Request("DELETE", f"/documents/{one}")),
         "GET a conversation: otra's, nobody's": asked(
-            lambda ids: Request("GET", f"/conversations/{ids['conversation']}")
+            "conversation", lambda one: Request("GET", f"/conversations/{one}")
         ),
         "chat in a conversation: otra's, nobody's": asked(
-            lambda ids: Request(
-                "POST", "/agents/a/chat", json={"message": "camide rotu", "conversation_id": ids["conversation"]}
-            )
+            "conversation",
+            lambda one: Request("POST", "/agents/a/chat", json={"message": "camide", "conversation_id": one}),
         ),
         "search in a document: otra's, nobody's": asked(
-            lambda ids: Request(
-                "POST", "/search/semantic", json={"query": "camide rotu", "filter": {"document_id": ids["document"]}}
-            )
+            "document",
+            lambda one: Request("POST", "/search/semantic", json={"query": "camide", "filter": {"document_id": one}}),
         ),
         "nobody's document: as acme, as otra": (
             Request("DELETE", f"/documents/{nobody['document']}"),
@@ -187,5 +186,4 @@ def _built(client: httpx.Client, asked: Request, own: str) -> httpx.Request:
 
 def _shape(answer: httpx.Response, asked: Request) -> tuple[Any, ...]:
     headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
-    identifier = (asked.path if asked.json is None else str(asked.json)).rpartition("/")[2]
-    return answer.status_code, headers, answer.text.replace(identifier, "ID")
+    return answer.status_code, headers, answer.text.replace(asked.id, "ID") if asked.id else answer.text

@@ -8,7 +8,7 @@ from tests.postgres.test_isolation_database import put
 
 from ateneo.errors import BadArgument, UnknownEmpresa
 from ateneo.services import erasure
-from ateneo.store import audit, documents, empresas, generations, keys, migrate, synonyms
+from ateneo.store import audit, documents, empresas, generations, keys, migrate, synonyms, usage
 from ateneo.store import search as door
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
@@ -93,6 +93,27 @@ async def test_nothing_under_way_brings_it_back(database: Database) -> None:
     assert await footprint(database, "acme") == {}
     assert not (await door.search(database, door.Query("acme", CANARY), schema="public")).hits
     assert len((await door.search(database, door.Query("otra", CANARY), schema="public")).hits) == 1
+
+
+async def test_upkeep_and_bills_do_not_bring_it_back(database: Database) -> None:
+    """The words of a company that is being erased are not counted, and what was billed for it is not noted."""
+    await filled(database, "acme", "otra")
+    bill = {company: usage.Share(1, 2, 0.5) for company in ("acme", "otra")}
+    async with database.transaction() as connection:
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+        erasing = asyncio.create_task(empresas.erase(database, "acme"))
+        for _ in range(200):
+            if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                break
+            await asyncio.sleep(0.02)
+        assert not erasing.done()  # it waits for the words that are being counted
+        await usage.charge(connection, "p", "m", bill)  # and who waits for nobody holds nobody up
+    await erasing
+    async with database.transaction() as connection:
+        await connection.execute("SELECT ateneo.refresh_stats('acme')")
+        await usage.charge(connection, "p", "m", bill)
+    assert await footprint(database, "acme") == {}
+    assert [(one.empresa_id, one.tokens) for one in await usage.month(database)] == [("otra", 4)]
 
 
 async def test_a_new_key_opens_the_company_again(database: Database) -> None:

@@ -55,12 +55,10 @@ class AccessService:
         return found
 
     async def _look_up(self, secret: str) -> Caller:
-        if keys.looks_like_one(secret):
-            key = await keys.authenticate(self._db, secret)
-            return Caller(key.empresa_id, f"key:{key.key_id}", frozenset(key.scopes))
-        if self._tokens is None:
-            raise AccessDenied()
-        return await self._tokens.verify(secret)
+        if self._tokens is not None and not keys.looks_like_one(secret):
+            return await self._tokens.verify(secret)
+        key = await keys.authenticate(self._db, secret)
+        return Caller(key.empresa_id, f"key:{key.key_id}", frozenset(key.scopes))
 
 
 def require(caller: Caller, scope: Scope) -> None:

@@ -38,6 +38,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extr
 DECLARE now_n int; now_avgdl float8; baked ateneo.tenant_stats; weigh boolean;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.stats' || p_empresa, 0));
+  IF NOT ateneo.still_there(p_empresa) THEN RETURN; END IF;
   SELECT count(*), greatest(coalesce(avg(dl), 1), 1) INTO now_n, now_avgdl FROM ateneo.chunk_lex WHERE empresa_id = p_empresa;
   SELECT * INTO baked FROM ateneo.tenant_stats WHERE empresa_id = p_empresa;
   -- what put_words assumes for a company that it has not met

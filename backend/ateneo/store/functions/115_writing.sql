@@ -10,3 +10,20 @@ BEGIN
   END IF;
   RETURN tenant;
 END $$;
+
+-- Whether what works for all companies may go on with this one: not where it was erased, or is being erased. Its end waits
+-- for the transaction then. It is tried, not waited for: whoever asks may hold rows that the erasure wants.
+CREATE OR REPLACE FUNCTION ateneo.still_there(p_empresa text) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT pg_try_advisory_xact_lock_shared(hashtextextended('ateneo.company:' || p_empresa, 0))
+    AND NOT EXISTS (SELECT FROM ateneo.erased e WHERE e.empresa_id = p_empresa)
+$$;
+
+-- What a provider billed for a company that went meanwhile is nobody's any more.
+CREATE OR REPLACE FUNCTION ateneo.charge_who_is_there() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE WHEN ateneo.still_there(NEW.empresa_id) THEN NEW END;
+END $$;
+CREATE OR REPLACE TRIGGER ateneo_charge_who_is_there BEFORE INSERT ON ateneo.embedding_usage
+  FOR EACH ROW EXECUTE FUNCTION ateneo.charge_who_is_there();
