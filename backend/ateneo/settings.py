@@ -96,6 +96,13 @@ class Settings(BaseSettings):
     )
     chat_search: bool = _named("ATENEO_CHAT_SEARCH", True, "whether a chat model may search again while it answers")
     conversations: bool = _named("ATENEO_CONVERSATIONS", True, "whether the API keeps conversations unless told not to")
+    keep_queries: int = _named(
+        "ATENEO_KEEP_QUERIES",
+        0,
+        "days that the API keeps what people search for, to compare models on it; 0: it keeps nothing",
+        ge=0,
+        le=3650,
+    )
     anthropic_api_key: SecretStr | None = _named("ANTHROPIC_API_KEY", None, "key for Claude")
     anthropic_base_url: str | None = _named("ANTHROPIC_BASE_URL", None, "another address for Claude's API")
 

@@ -21,6 +21,7 @@ from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
 from ateneo.services.generation import own_generation
 from ateneo.services.ingestion import IngestionService
+from ateneo.services.kept_queries import KeptQueries
 from ateneo.services.reranking import Reranking
 from ateneo.services.trail import AuditTrail
 from ateneo.services.vector_search import VectorSearchService
@@ -317,6 +318,7 @@ class House:
     chat: ChatModel
     access: AccessService
     trail: AuditTrail
+    queries: KeptQueries
 
     @property
     def embedding(self) -> EmbeddingService:
@@ -342,10 +344,12 @@ class House:
             chat=chat,
             access=access_service(settings, db),
             trail=AuditTrail(db),
+            queries=KeptQueries(db, settings.keep_queries),
         )
 
     async def close(self) -> None:
         await self.trail.close()
+        await self.queries.close()
         await self.search.close()
         await self.agent.close()
         await self.models.close()

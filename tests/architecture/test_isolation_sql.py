@@ -46,7 +46,7 @@ OUTSIDE = {
     # a database of a measurement's own
     "scratch": ["_create", "insert_passages", "scratch_database", "stored_texts"],
     # for the comparison of two models: the operator's
-    "questions": ["sample"],
+    "questions": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
     # upkeep

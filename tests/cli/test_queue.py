@@ -10,6 +10,9 @@ import time
 import asyncpg
 from tests.cli.test_cli import ateneo
 
+from ateneo.store import generations
+from ateneo.store.pool import Database
+
 
 async def _insert(url: str, empresa: str, *texts: str) -> None:
     connection = await asyncpg.connect(url)
@@ -47,6 +50,28 @@ async def test_an_operators_day(database_url: str) -> None:
     assert "ya no tiene" in ateneo("budget", "set", "-e", "otra", "--none", url=database_url).stdout
     again = ateneo("worker", "--once", url=database_url)
     assert "2 chunks (1 de textos ya conocidos)" in again.stdout.replace("\n", " ")
+
+
+async def test_letters_with_long_names_stay_readable(database: Database, database_url: str) -> None:
+    company, reason = (
+        "una-empresa-de-nombre-muy-largo-sociedad-anónima",
+        "openai no aceptó un texto: demasiado largo para él",
+    )
+    await generations.create(database, "local", "x", 4)
+    await _insert(
+        database_url, company, "Un texto bastante largo", "Otro texto bastante largo", "Y uno más, largo también"
+    )
+    async with database.acquire() as connection:
+        await connection.execute("UPDATE ateneo.embedding_queue SET state = 'dead', error = $1, deaths = 6", reason)
+    shown = ateneo("queue", "list", "--limit", "2", url=database_url).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count(reason) == 1, "said once for all that have it"
+    assert "--limit" in shown
+    limit = ateneo(
+        "budget", "set", "-e", company, "--usd", "5", url=database_url, OPENAI_API_KEY="k", ATENEO_EMBEDDING_MODEL="x"
+    )
+    assert "precio de x" in limit.stderr, "dollars stop nothing where nobody knows the price"
+    assert "procesos caídos: 6" in ateneo("queue", "show", f"{company}-0", url=database_url).stdout
 
 
 async def test_a_signal_ends_a_worker_in_peace(database_url: str) -> None:

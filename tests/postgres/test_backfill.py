@@ -199,7 +199,7 @@ async def test_a_database_that_goes_away_keeps_what_was_stored(database: Databas
     name = await value(database, "SELECT current_database()")
     with ProviderServer(dims=DIMS) as server:
         async with service(server) as embedding:
-            work = Backfill(database, embedding, batch_size=10, concurrency=1)
+            work = Backfill(database, embedding, batch_size=10, concurrency=1, lease_s=1)
             run = asyncio.create_task(work.run(on_progress=lambda _: server.gate.clear()))
             await until(lambda: server.calls == 2 or run.done())
             await rename(server_url, name, f"{name}_away")

@@ -3,7 +3,11 @@
 import json
 from collections import Counter
 
+from tests.postgres.test_isolation_database import put
+
+from ateneo.services import erasure
 from ateneo.services.evaluation.side_by_side import ENOUGH, sampled
+from ateneo.services.kept_queries import KeptQueries
 from ateneo.store import conversations, questions
 from ateneo.store.pool import Database
 
@@ -52,3 +56,37 @@ async def test_half_of_a_sample_is_people_s_once_they_are_enough(database: Datab
     assert all(one.answers for one in drawn if one.origin == "sentence")
     assert Counter(one.origin for one in await sampled(database, "otra", 50)) == {}
     assert Counter(one.origin for one in await sampled(database, None, 5)) == {"sentence": 5}
+
+
+async def texts(db: Database, empresa: str | None = None) -> list[str]:
+    return sorted(one.text for one in await questions.sample(db, empresa, 5000, "s") if one.source == "search")
+
+
+async def test_searches_are_kept_only_where_that_is_asked_for(database: Database) -> None:
+    off, on = KeptQueries(database, 0), KeptQueries(database, 7)
+    for kept in (off, on):
+        kept.note("acme", f"¿quién firma? {kept is on}")
+        kept.note("acme", f"¿quién firma? {kept is on}")
+        kept.note("otra", "¿y acá?")
+        await kept.close()
+    assert await texts(database, "acme") == ["¿quién firma? True"]
+    assert await texts(database) == ["¿quién firma? True", "¿y acá?"]
+
+
+async def test_kept_searches_are_bounded_end_and_go_with_their_company(database: Database) -> None:
+    await put(database, "acme", "a.md", "Un documento cualquiera de la empresa.")
+    await questions.keep(database, "otra", ["¿de otra?"], 7)
+    await questions.keep(database, "acme", ["la más vieja"], 7)
+    await questions.keep(database, "acme", [f"pregunta {number:04}" for number in range(questions.MOST_KEPT)], 7)
+    kept = await texts(database, "acme")
+    assert (len(kept), kept[0]) == (questions.MOST_KEPT, "pregunta 0000")
+    async with database.acquire() as connection:
+        await connection.execute(
+            "UPDATE ateneo.kept_query SET until = now() WHERE empresa_id = 'acme' AND query < 'pregunta 0990'"
+        )
+    assert len(await texts(database, "acme")) == 10
+    await questions.forget_expired(database)
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM ateneo.kept_query") == 11
+    assert (await erasure.erase(database, "acme", actor="cli:ana")).clean
+    assert await texts(database) == ["¿de otra?"]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ateneo.store import chunks, generations, letters, queue
+from ateneo.store import chunks, generations, letters, queue, usage
 from ateneo.store.pool import Database
 from ateneo.types import Matrix, Pending
 
@@ -225,6 +225,20 @@ async def test_a_company_over_its_budget_waits(database: Database, generation: i
     assert await claim(database, generation, "w", 5, 60, empresa_id="acme") == []
     await run(database, "UPDATE ateneo.embedding_usage SET day = day - 40")
     assert [chunk.empresa_id for chunk in await claim(database, generation, "w", 5, 60)] == ["acme"]
+
+
+async def test_each_row_is_counted_once(database: Database, generation: int) -> None:
+    await insert(database, "acme", *(f"c{number}" for number in range(6)))
+    await insert(database, "otra", "a", "b", "c")
+    held = await claim(database, generation, "w", 3, 60, empresa_id="acme")
+    await queue.release(database, generation, "w", held[:1], delay_s=60)
+    await queue.bury(database, generation, "w", held[1:2], ["x"])
+    await usage.set_budget(database, "otra", 0, None)
+    await claim(database, generation, "dead", 1, 0.0, empresa_id="acme")
+    await claim(database, generation, "v", 1, 60, empresa_id="acme")
+    found = await letters.figures(database)
+    assert found.suspects == 1
+    assert (found.pending, found.leased, found.later, found.over_budget, found.dead) == (8, 2, 1, 3, 1)
 
 
 def test_pending_says_how_often_it_was_tried() -> None:

@@ -304,6 +304,22 @@ async def test_status_says_what_is_missing_and_whose_model_is_at_hand(
         assert [one.at_work for one in await switch.status(database, Models(old))] == [False, True]
 
 
+async def test_a_text_that_is_refused_or_blank_does_not_keep_from_planning(
+    small: tuple[EmbeddingService, EmbeddingService], database: Database, server: ProviderServer
+) -> None:
+    _, new = small
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ('a', 'acme', $1)", " " * 20
+        )
+    server.poison = "ped003"
+    work = Switch(database, new, asked_dims=16)
+    plan = await work.plan(threshold=5000, count_tokens=True)
+    assert (plan.chunks, plan.seconds > 0) == (21, True)
+    filled = await work.fill(await work.begin())
+    assert (filled.stored, filled.refused) == (19, 2)
+
+
 async def test_a_company_without_budget_is_told_of(
     small: tuple[EmbeddingService, EmbeddingService], database: Database
 ) -> None:

@@ -21,7 +21,7 @@ async def metrics(house: OpenHouse) -> Response:
     queue = await figures(house.db)
     registry = CollectorRegistry()
     rows = Gauge("ateneo_queue_chunks", "Chunks in the embedding queue", ["state"], registry=registry)
-    waiting = queue.pending - queue.leased - queue.later
+    waiting = queue.pending - queue.leased - queue.later - queue.over_budget
     counts = {"ready": waiting, "leased": queue.leased, "later": queue.later, "over_budget": queue.over_budget}
     for state, count in (counts | {"dead": queue.dead, "dropped": queue.dropped}).items():
         rows.labels(state).set(count)

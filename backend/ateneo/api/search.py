@@ -156,6 +156,7 @@ async def search_semantic(
         rerank=rerank,
     )
     count(request, len(found.hits))
+    house.queries.note(empresa_id, found.query)
     return SearchResponse.model_validate(found)
 
 
@@ -170,4 +171,5 @@ async def search_semantic_post(
     options = body.model_dump(exclude={"query", "empresa_id"})
     found = await house.search.search(empresa_id, body.query, **options)
     count(request, len(found.hits))
+    house.queries.note(empresa_id, found.query)
     return SearchResponse.model_validate(found)

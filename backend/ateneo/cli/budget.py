@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from ateneo import wiring
-from ateneo.cli.runtime import note, out, print_json, run_or_exit
+from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -39,9 +39,11 @@ def show(
 async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: bool) -> None:
     if none == (tokens is not None or usd is not None):
         raise InputError(detail=tr("Hace falta --tokens, --usd o --none.", "It takes --tokens, --usd or --none."))
-    async with await wiring.open_database(load()) as db:
+    settings = load()
+    async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
         await usage.set_budget(db, empresa_id, tokens, usd)
         await note(db, empresa_id, "budget_set")
+        model = await models.present(db)
     out.print(
         tr(f"«{empresa_id}» ya no tiene máximo.", f"“{empresa_id}” has no limit any more.")
         if none
@@ -51,6 +53,10 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
         ),
         soft_wrap=True,
     )
+    if usd is not None and model.price is None:
+        text = tr(f"! No sé el precio de {model.model}: solo un máximo en --tokens lo frena.",
+                  f"! I know no price of {model.model}: only a limit in --tokens stops it.")  # fmt: skip
+        err.print(text, style="yellow", soft_wrap=True)
 
 
 async def _show(empresa_id: str | None, as_json: bool) -> None:

@@ -249,7 +249,7 @@ async def _prepare(work: Switch, generation: Generation, plan: Plan, threshold: 
     with screen.step(tr("Embeddings", "Embeddings")) as tell:
         filled = await work.fill(generation, lambda done: tell(done.stored + done.refused, plan.chunks))
     screen.filled(filled)
-    screen.unpaid(await change.over_budget(work.db, generation.number))
+    screen.unpaid(await change.over_budget(work.db, generation.number), generation)
     with screen.step(tr("Índices", "Indexes")) as tell:
         async for tuned in work.index(
             generation, threshold=threshold, on_progress=lambda _, how: tell(how.done, how.total)

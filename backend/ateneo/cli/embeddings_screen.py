@@ -217,7 +217,7 @@ def _remarks(found: Sequence[Status]) -> None:
                     f"The settings have not what it takes to use {generation.label}: see docs/how-to/switch-model.md.",
                 )
             )
-        unpaid(one.over_budget)
+        unpaid(one.over_budget, generation)
         if generation.state == "filling":
             going = tr(f"Un cambio a {generation.model}, en marcha.", f"A switch to {generation.model} is under way.")
             begun = tr(f"Un cambio sin terminar. Para seguir: {_AGAIN}", f"A switch not finished. To go on: {_AGAIN}")
@@ -226,13 +226,13 @@ def _remarks(found: Sequence[Status]) -> None:
             _say(_column_behind(one.at_work))
 
 
-def unpaid(chunks: int) -> None:
-    """What a budget keeps waiting, if any."""
+def unpaid(chunks: int, generation: Generation) -> None:
+    """What budgets keep waiting, if anything."""
     if chunks:
         _warn(
             tr(
-                f"{chunks:,} chunks esperan presupuesto: ateneo budget show",
-                f"{chunks:,} chunks wait for a budget: ateneo budget show",
+                f"{chunks:,} chunks esperan presupuesto para {generation.model}: ateneo budget show",
+                f"{chunks:,} chunks wait for a budget for {generation.model}: ateneo budget show",
             )
         )
 
@@ -332,6 +332,7 @@ def _origins(found: SideBySide) -> str:
     names = {
         "file": tr("de tu archivo", "of your file"),
         "conversation": tr("hechas en conversaciones", "asked in conversations"),
+        "search": tr("búsquedas guardadas", "searches that were kept"),
         "sentence": tr("frases de los chunks, al azar", "sentences of chunks, by chance"),
     }
     parts = [f"{count:,} {names[origin]}" for origin, count in sorted(found.origins.items())]

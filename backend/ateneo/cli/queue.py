@@ -1,9 +1,12 @@
 """`ateneo queue`: the chunks that wait for a vector, and the dead letters."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 
 from ateneo import wiring
@@ -65,13 +68,30 @@ async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -
     if not found:
         out.print(tr("No hay ninguno.", "There is none."))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (tr("empresa", "company"), "chunk", tr("estado", "state"), tr("intentos", "tries")):
-        table.add_column(heading, no_wrap=True)
-    table.add_column(tr("motivo", "reason"), overflow="fold", ratio=1)
+    for reason, theirs in groupby(sorted(found, key=_reason), key=_reason):
+        letters_of_it = list(theirs)
+        if reason:
+            out.print(reason, style="bold")
+        out.print(Padding(_table(letters_of_it), (0, 0, 1, 2)))
+    if len(found) == limit:
+        out.print(tr(f"Son los {limit} más viejos; --limit da más.", f"The {limit} oldest; --limit gives more."))
+
+
+def _reason(letter: Letter) -> str:
+    return letter.error or ""
+
+
+def _table(found: Sequence[Letter]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in (tr("empresa", "company"), "chunk"):
+        table.add_column(heading, overflow="fold")
+    table.add_column(tr("estado", "state"), no_wrap=True)
+    for heading in (tr("intentos", "tries"), "gen"):
+        table.add_column(heading, no_wrap=True, justify="right")
     for letter in found:
-        table.add_row(letter.empresa_id, letter.chunk_id, state_name(letter), str(letter.attempts), letter.error or "")
-    out.print(table)
+        tries = str(letter.attempts + letter.deaths)
+        table.add_row(letter.empresa_id, letter.chunk_id, state_name(letter), tries, str(letter.generation))
+    return table
 
 
 def state_name(letter: Letter) -> str:
@@ -95,18 +115,20 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
         raise typer.Exit(1)
     for letter in found:
         out.print(f"{letter.empresa_id} / {letter.chunk_id}", style="bold")
+        grid = Table.grid(padding=(0, 1))
         lines = [
             (tr("estado", "state"), state_name(letter)),
             (tr("generación", "generation"), str(letter.generation)),
             (tr("intentos", "tries"), str(letter.attempts)),
-            (tr("procesos caídos", "processes lost"), str(letter.deaths)),
+            *([(tr("procesos caídos", "processes lost"), str(letter.deaths))] if letter.deaths else []),
             (tr("en cola desde", "queued at"), letter.queued_at),
             (tr("próximo intento", "next try"), letter.next_try_at if letter.state == "pending" else "-"),
             (tr("motivo", "reason"), letter.error or "-"),
             (tr("texto", "text"), " ".join(letter.preview.split())),
         ]
         for name, value in lines:
-            out.print(f"  {name}: {value}")
+            grid.add_row(f"  {name}:", value)
+        out.print(grid)
 
 
 async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:

@@ -35,11 +35,12 @@ async def _status(as_json: bool) -> None:
 
 def _queue(found: SystemStatus) -> None:
     queue = found.queue
-    line = tr(
-        f"En cola: {queue.pending:,} ({queue.leased:,} en curso, {queue.later:,} esperan un reintento)",
-        f"Queued: {queue.pending:,} ({queue.leased:,} in hand, {queue.later:,} wait for another try)",
-    )
+    line = tr(f"En cola: {queue.pending:,}", f"Queued: {queue.pending:,}")
     if queue.pending:
+        line += tr(
+            f" ({queue.leased:,} en curso, {queue.later:,} esperan un reintento)",
+            f" ({queue.leased:,} in hand, {queue.later:,} wait for another try)",
+        )
         line += tr(f"; la más antigua, hace {age(queue.oldest_s)}", f"; the oldest for {age(queue.oldest_s)}")
     out.print(line + ".")
     if queue.rate:
@@ -47,8 +48,14 @@ def _queue(found: SystemStatus) -> None:
         out.print(tr("Ritmo", "Rate") + f": {queue.rate:,.1f} chunks/s{left}.")
     if queue.over_budget:
         text = tr(
-            f"Sin presupuesto este mes: {queue.over_budget:,} chunks esperan. `ateneo budget show`",
-            f"Out of budget this month: {queue.over_budget:,} chunks wait. `ateneo budget show`",
+            f"* Sin presupuesto este mes: {queue.over_budget:,} chunks esperan. `ateneo budget show`",
+            f"* Out of budget this month: {queue.over_budget:,} chunks wait. `ateneo budget show`",
+        )
+        out.print(text, style="yellow")
+    if queue.suspects:
+        text = tr(
+            f"De a pocos, porque murió el worker que los tenía: {queue.suspects:,}.",
+            f"A few at a time, because the worker that had them died: {queue.suspects:,}.",
         )
         out.print(text, style="yellow")
     if queue.dead:
@@ -72,7 +79,7 @@ def _workers(found: SystemStatus) -> None:
         "working": tr("trabajando", "working"),
         "paused": tr("en pausa", "paused"),
     }
-    if not found.workers and found.queue.pending:
+    if not found.workers and found.queue.pending > found.queue.over_budget:
         text = tr("Ningún worker en marcha: `ateneo worker`", "No worker is running: `ateneo worker`")
         out.print(text, style="yellow")
     for one in found.workers:
@@ -92,6 +99,10 @@ def _generations(found: SystemStatus) -> None:
         "filling": tr("llenándose", "filling"),
         "previous": tr("anterior", "previous"),
     }
+    if not found.generations and found.companies:
+        text = tr("Todavía no hay vectores: los empieza `ateneo backfill` o `ateneo worker`.",
+                  "There are no vectors yet: `ateneo backfill` or `ateneo worker` begins them.")  # fmt: skip
+        out.print(text, style="yellow")
     for one in found.generations:
         table.add_row(
             str(one.number), one.model, names.get(one.state, one.state), f"{one.vectors:,}", f"{one.pending:,}"
@@ -110,7 +121,8 @@ def _companies(found: SystemStatus) -> None:
         tr("sin vector", "without"),
     )
     for one in found.companies[:_COMPANIES_SHOWN]:
-        pending = f"{one.pending:,}" + (tr(" (sin presup.)", " (no budget)") if one.over_budget else "")
+        unpaid = one.over_budget and one.pending
+        pending = f"{one.pending:,}" + ("*" if unpaid else "")
         dead, without = one.dead + one.dropped, one.without
         table.add_row(one.empresa_id, f"{one.chunks:,}", f"{one.embedded:,}", pending, f"{dead:,}", f"{without:,}")
     if found.companies:

@@ -120,7 +120,11 @@ class _Screen:
     def batch(self, batch: Batch) -> None:
         for failed in batch.failed:
             later = "" if failed.dead else tr(" (se reintenta)", " (tried again later)")
-            err.print(f"❌ {failed.empresa_id}/{failed.chunk_id}{later}: {failed.loggable}", soft_wrap=True)
+            quotes = failed.loggable != failed.reason  # what a provider said may repeat the text: not for a log
+            show = f"ateneo queue show {failed.chunk_id} -e {failed.empresa_id}"
+            reason = tr(f"el proveedor no lo toma; dice por qué: {show}", f"the provider does not take it; why: {show}")
+            name = f"{failed.empresa_id}/{failed.chunk_id}{later}"
+            err.print(f"❌ {name}: {reason if quotes else failed.reason}", soft_wrap=True)
         self._count += batch.processed
         now = time.monotonic()
         if self._count and now - self._last >= _LINE_EVERY_S:

@@ -84,6 +84,7 @@ class Tools:
             where = {**(filter or {}), **({} if document_id is None else {"document_id": clean(document_id)})}
             found = await self._house.search.search(call.empresa_id, query, k, filter=where or None)
             call.results = len(found.hits)
+            self._house.queries.note(call.empresa_id, found.query)
             return Found.model_validate(found)
 
     async def get_passage(

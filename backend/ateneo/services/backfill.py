@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from ateneo.errors import AteneoError, BadArgument, DatabaseError, UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk
+from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk, new_name
 from ateneo.services.generation import own_generation, refuse_other_model
+from ateneo.services.presence import Rate, seen_working
 from ateneo.store import chunks, generations, queue, usage
 from ateneo.store.pool import Database
 from ateneo.types import Pending
@@ -141,6 +142,7 @@ class Backfill:
         begun = time.monotonic()
         generation = await own_generation(self._db, self._embedding)
         await queue.fill(self._db, generation.number, empresa_id, revive=True)
+        name = new_name()
         run = _Run(on_progress)
         self._engine = EmbeddingQueue(
             self._db,
@@ -149,12 +151,14 @@ class Backfill:
             batch_size=self._batch_size,
             concurrency=self._concurrency,
             on_batch=run.add,
+            worker=name,
             lease_s=self._lease_s,
         )
         if self._stop:
             self._engine.stop()
         try:
-            await self._engine.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
+            async with seen_working(self._db, name, lambda: self._embedding.concurrency) as run.rate:
+                await self._engine.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
             stopped = self._engine.outage
         except DatabaseError as error:
             stopped = error
@@ -225,8 +229,10 @@ class _Run:
     changed: int = 0
     tokens: int = 0
     failed: list[FailedChunk] = field(default_factory=list)
+    rate: Rate = field(default_factory=Rate)
 
     def add(self, batch: Batch) -> None:
+        self.rate.add(batch.processed)
         self.processed += batch.processed
         self.copied += batch.copied
         self.changed += batch.changed

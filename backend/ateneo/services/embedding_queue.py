@@ -234,7 +234,9 @@ class EmbeddingQueue:
             " (out of memory? a fault in a library?)",
         )
         parked = await queue.park(self._db, self._generation.number, chunks, reason)
-        self._tell(Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason) for empresa, chunk_id in parked)))
+        self._tell(
+            Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason, loggable=reason) for empresa, chunk_id in parked))
+        )
 
     async def _others_have(self, empresa_id: str | None) -> bool:
         return await queue.leased(self._db, self._generation.number, empresa_id) > 0

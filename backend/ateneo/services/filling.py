@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue
+from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
+from ateneo.services.presence import seen_working
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -41,8 +42,10 @@ async def fill(
     Raises ProviderError, DatabaseError; what was stored until then stays.
     """
     done = Fill()
+    name = new_name()
 
     def add(batch: Batch) -> None:
+        rate.add(batch.processed)
         done.stored += batch.processed
         done.copied += batch.copied
         done.refused += sum(one.dead for one in batch.failed)
@@ -59,9 +62,11 @@ async def fill(
         batch_size=_LOCAL_BATCH if local else _BATCH,
         concurrency=_LOCAL_CONCURRENCY if local else concurrency,
         on_batch=add,
+        worker=name,
         lease_s=lease_s,
     )
-    await engine.drain(to_the_end=True)
+    async with seen_working(db, name, lambda: embedding.concurrency) as rate:
+        await engine.drain(to_the_end=True)
     if engine.outage is not None:
         raise engine.outage
     return done

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ateneo.errors import GenerationMismatch, SwitchRefused
+from ateneo.errors import GenerationMismatch, ProviderRefusedInput, SwitchRefused
 from ateneo.lang import tr
 from ateneo.services import column, filling, maintenance
 from ateneo.services.current_model import Models
@@ -24,6 +24,7 @@ from ateneo.store import generations, health, letters
 from ateneo.store import switch as store
 from ateneo.store.pool import Database
 from ateneo.store.switch import Disk, Filled
+from ateneo.text.clean import clean
 from ateneo.types import Generation
 
 Tell = Callable[[int, int], None]
@@ -184,10 +185,16 @@ class Switch:
 
     async def _trial(self) -> float:
         """Seconds a text, of one request."""
-        texts = [one.contenido for one in await store.missing_texts(self.db, None, None, _TRIAL)]
+        found = await store.missing_texts(self.db, None, None, _TRIAL)
+        texts = [one.contenido for one in found if clean(one.contenido).strip()]
         await self.embedding.generate_embedding("dimensiones")
         begun = time.perf_counter()
-        await self.embedding.embed_matrix(texts)
+        try:
+            await self.embedding.embed_matrix(texts)
+        except ProviderRefusedInput:  # one of them: the fill will find out which
+            texts = ["prueba"] * len(texts)
+            begun = time.perf_counter()
+            await self.embedding.embed_matrix(texts)
         return (time.perf_counter() - begun) / max(len(texts), 1)
 
     async def _tokens(self, begun: Generation | None, total: int, on_count: Tell | None) -> int:

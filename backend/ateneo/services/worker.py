@@ -9,10 +9,6 @@ by NOTIFY wakes it at once, a look every second anyway. What fails for all texts
 
 import asyncio
 import contextlib
-import os
-import socket
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,13 +20,12 @@ from ateneo.services.current_model import Models
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
 from ateneo.services.generation import mismatch, own_generation
 from ateneo.services.hands import Hands
-from ateneo.store import generations, queue, workers
+from ateneo.services.presence import BEAT_S, Rate, report
+from ateneo.store import generations, questions, queue, workers
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
-BEAT_S = 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 300.0
-_RATE_OVER_S = 60.0
 _LOOK_FOR_GENERATIONS_S = 2.0
 
 log = structlog.get_logger(__name__)
@@ -86,8 +81,7 @@ class Worker:
         self._lanes: dict[int, _Lane] = {}
         self._hands = Hands()
         self._stopping = asyncio.Event()
-        self._begun = time.monotonic()
-        self._recent: deque[tuple[float, int]] = deque()
+        self._rate = Rate()
         self._processed = self._copied = self._failed = self._tokens = 0
         self._told: tuple[object, ...] = ()
         self._column: asyncio.Task[None] | None = None
@@ -95,12 +89,7 @@ class Worker:
 
     @property
     def totals(self) -> Totals:
-        since = time.monotonic() - _RATE_OVER_S
-        while self._recent and self._recent[0][0] < since:
-            self._recent.popleft()
-        over = max(1.0, min(_RATE_OVER_S, time.monotonic() - self._begun))
-        rate = sum(count for _, count in self._recent) / over
-        return Totals(self._processed, self._copied, self._failed, self._tokens, rate)
+        return Totals(self._processed, self._copied, self._failed, self._tokens, self._rate.now)
 
     def stop(self) -> None:
         """Claims no more, and ends once what is in hand has ended."""
@@ -238,7 +227,7 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _count(self, batch: Batch) -> None:
-        self._recent.append((time.monotonic(), batch.processed))
+        self._rate.add(batch.processed)
         self._processed += batch.processed
         self._copied += batch.copied
         self._failed += len(batch.failed)
@@ -250,9 +239,9 @@ class Worker:
         """The guide's column after a change of model, should whoever made that have left."""
         try:
             done = await column.refill(self._db, wait=False)
-        except SwitchRefused as error:
+        except (SwitchRefused, RightsMissing) as error:  # it stays so for now: told once
             if not self._column_refused:
-                log.warning("worker.column", detail=error.message, remedy=error.remedy)
+                log.warning("worker.column", detail=error.message, remedy="ateneo embeddings switch")
             self._column_refused = True
         except DatabaseError as error:
             log.warning("worker.column", reason=error.code, detail=error.message)
@@ -274,16 +263,9 @@ class Worker:
         if now == self._told and not always:
             return
         self._told = now
-        with contextlib.suppress(DatabaseError):  # those who work will tell of it
-            await workers.report(
-                self._db,
-                self.name,
-                socket.gethostname(),
-                os.getpid(),
-                *now,
-                self._models.main.concurrency,
-                self.totals.rate,
-            )
+        state, note = now
+        concurrency = self._models.main.concurrency
+        await report(self._db, self.name, state=state, note=note, concurrency=concurrency, rate=self._rate.now)
 
     async def _listen(self) -> None:
         def wake() -> None:
@@ -301,6 +283,7 @@ class Worker:
         while self._maintenance_s:
             await asyncio.sleep(self._maintenance_s)
             try:
+                await questions.forget_expired(self._db)
                 for number in list(self._lanes):
                     await queue.fill(self._db, number)
                 async for tuned in maintenance.tune(self._db, threshold=self._threshold, bm25=self._bm25):

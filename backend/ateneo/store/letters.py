@@ -42,8 +42,9 @@ class Depth:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The queue, all companies and generations. Of the `pending` rows `leased` are in hand, `later` wait for another
-    try, and `over_budget` for the next month; `oldest_s`: how long the oldest has waited. `rate` in chunks a second, of
-    the workers seen within thirty seconds, of which so many are `idle`, `working` or `paused`."""
+    try, and `over_budget` for the next month; with `suspects` in hand a worker died; `oldest_s`: how long the oldest
+    has waited. `rate` in chunks a second, of the workers seen within thirty seconds, of which so many are `idle`,
+    `working` or `paused`."""
 
     pending: int
     leased: int
@@ -51,6 +52,7 @@ class Figures:
     over_budget: int
     dead: int
     dropped: int
+    suspects: int
     oldest_s: float
     rate: float
     idle: int

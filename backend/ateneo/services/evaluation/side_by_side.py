@@ -1,7 +1,7 @@
 """Two embedding models on the same questions, in the database where both have their vectors.
 
-Questions are a file's (with or without the passage that answers), those that people asked in conversations, or
-sentences drawn from the chunks themselves, whose answer is the chunk they stand in.
+Questions are a file's (with or without the passage that answers), what people asked in conversations or searched for,
+or sentences drawn from the chunks themselves, whose answer is the chunk they stand in.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ _SHORTEST, _LONGEST = 25, 200
 _MOST_OF_IT = 0.8
 
 Tell = Callable[[int, int], None]
-Origin = Literal["file", "conversation", "sentence"]
+Origin = Literal["file", "conversation", "search", "sentence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def sampled(db: Database, empresa_id: str | None, size: int) -> list[Asked
     real = await asked_by_people.sample(db, empresa_id, max(size // 2, min(size, ENOUGH)), SEED)
     if len(real) < ENOUGH:
         real = []
-    asked = [Asked(one.text, one.empresa_id, one.liked, "conversation") for one in real]
+    asked = [Asked(one.text, one.empresa_id, one.liked, one.source) for one in real]
     chunks = await switch.sample_chunks(db, empresa_id, size - len(real), SEED) if size > len(real) else []
     return asked + [Asked(sentence_of(one.contenido), one.empresa_id, one.ids, "sentence") for one in chunks]
 

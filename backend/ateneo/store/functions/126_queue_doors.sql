@@ -1,15 +1,19 @@
 -- What the application may know of the queue and of its company's vectors and budget.
 
--- The queue in figures, no company named: for /metrics and `ateneo status`.
+-- The queue in figures, no company named: for /metrics and `ateneo status`. Of the pending rows each is leased, later,
+-- over_budget or ready.
+DROP FUNCTION IF EXISTS ateneo.queue_figures();
+
 CREATE OR REPLACE FUNCTION ateneo.queue_figures(OUT pending bigint, OUT leased bigint, OUT later bigint, OUT over_budget bigint,
-  OUT dead bigint, OUT dropped bigint, OUT oldest_s float8, OUT rate float8, OUT idle bigint, OUT working bigint, OUT paused bigint)
+  OUT dead bigint, OUT dropped bigint, OUT suspects bigint, OUT oldest_s float8, OUT rate float8, OUT idle bigint, OUT working bigint, OUT paused bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT q.*, w.* FROM (
     SELECT count(*) FILTER (WHERE q.state = 'pending'), count(*) FILTER (WHERE q.state = 'pending' AND q.lease_until >= now()),
-      count(*) FILTER (WHERE q.state = 'pending' AND q.next_try_at > now()),
-      count(*) FILTER (WHERE q.state = 'pending' AND q.empresa_id IN
+      count(*) FILTER (WHERE q.state = 'pending' AND q.next_try_at > now() AND NOT coalesce(q.lease_until >= now(), false)),
+      count(*) FILTER (WHERE q.state = 'pending' AND q.next_try_at <= now() AND NOT coalesce(q.lease_until >= now(), false) AND q.empresa_id IN
         (SELECT b.empresa_id FROM ateneo.embedding_budget b WHERE ateneo.over_budget(b.empresa_id))),
       count(*) FILTER (WHERE q.state = 'dead'), count(*) FILTER (WHERE q.state = 'dropped'),
+      count(*) FILTER (WHERE q.state = 'pending' AND q.deaths > 0),
       coalesce(extract(epoch FROM now() - min(q.queued_at) FILTER (WHERE q.state = 'pending')), 0)::float8
     FROM ateneo.embedding_queue q) q, (
     SELECT coalesce(sum(w.rate), 0), count(*) FILTER (WHERE w.state = 'idle'), count(*) FILTER (WHERE w.state = 'working'),
