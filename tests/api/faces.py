@@ -5,6 +5,7 @@ The lists are derived from the applications themselves: what is in neither table
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ class Ids:
     conversation: str
 
 
+EVIL = "\x1b]0;tomada\x07\x9b31m"
+"""What would rename the terminal of whoever reads it, and colour what follows."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 Route = Callable[[str, Ids], dict[str, Any]]
 """(the canary of who asks, ids) -> what httpx takes beyond the method and the path."""
 Command = Callable[["World", str, Ids], list[str]]
@@ -56,20 +60,24 @@ ROUTES: dict[str, Route | None] = {
     "GET /documents": lambda own, ids: {},
     "POST /documents": lambda own, ids: {
         "files": {"file": (FILE, _text(own))},
-        "data": {"document_id": DOCUMENT, "title": f"Manual {own}", "metadata": json.dumps({"area": own})},
+        "data": {"document_id": DOCUMENT, "title": f"Manual {EVIL}{own}", "metadata": json.dumps({"area": own})},
     },
     "DELETE /documents/{document_id}": lambda own, ids: {},
     "POST /agents/{agent_id}/chat": lambda own, ids: {
-        "json": {"message": "¿Cuál es el precio reservado?", "conversation_id": ids.conversation, "stream": True}
+        "json": {
+            "message": f"¿Cuál es el precio {EVIL} reservado?",
+            "conversation_id": ids.conversation,
+            "stream": True,
+        }
     },
     "GET /agents": lambda own, ids: {},
-    "PUT /agents/{agent_id}": lambda own, ids: {"json": {"name": own, "instructions": f"Sos {own}."}},
+    "PUT /agents/{agent_id}": lambda own, ids: {"json": {"name": f"{EVIL}{own}", "instructions": f"Sos {own}."}},
     "DELETE /agents/{agent_id}": lambda own, ids: {},
     "GET /conversations": lambda own, ids: {"params": {"after": ids.conversation}},
     "GET /conversations/{conversation_id}": lambda own, ids: {},
     "DELETE /conversations/{conversation_id}": lambda own, ids: {},
     "PUT /conversations/{conversation_id}/feedback": lambda own, ids: {
-        "json": {"position": 0, "rating": -1, "comment": f"Faltó {own}"}
+        "json": {"position": 0, "rating": -1, "comment": f"Faltó {EVIL}{own}"}
     },
     "GET /audit": lambda own, ids: {},
     "GET /health": None,
@@ -301,6 +309,7 @@ class World:
                 patch.setenv(name, value)
             done = self.cli.invoke(self.app, list(arguments))
         assert done.exception is None or isinstance(done.exception, SystemExit), (arguments, done.exception)
+        assert not CONTROLS.search(done.output), (arguments, done.output)
         return done.output
 
     def trail(self, who: str) -> list[StoredEntry]:

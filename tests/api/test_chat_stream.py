@@ -81,7 +81,7 @@ async def test_a_failure_ends_the_stream_with_what_was_said(api: Api) -> None:
 
 
 async def test_a_failure_before_the_first_word(api: Api) -> None:
-    busy = fault(429, "rate_limit_error", **{"retry-after": "7", "x-should-retry": "false"})
+    busy = fault(429, "rate_limit_error", **{"retry-after-ms": "7000", "x-should-retry": "false"})
     async with claude(api, lambda n: busy) as (client, _):
         events = await events_of(await client.post(PATH, json=QUESTION | {"stream": True}))
         whole = await client.post(PATH, json=QUESTION)

@@ -1,6 +1,7 @@
 """The audit trail: every request of a known caller, once, in its own company's trail, and no text of anybody's."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -43,6 +44,21 @@ async def test_writes_are_there_at_once_and_reads_soon(api: Api) -> None:
     read = seen[found.headers["x-request-id"]]
     assert (read["action"], read["results"]) == ("search_semantic", len(found.json()["hits"]))
     assert not [one for one in seen.values() if "portón" in str(one)]
+
+
+def test_a_streamed_answer_has_its_results(api: Api) -> None:
+    asked = {"message": "¿Cuánto se paga en un feriado?"}
+    lines = []
+    for stream in (True, False):
+        answer = httpx.post(f"{api.url}/agents/a/chat", headers=api.acme, json={**asked, "stream": stream}, timeout=60)
+        for _ in range(100):
+            found = [one for one in entries(api) if one["request_id"] == answer.headers["x-request-id"]]
+            if found:
+                break
+            time.sleep(0.05)
+        lines += found
+    assert [(one["action"], one["results"]) for one in lines] == [("chat_with_agent", lines[1]["results"])] * 2
+    assert lines[0]["results"]
 
 
 def test_a_company_reads_its_own_trail_alone(api: Api) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mcp.conftest import ATENEO, Place, environment, over_http, serving
-from tests.mcp.test_mcp import said
+from tests.mcp.test_mcp import post, said
 
 from ateneo.store import audit, keys
 from ateneo.store.audit import StoredEntry
@@ -97,3 +97,13 @@ async def test_a_companys_words_go_nowhere_else(place: Place, tmp_path: Path) ->
     assert log  # it starts with a line of uvicorn's
     for word in (*CANARY.values(), *place.keys.values(), "índigo"):
         assert word not in log, log
+
+
+def test_an_address_that_guesses_is_told_to_wait(place: Place) -> None:
+    with serving(place, ATENEO_FAILED_LOGINS_PER_MINUTE="2") as address:
+        known = f"Bearer {place.keys['acme']}"
+        assert post(address, Authorization=known).status_code == 200
+        wrong = [post(address, Authorization=f"Bearer ate_{number:012x}_{'0' * 64}") for number in range(3)]
+        assert [one.status_code for one in wrong] == [401, 401, 429]
+        assert 0 < int(wrong[-1].headers["retry-after"]) <= 60
+        assert post(address, Authorization=known).status_code == 200

@@ -254,18 +254,26 @@ async def test_a_text_is_not_a_list_of_letters(service: EmbeddingService) -> Non
 
 
 async def test_queries_are_remembered(provider_server: ProviderServer, service: EmbeddingService) -> None:
-    first = await service.embed_query("¿cuántos días?")
-    again = await service.embed_query("¿cuántos días?\x00")
+    first = await service.embed_query("¿cuántos días?", "acme")
+    again = await service.embed_query("¿cuántos días?\x00", "acme")
     np.testing.assert_array_equal(first, again)
     assert first.shape == (8,)
     assert not first.flags.writeable
     assert provider_server.calls == 1
     for number in range(260):
-        await service.embed_query(f"pregunta {number}")
-    await service.embed_query("¿cuántos días?")
+        await service.embed_query(f"pregunta {number}", "acme")
+    await service.embed_query("¿cuántos días?", "acme")
     assert provider_server.calls == 262
     with pytest.raises(EmptyQuery):
         await service.embed_query("  \x00 ")
+
+
+async def test_no_company_can_time_what_another_has_asked(
+    provider_server: ProviderServer, service: EmbeddingService
+) -> None:
+    for company in ("acme", "otra", None, None, "acme"):
+        await service.embed_query("¿cuánto gana Pérez?", company)
+    assert provider_server.calls == 4
 
 
 async def test_a_poisoned_text_is_the_input_s_fault(provider_server: ProviderServer, service: EmbeddingService) -> None:

@@ -126,7 +126,13 @@ async def chat(
     }
     if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
         events = house.agent.stream(empresa_id, agent_id, body.message, **options)
-        response: Response = await sse.respond(events, described, request.scope["state"]["request_id"])
+
+        def counted(event: Event) -> tuple[str, dict[str, Any]]:
+            if isinstance(event, Done | Failed):
+                count(request, len(event.answer.citations))
+            return described(event)
+
+        response: Response = await sse.respond(events, counted, request.scope["state"]["request_id"])
         return response
     answer = await house.agent.chat(empresa_id, agent_id, body.message, **options)
     count(request, len(answer.citations))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +14,8 @@ from ateneo.wiring import House
 
 
 class Audited:
-    """ASGI middleware. What changes something is in the trail before its answer goes out; what reads, soon after."""
+    """ASGI middleware. What changes something is in the trail before its answer goes out; what reads, soon after it has
+    ended, so that a stream's results are known."""
 
     def __init__(self, app: ASGIApp, *, house: Callable[[], House]) -> None:
         self.app = app
@@ -24,19 +26,23 @@ class Audited:
             await self.app(scope, receive, send)
             return
 
+        state: dict[str, Any] = scope.setdefault("state", {})
+        status, written = int(HTTPStatus.INTERNAL_SERVER_ERROR), False
+
         async def noted(message: Message) -> None:
-            caller: Caller | None = scope.get("state", {}).get("caller")
-            if message["type"] == "http.response.start" and caller is not None:
-                entry = _entry(scope, caller, message["status"])
-                trail = self._house().trail
-                changes = needed_scope(scope["route"]) == "write"
-                if changes and entry.status < HTTPStatus.BAD_REQUEST:
-                    await trail.write(entry)
-                else:
-                    trail.later(entry)
+            nonlocal status, written
+            if message["type"] == "http.response.start" and "caller" in state:
+                status = message["status"]
+                if status < HTTPStatus.BAD_REQUEST and needed_scope(scope["route"]) == "write":
+                    await self._house().trail.write(_entry(scope, state["caller"], status))
+                    written = True
             await send(message)
 
-        await self.app(scope, receive, noted)
+        try:
+            await self.app(scope, receive, noted)
+        finally:  # also where the client has left, or nothing was answered
+            if "caller" in state and not written:
+                self._house().trail.later(_entry(scope, state["caller"], status))
 
 
 def count(request: Request, results: int, target: str | None = None) -> None:

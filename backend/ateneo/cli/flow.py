@@ -3,8 +3,7 @@
 import re
 from typing import TextIO
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a text could move the cursor with, or change the terminal."""
+from ateneo.text.clean import showable
 
 _PART = re.compile(r"\n|[^\S\n]+|\S+")
 
@@ -21,7 +20,7 @@ class Flow:
 
     def write(self, text: str) -> None:
         """Shows the text, but for its last word or spaces: they may go on, and then need another line."""
-        text = _CONTROLS.sub("", text)
+        text = showable(text)
         if self._width is None:
             self._file.write(text)
         else:

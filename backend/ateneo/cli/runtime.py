@@ -9,13 +9,15 @@ import getpass
 import io
 import json
 import os
+import re
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import structlog
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -26,12 +28,24 @@ from ateneo.settings import load
 from ateneo.store import audit
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
+from ateneo.text.clean import showable
 
 INTERRUPTED = 130
 
+_C1 = re.compile("[\x7f-\x9f]")
+
+
+class _Console(Console):
+    """What a company's text says, its documents' names among it, drives nobody's terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for one in super().render(renderable, options):
+            yield one if one.control else Segment(showable(one.text), one.style)
+
+
 # markup and emoji codes are off because texts and ids of the user's pass through here: `[id]` must stay `[id]`
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = _Console(highlight=False, markup=False, emoji=False)
+err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def prepare() -> None:
@@ -160,4 +174,6 @@ async def note(
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    # JSON escapes the other control characters by itself
+    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")

@@ -110,7 +110,7 @@ class EmbeddingService:
         self._retries = retries
         self._sleep = sleep
         self._paces = PerLoop(lambda: Pace(concurrency, rpm=rpm, tpm=tpm, sleep=sleep))
-        self._queries: OrderedDict[tuple[str, str], Matrix] = OrderedDict()
+        self._queries: OrderedDict[tuple[str | None, str], Matrix] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"EmbeddingService(provider={self.provider!r}, model={self.model!r}, dims={self.dims})"
@@ -189,19 +189,22 @@ class EmbeddingService:
 
         return await asyncio.gather(*map(part, pack(prepared.tokens, self._embedder.limits)))
 
-    async def embed_query(self, text: str) -> Matrix:
-        """The vector of a query, shape (dims,), read-only; the last ones are remembered. Raises EmptyQuery."""
+    async def embed_query(self, text: str, empresa_id: str | None = None) -> Matrix:
+        """The vector of a query, shape (dims,), read-only. The last ones are remembered, each for its company, which is
+        not to learn from the time it takes what another has asked; without a company none is. Raises EmptyQuery."""
         if not clean(text).strip():
             raise EmptyQuery()
-        key = (self.model, clean(text))
-        if key not in self._queries:
+        key = (empresa_id, clean(text))
+        vector = self._queries.get(key)
+        if vector is None:
             vector = (await self.embed_matrix([text], kind="query")).vectors[0]
             vector.setflags(write=False)
+        if empresa_id is not None:
             self._queries[key] = vector
-        self._queries.move_to_end(key)
-        while len(self._queries) > _CACHED_QUERIES:
-            self._queries.popitem(last=False)
-        return self._queries[key]
+            self._queries.move_to_end(key)
+            if len(self._queries) > _CACHED_QUERIES:
+                self._queries.popitem(last=False)
+        return vector
 
     async def close(self) -> None:
         """Closes connections and frees the model; a later call opens them again."""

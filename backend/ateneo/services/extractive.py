@@ -1,5 +1,6 @@
 """The answerer that needs no key: it quotes the sentences that fit the question best, and says that it does so."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from ateneo.chat import ChatPart, ChatRequest, EndPart, QuotePart, TextPart
@@ -95,7 +96,10 @@ class ExtractiveChat:
             return words
         # A sentence alone has lost what it is about; its heading says it.
         texts = [f"{one.heading}: {one.text}" if one.heading else one.text for one in candidates]
-        meanings = (await self._embedding.embed_matrix(texts)).vectors @ await self._embedding.embed_query(question)
+        sentences, meaning = await asyncio.gather(
+            self._embedding.embed_matrix(texts), self._embedding.embed_query(question)
+        )
+        meanings = sentences.vectors @ meaning
         return [float(cosine) + WORDS_WEIGHT * share for cosine, share in zip(meanings, words, strict=True)]
 
 

@@ -216,7 +216,7 @@ class VectorSearchService:
         return replace(
             asked,
             text=None if mode == "dense" else asked.text,
-            vector=await model.embedding.embed_query(asked.text),
+            vector=await model.embedding.embed_query(asked.text, asked.empresa_id),
             generation=model.generation.number,
             dense_weight=model.embedding.dense_weight if own_weight else asked.dense_weight,
         )

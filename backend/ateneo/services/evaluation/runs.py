@@ -34,7 +34,8 @@ class Runner:
         for number, (question, text) in enumerate(zip(loaded.questions, texts, strict=True), 1):
             # The service looks up exactly this text, so that the search below finds it embedded.
             asked = clean(text).strip()
-            embed_ms = await self._embed(asked) if any(one.mode != "lexical" for one in settled) else 0.0
+            by_meaning = any(one.mode != "lexical" for one in settled)
+            embed_ms = await self._embed(asked, question.empresa_id) if by_meaning else 0.0
             for configuration, found in zip(settled, outcomes, strict=True):
                 found.append(await self._outcome(question, asked, configuration, embed_ms))
             tell(number, len(texts))
@@ -54,9 +55,9 @@ class Runner:
         for one in configurations:
             await self._search.search(question.empresa_id, question.text, self._k, mode=one.mode)
 
-    async def _embed(self, text: str) -> float:
+    async def _embed(self, text: str, empresa_id: str) -> float:
         begun = time.perf_counter()
-        await self._search.embedding.embed_query(text)
+        await self._search.embedding.embed_query(text, empresa_id)
         return (time.perf_counter() - begun) * 1000
 
     async def _outcome(self, question: Judged, text: str, how: Configuration, embed_ms: float) -> Outcome:
