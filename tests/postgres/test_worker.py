@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -203,6 +204,25 @@ async def test_a_model_that_is_not_the_databases_is_refused(pool: Database) -> N
             with pytest.raises(GenerationMismatch):
                 await Worker(pool, Models(embedding)).run(once=True)
         assert server.calls == 0
+
+
+async def test_a_budget_is_met_within_a_few_texts(pool: Database) -> None:
+    chance = random.Random(4)
+    for number in range(400):
+        await insert(pool, f"c{number:03}", f"Pasaje {number}: " + "palabras " * chance.randrange(1, 60))
+    await usage.set_budget(pool, "acme", 5000, None)
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            await Worker(pool, Models(embedding), batch_size=100, concurrency=4).run(once=True)
+            assert 5000 <= server.tokens <= 5250
+            [account] = await usage.month(pool)
+            assert account.tokens == server.tokens
+            figures = await letters.figures(pool)
+            assert figures.pending == figures.over_budget == 400 - account.texts
+            await usage.set_budget(pool, "acme", None, 1.0)
+            await execute(pool, "UPDATE ateneo.embedding_usage SET usd = 0")  # a model whose price nobody knows
+            await Worker(pool, Models(embedding), batch_size=100, concurrency=4).run(once=True)
+    assert await chunks.count_pending(pool, None) == 0
 
 
 async def test_every_generation_is_kept_up_to_date(pool: Database) -> None:

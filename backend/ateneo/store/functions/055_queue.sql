@@ -112,7 +112,7 @@ BEGIN
           AND NOT EXISTS (SELECT FROM ateneo.embedding_queue s WHERE s.empresa_id = q.empresa_id
             AND s.content_hash = q.content_hash AND s.generation + 0 = gen
             AND (s.lease_until >= now() OR (s.deaths > 0 AND s.state = 'pending')))
-        ORDER BY q.queued_at LIMIT least(quota, missing) FOR UPDATE SKIP LOCKED),
+        ORDER BY q.queued_at LIMIT least(quota, missing, ateneo.affordable(company, gen)) FOR UPDATE SKIP LOCKED),
       suspected AS (
         UPDATE ateneo.embedding_queue q SET deaths = 1, attempts = q.attempts - 1, leased_by = NULL, lease_until = NULL
         FROM ready r WHERE r.lost AND q.ctid = r.place),
