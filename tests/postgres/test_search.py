@@ -124,6 +124,31 @@ async def test_meaning_and_words_score_each_others_candidates(database: Database
     assert by_text["otra cosa distinta"].lexical_rank is None
 
 
+@pytest.mark.parametrize(
+    ("query", "trusted"),
+    [
+        ("palabra rara", 1),  # a passage has all of it
+        ("palabra suelta sin parientes conocidos cercanos aquí dentro", None),  # one word in many
+    ],
+)
+async def test_words_count_in_proportion_where_no_passage_has_half_of_them(
+    database: Database, query: str, trusted: float | None
+) -> None:
+    generation = await generations.create(database, "local", "m", 3)
+    async with database.acquire() as connection:
+        await connection.execute(GUIDE_INSERT, "d", "acme", 0, "palabra rara", 2, "[0,1,0]")
+        await connection.execute(GUIDE_INSERT, "d", "acme", 1, "otra cosa distinta", 2, "[1,0,0]")
+    vector = np.array([1, 0.1, 0], dtype=np.float32)
+    asked = door.Query("acme", query, vector=vector, generation=generation.number, dense_weight=0.4, explain=True)
+    found = await door.search(database, asked, schema="public")
+    assert found.plan
+    share = max(hit.lexical_score or 0 for hit in found.hits) / found.plan["ideal"]
+    trust = min(1.0, 2 * share)
+    assert found.plan["words_trusted"] == pytest.approx(trust) == pytest.approx(trusted or 2 * share)
+    scores = {hit.contenido: hit.score for hit in found.hits}
+    assert scores == pytest.approx({"palabra rara": 0.6 * trust * share, "otra cosa distinta": 0.4}, abs=1e-3)
+
+
 async def test_no_tenant_is_an_error_and_another_tenant_too(database: Database) -> None:
     async with database.acquire() as connection:
         await _fill(connection)

@@ -3,7 +3,7 @@
 --   SELECT contenido, score FROM ateneo.search('¿cuántos días de vacaciones tengo?'); COMMIT;
 -- Dense leg: exact cosine over the company's own vectors. Lexical leg: GIN candidates, exact BM25. Each leg scores the
 -- other's candidates before the fusion (no "missing = 0"), a convex combination: meaning min-max over the candidates,
--- words as a share of the ideal passage's score (docs/adr/0007-fusion.md).
+-- words as a share of the ideal passage's score, and less where no passage has half of it (docs/adr/0007-fusion.md).
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
 -- `empresa`, when given, must be the transaction's tenant. `filter`: see 077_filter.sql. `fusion`: convex or rrf. `skip` pages.
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
@@ -115,11 +115,11 @@ BEGIN
     m AS (
       SELECT s.*,
         coalesce((ds - min(ds) OVER ()) / nullif(max(ds) OVER () - min(ds) OVER (), 0), CASE WHEN ds IS NULL THEN 0 ELSE 1 END) AS dn,
-        coalesce(ls / $8, 0) AS ln
+        coalesce(ls / $8, 0) AS ln, least(1, 2 * coalesce(max(ls) OVER () / $8, 0)) AS trust
       FROM s),
     best AS MATERIALIZED (
       SELECT m.*, (CASE WHEN $13 = 'rrf' THEN coalesce(1.0 / (60 + dr), 0) + coalesce(1.0 / (60 + lr), 0)
-          WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * ln END)::float8 AS fused
+          WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * trust * ln END)::float8 AS fused
       FROM m ORDER BY fused DESC, chunk_id LIMIT $7 OFFSET $14)
     SELECT b.chunk_id, r.document_id::text, r.chunk_index::int, r.contenido::text, r.tokens_count::int, doc.title, doc.source,
       meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int,
@@ -131,7 +131,7 @@ BEGIN
     LEFT JOIN ateneo.document doc ON doc.empresa_id = $2 AND doc.document_id = r.document_id::text
     ORDER BY b.fused DESC, b.chunk_id $q$, dense_table, allowed, format(among, 'v'), format(among, 'c'),
     CASE WHEN explain THEN format($q$ jsonb_build_object('generation', %L::int, 'fusion', $13, 'dense_weight', $6,
-      'dense', %L, 'lookup_terms', cardinality($5), 'ideal', $8, 'pool', $3,
+      'dense', %L, 'lookup_terms', cardinality($5), 'ideal', $8, 'words_trusted', (SELECT max(trust) FROM m), 'pool', $3,
       'dense_candidates', (SELECT count(*) FROM d), 'lexical_candidates', (SELECT count(*) FROM l),
       'allowed', %s) $q$, gen, dense_plan,
       CASE WHEN restricted THEN '(SELECT count(*) FROM allowed)' ELSE 'NULL::bigint' END) ELSE 'NULL::jsonb' END,
