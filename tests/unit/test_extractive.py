@@ -86,7 +86,7 @@ async def test_speaks_english_when_asked_to() -> None:
 
 
 async def test_meaning_finds_what_words_do_not() -> None:
-    question = "¿debo regresar la laptop cuando renuncie?"
+    question = "¿debo regresar la laptop al final?"
     assert (await ask(question)).quotes == []
     async with EmbeddingService(LocalEmbedder(bundled_model_dir())) as embedding:
         answer = await collected(ExtractiveChat(embedding), request(question))
