@@ -13,6 +13,8 @@ from ateneo.services.status import SystemStatus, system_status
 from ateneo.settings import load
 
 _COMPANIES_SHOWN = 20
+_SILENT_S = 12.0
+"""Two beats of a worker, and some."""
 
 
 def status(
@@ -84,6 +86,10 @@ def _workers(found: SystemStatus) -> None:
         out.print(text, style="yellow")
     for one in found.workers:
         note = f": {one.note}" if one.note else ""
+        if one.seen_s > _SILENT_S:
+            silent = tr(f"sin señales hace {age(one.seen_s)}", f"not heard of for {age(one.seen_s)}")
+            out.print(f"Worker {one.host}/{one.pid}: {silent}", style="yellow")
+            continue
         out.print(
             f"Worker {one.host}/{one.pid}: {states[one.state]}, {one.rate:.1f} chunks/s, "
             + tr(f"desde hace {age(one.up_s)}{note}", f"up for {age(one.up_s)}{note}")
