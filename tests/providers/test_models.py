@@ -110,6 +110,7 @@ async def test_laid_out_as_bge_m3(tmp_path: Path, shelf: Path) -> None:
     model, tested = await models.add(source, shelf)
     manifest = model.manifest
     assert (tested.dims, manifest.dims, manifest.max_tokens, manifest.query_prefix) == (32, 32, 8192, "")
+    assert manifest.pooling == "in_graph", "what the graph gives, whatever 1_Pooling says"
     files = ["Constant_7_attr__value", "model.onnx", "model.onnx_data", "tokenizer.json"]
     assert sorted(manifest.sha256) == files
     assert models.verify(model) == len(files)

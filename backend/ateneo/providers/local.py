@@ -14,7 +14,7 @@ from tokenizers import Encoding
 
 from ateneo.errors import ModelError
 from ateneo.lang import tr
-from ateneo.providers.model_folder import MANIFEST, Manifest, Model
+from ateneo.providers.model_folder import MANIFEST, Manifest, Model, Pooling
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
 BUNDLED = "minilm-es-v2"
@@ -76,6 +76,11 @@ class LocalEmbedder:
     @property
     def dims(self) -> int | None:
         return self._dims
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """As it is done once the graph is loaded; before, as the manifest says."""
+        return self._loaded.pooling if self._loaded else self._manifest.pooling
 
     @property
     def limits(self) -> Limits:

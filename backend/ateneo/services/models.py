@@ -13,7 +13,7 @@ from ateneo.errors import BadArgument, ModelError
 from ateneo.lang import tr
 from ateneo.providers import sentence_folder
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir, sha256_of
-from ateneo.providers.model_folder import MANIFEST, Manifest
+from ateneo.providers.model_folder import MANIFEST, Manifest, Pooling
 from ateneo.types import Matrix
 
 _SAME = 0.98
@@ -49,6 +49,7 @@ class SelfTest:
     """What a model showed when it was run; `spanish` of `spanish_of` questions lay nearer to their answer."""
 
     dims: int
+    pooling: Pooling | None
     spanish: int
     spanish_of: int
 
@@ -111,7 +112,7 @@ async def add(
     try:
         await asyncio.to_thread(_copy, found.files, manifest, partial)
         tested = await self_test(partial)
-        manifest = Manifest.read(partial).model_copy(update={"dims": tested.dims})
+        manifest = Manifest.read(partial).model_copy(update={"dims": tested.dims, "pooling": tested.pooling})
         _write(manifest, partial)
         partial.rename(target)
     except OSError as error:
@@ -128,6 +129,7 @@ async def self_test(folder: Path) -> SelfTest:
     asked = (await embedder.embed(questions, "query")).vectors
     near, far = (await embedder.embed([*right, *wrong])).vectors.reshape(2, len(right), -1)
     alone = np.concatenate([(await embedder.embed([text])).vectors for text in right])
+    pooling = embedder.pooling
     await embedder.close()
     if not all(np.isfinite(vectors).all() for vectors in (asked, near, far)):
         raise ModelError(folder=folder, detail=tr("da NaN o infinito.", "it gives NaN or infinity."))
@@ -142,7 +144,7 @@ async def self_test(folder: Path) -> SelfTest:
             folder=folder, detail=tr("textos distintos le dan lo mismo.", "different texts are the same to it.")
         )
     nearer = _cosines(asked, near) > _cosines(asked, far)
-    return SelfTest(dims=asked.shape[1], spanish=int(nearer.sum()), spanish_of=len(nearer))
+    return SelfTest(dims=asked.shape[1], pooling=pooling, spanish=int(nearer.sum()), spanish_of=len(nearer))
 
 
 def _cosines(some: Matrix, others: Matrix) -> Matrix:
