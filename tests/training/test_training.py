@@ -1,11 +1,14 @@
 """How the bundled model is made: the leak check, what a word says in English, the lexicon's form."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ateneo.text import regional
@@ -154,3 +157,30 @@ def test_the_plan_of_the_vocabulary(module: Load) -> None:
     assert (list(plan.own), plan.shared) == (["carpeta"], {"carpetas": "folder"})
     assert plan.glossed == {"feriado": "public holiday"}
     assert planning.gloss_lines({"a": "x y", "b": "z", "c": "x y"}) == "x y\ta c\nz\tb\n"
+
+
+def test_sets_are_measured_each_and_crossed(module: Load, tmp_path: Path) -> None:
+    """Two languages of the same five questions; meaning is the number in the text, which one question lacks."""
+    for name, words in (("es", "tema {} con palabras"), ("en", "topic {} in words")):
+        (tmp_path / name).mkdir()
+        rows = [{"_id": str(n), "text": words.format(n)} for n in range(5)]
+        asked = [{"_id": f"q{n}", "text": "otra cosa" if n == 3 else words.format(n)} for n in range(5)]
+        for file, content in (("corpus", rows), ("queries", asked)):
+            (tmp_path / name / f"{file}.jsonl").write_text("\n".join(map(json.dumps, content)), encoding="utf-8")
+        qrels = ["query-id\tcorpus-id\tscore", *(f"q{n}\t{n}\t1" for n in range(5))]
+        (tmp_path / name / "qrels.tsv").write_text("\n".join(qrels), encoding="utf-8")
+
+    def embed(texts: list[str]) -> Any:
+        return np.array([[float(str(n) in text) for n in range(5)] + [0.5] for text in texts])
+
+    lines = module("evaluate").table(embed, [tmp_path / "es", tmp_path / "en"]).splitlines()
+    # four are found first; of the fifth all passages are alike, and ties count as lost: place 5
+    mean = f"{100 * (4 + 1 / math.log2(6)) / 5:.1f}"
+    hard = f"{100 / math.log2(6):.1f}"
+    assert lines[0].split(" | ")[-1] == "least overlap |"
+    assert lines[2:] == [
+        f"| es | {mean} | {mean} | {mean} | {mean} | {hard} |",
+        f"| es, passages of en | {mean} |",
+        f"| en | {mean} | {mean} | {mean} | {mean} | {hard} |",
+        f"| en, passages of es | {mean} |",
+    ]
