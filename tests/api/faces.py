@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from ateneo.cli.main import build
 from ateneo.errors import UnknownEmpresa
-from ateneo.store import audit, empresas, keys
+from ateneo.store import audit, empresas, keys, synonyms
 from ateneo.store.audit import StoredEntry
 from ateneo.store.pool import Database
 
@@ -120,7 +120,7 @@ COMMANDS: dict[str, Command | str] = {
     "conversations export": lambda world, who, ids: ["conversations", "export", str(world.export(who)), "-e", who],
     "embeddings compare": lambda world, who, ids: ["embeddings", "compare", "--empresa-id", who],
     "index rebuild": lambda world, who, ids: ["index", "rebuild", "--empresa-id", who],
-    "synonyms add": lambda world, who, ids: ["synonyms", "add", "precio", CANARY[who], "-e", who],
+    "synonyms add": lambda world, who, ids: ["synonyms", "add", "tarifa", CANARY[who], "-e", who],
     "synonyms import": lambda world, who, ids: ["synonyms", "import", str(world.groups(who)), "-e", who],
     "synonyms regional": lambda world, who, ids: ["synonyms", "regional", "AR", "-e", who],
     "synonyms list": lambda world, who, ids: ["synonyms", "list", "-e", who],
@@ -219,7 +219,7 @@ class World:
         return self.loop.run_until_complete(work)
 
     def begin(self) -> None:
-        """All three anew, with a document, an agent and a conversation each."""
+        """All three anew, with a document, an agent, a conversation, words, a key and a dead letter each."""
         for who in COMPANIES:
             with suppress(UnknownEmpresa):
                 self.run(empresas.erase(self.owner, who))
@@ -230,9 +230,11 @@ class World:
                 request.get("json", {}).pop("conversation_id", None)
                 answer = self.ask(step, who, nobody, request)
                 assert answer.status_code < 300, answer.text
+            self.run(synonyms.add(self.owner, who, ["precio", CANARY[who]]))
+            self.fill_queue(who)
 
     def let_in(self, who: str) -> None:
-        self.secrets[who] = self.run(keys.create(self.owner, who, scopes=keys.SCOPES)).secret
+        self.secrets[who] = self.run(keys.create(self.owner, who, CANARY[who], scopes=keys.SCOPES)).secret
 
     def spare_key(self, who: str) -> str:
         return str(self.run(keys.create(self.owner, who)).stored.key_id)
@@ -258,10 +260,11 @@ class World:
     async def _fill_queue(self, who: str) -> None:
         async with self.owner.transaction() as connection:
             await connection.execute(
-                "INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash, state)"
-                " SELECT empresa_id, id, 1, sha256('x'), 'dead' FROM public.knowledge_chunks WHERE empresa_id = $1"
+                "INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash, state, error)"
+                " SELECT empresa_id, id, 1, sha256('x'), 'dead', $2 FROM public.knowledge_chunks WHERE empresa_id = $1"
                 " ON CONFLICT (empresa_id, chunk_id, generation) DO UPDATE SET state = 'dead'",
                 who,
+                CANARY[who],
             )
             await connection.execute(
                 "UPDATE ateneo.conversation SET updated_at = now() - interval '9 days' WHERE empresa_id = $1", who

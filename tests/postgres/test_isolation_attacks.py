@@ -4,6 +4,7 @@ What they can still learn is in docs/security.md.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -209,6 +210,36 @@ async def test_a_session_keeps_nothing_for_the_next_company(login: str) -> None:
             assert [row["contenido"] for row in await connection.fetch("EXECUTE theft")] == [
                 "El telar se limpia con alcohol."
             ]
+
+
+async def test_requests_that_are_cut_off_at_any_moment(login: str) -> None:
+    """Clients that leave: no connection keeps a transaction or a company for the next."""
+    chance = random.Random(7)
+    seen: list[tuple[str, set[str]]] = []
+
+    async def ask(served: Database, company: str, writes: bool) -> None:
+        if writes:
+            async with served.tenant(company, writes=True) as connection:
+                rows = await connection.fetch("UPDATE ateneo.document SET title = title RETURNING empresa_id")
+        else:
+            rows = await served.read(
+                company, "SELECT d.empresa_id FROM ateneo.document d WHERE d.empresa_id <> $1 || ''"
+            )
+            rows += await served.read(company, "SELECT d.empresa_id FROM ateneo.document d WHERE d.empresa_id = $1")
+        seen.append((company, {row["empresa_id"] for row in rows}))
+
+    async with await Database.open(login, size=2, guarded=True) as served:
+        for number in range(150):
+            asked = asyncio.create_task(ask(served, chance.choice(("acme", "otra")), number % 3 == 0))
+            await asyncio.wait([asked], timeout=chance.random() * 0.006)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        for _ in range(4):
+            async with served.acquire() as connection:
+                assert not connection.is_in_transaction()
+                assert not await connection.fetchval("SELECT current_setting('ateneo.empresa_id', true)")
+        await ask(served, "acme", False)
+    assert all(companies == {company} for company, companies in seen) and seen
 
 
 async def test_a_role_taken_off_is_put_on_again(database: Database, database_url: str) -> None:

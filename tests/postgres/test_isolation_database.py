@@ -7,8 +7,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.providers.server import ProviderServer
 
 from ateneo.errors import BadArgument, DatabaseError, NotUpgraded, RightsMissing
+from ateneo.providers.openai import OpenAIEmbedder
+from ateneo.services.embedding import EmbeddingService
+from ateneo.services.ingestion import IngestionService
+from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import chunks, documents, generations, keys, migrate, passages, statistics, synonyms
 from ateneo.store import search as door
 from ateneo.store.documents import NewDocument
@@ -262,6 +267,20 @@ async def test_search_refuses_another_company_by_argument(guarded: Database) -> 
     with pytest.raises(RightsMissing, match="another tenant"):
         async with guarded.tenant("acme") as connection:
             await connection.fetch("SELECT * FROM ateneo.search('índigo', empresa => 'otra')")
+
+
+async def test_no_company_can_time_what_another_has_asked(database: Database) -> None:
+    """A question that was asked before needs no provider, for who asked it."""
+    with ProviderServer() as server:
+        embedder = OpenAIEmbedder(api_key="k", model="text-embedding-3-small", base_url=server.url, dimensions=8)
+        async with EmbeddingService(embedder) as service:
+            for company in ("acme", "otra"):
+                text = f"Los sueldos de {company} se pagan los viernes.".encode()
+                await IngestionService(database, service).process_document(text, company, name="a.md")
+            search, before = VectorSearchService(database, service), server.calls
+            for company in ("acme", "otra", "acme", "otra"):
+                assert (await search.search(company, "¿cuánto gana Pérez?")).hits
+            assert server.calls == before + 2
 
 
 async def test_what_the_service_does_works_as_the_application(guarded: Database) -> None:

@@ -13,7 +13,7 @@ from tests.api.server import serving, settings
 from tests.cli.test_cli import ateneo
 from tests.providers.server import Fault, ProviderServer
 
-from ateneo.store import audit, keys
+from ateneo.store import audit, keys, tenant_token
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Connection, Database
 
@@ -53,14 +53,18 @@ async def insert(db: Database, company: str, number: int) -> None:
         )
 
 
-async def test_everything_works_with_the_least_rights(logins: Logins, database: Database) -> None:
+@pytest.mark.parametrize("signature", [None, "d" * 64], ids=["bare", "signed"])
+async def test_everything_works_with_the_least_rights(
+    logins: Logins, database: Database, signature: str | None
+) -> None:
     made = {company: (await keys.create(database, company, scopes=keys.SCOPES)).secret for company in CANARY}
-    await asyncio.to_thread(_day, logins, made)
+    await tenant_token.store_secret(database, signature)
+    await asyncio.to_thread(_day, logins, made, {"ATENEO_TENANT_SECRET": signature} if signature else {})
 
 
-def _day(logins: Logins, secrets: dict[str, str]) -> None:
+def _day(logins: Logins, secrets: dict[str, str], signed: dict[str, str]) -> None:
     with (
-        serving(settings(logins.api)) as url,
+        serving(settings(logins.api, **signed)) as url,
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secrets['acme']}"}, timeout=60) as acme,
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secrets['otra']}"}, timeout=60) as otra,
     ):
