@@ -2,7 +2,8 @@
 -- the record are always locked before rows of the queue, and several rows at once only with SKIP LOCKED: no worker
 -- can be half of a deadlock with the user's own statements.
 
-DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.claim(smallint, text, int, interval, text, text, boolean), ateneo.settle_known(smallint, text[], text[]);
+DROP FUNCTION IF EXISTS ateneo.claim(smallint, text, int, interval, text, text), ateneo.claim(smallint, text, int, interval, text, text, boolean),
+  ateneo.settle_known(smallint, text[], text[]), ateneo.lease_rows(smallint, text, int, interval, text[]);
 
 -- Where rows are looked up by key or by text, `generation + 0` keeps the planner from taking embedding_queue_ready for it: a
 -- queue that has just been filled has no statistics, and all its indexes look alike.
@@ -94,13 +95,16 @@ END $$;
 
 -- Leases up to `size` rows to `worker`, shared evenly among the companies given, the oldest rows of each first; one row a
 -- text, and none whose text is being embedded for the same company already: it will get a copy of that vector. A lease that
--- ended without being given back was a dead worker's: such rows, and their texts, are for 056_suspects.sql.
+-- ended without being given back was a dead worker's: such rows, and their texts, are for 056_suspects.sql. Gives keys, hashes and
+-- attempts, a company after the other, in the order of the queue's pages, which is that of the record's where a bulk load filled them.
 CREATE OR REPLACE FUNCTION ateneo.lease_rows(gen smallint, worker text, size int, lease interval, companies text[],
-  OUT es text[], OUT ids text[])
+  OUT es text[], OUT ids text[], OUT hs bytea[], OUT tries int[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-DECLARE hungry text[]; company text; quota int; got int; missing int := size; e text[]; i text[];
+DECLARE
+  hungry text[]; company text; quota int; got int; missing int := size;
+  new_ids text[]; new_hs bytea[]; new_tries int[];
 BEGIN
-  es := '{}'; ids := '{}';
+  es := '{}'; ids := '{}'; hs := '{}'; tries := '{}';
   WHILE missing > 0 AND cardinality(companies) > 0 LOOP
     hungry := '{}';
     quota := ceil(missing::float8 / cardinality(companies));
@@ -119,10 +123,15 @@ BEGIN
       one AS (SELECT DISTINCT ON (h) place, lost FROM ready ORDER BY h, lost DESC),
       leased AS (
         UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
-        FROM one WHERE NOT one.lost AND q.ctid = one.place RETURNING q.empresa_id, q.chunk_id)
-      SELECT array_agg(l.empresa_id), array_agg(l.chunk_id ORDER BY l.chunk_id), (SELECT count(*) FROM ready) INTO e, i, got FROM leased l;
-      es := es || e; ids := ids || i;
-      missing := missing - coalesce(cardinality(i), 0);
+        FROM (SELECT place FROM one WHERE NOT lost ORDER BY place) r WHERE q.ctid = r.place
+        RETURNING r.place, q.chunk_id, q.content_hash, q.attempts)
+      SELECT array_agg(l.chunk_id), array_agg(l.content_hash), array_agg(l.attempts), (SELECT count(*) FROM ready)
+        INTO new_ids, new_hs, new_tries, got FROM (SELECT * FROM leased ORDER BY place) l;
+      IF new_ids IS NOT NULL THEN
+        es := es || array_fill(company, ARRAY[cardinality(new_ids)]);
+        ids := ids || new_ids; hs := hs || new_hs; tries := tries || new_tries;
+        missing := missing - cardinality(new_ids);
+      END IF;
       IF got >= quota THEN hungry := hungry || company; END IF;
       EXIT WHEN missing <= 0;
     END LOOP;
@@ -139,24 +148,26 @@ CREATE OR REPLACE FUNCTION ateneo.claim(gen smallint, worker text, size int, lea
   OUT copied bigint, OUT empresas text[], OUT ids text[], OUT textos text[], OUT attempts int[], OUT deaths int, OUT suspects boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
-DECLARE companies text[]; es text[]; tids text[];
+DECLARE companies text[]; es text[]; tids text[]; hs bytea[]; tries int[];
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.claim', gen));
   IF alone THEN
-    SELECT l.es, l.ids, l.deaths INTO es, tids, claim.deaths FROM ateneo.lease_suspects(gen, worker, size, lease, only_empresa) l;
+    SELECT l.es, l.ids, l.hs, l.tries, l.deaths INTO es, tids, hs, tries, claim.deaths
+      FROM ateneo.lease_suspects(gen, worker, size, lease, only_empresa) l;
   ELSE
     companies := CASE WHEN only_empresa IS NULL THEN ARRAY(SELECT ateneo.waiting_companies(gen, after, size))
       WHEN NOT ateneo.over_budget(only_empresa) THEN ARRAY[only_empresa] ELSE '{}' END;
-    SELECT l.es, l.ids INTO es, tids FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
+    SELECT l.es, l.ids, l.hs, l.tries INTO es, tids, hs, tries FROM ateneo.lease_rows(gen, worker, size, lease, companies) l;
   END IF;
   suspects := ateneo.suspects_wait(gen, only_empresa);
-  copied := ateneo.settle_known(gen, es, tids);
-  SELECT array_agg(q.empresa_id ORDER BY t.place), array_agg(q.chunk_id ORDER BY t.place),
-      array_agg(k.contenido::text ORDER BY t.place), array_agg(q.attempts ORDER BY t.place)
+  copied := ateneo.settle_known(gen, es, tids, hs);
+  SELECT array_agg(t.e ORDER BY t.place), array_agg(t.i ORDER BY t.place),
+      array_agg(k.contenido::text ORDER BY t.place), array_agg(t.n ORDER BY t.place)
     INTO empresas, ids, textos, attempts
-    FROM unnest(es, tids) WITH ORDINALITY t(e, i, place)
-    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen
-    JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido);
+    FROM unnest(es, tids, tries) WITH ORDINALITY t(e, i, n, place)
+    JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido)
+    WHERE copied = 0 OR EXISTS (SELECT FROM ateneo.embedding_queue q
+      WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen);
   -- what no trigger saw: rows whose chunk is gone, or wants no vector any more
   IF coalesce(cardinality(ids), 0) + copied < cardinality(tids) THEN
     DELETE FROM ateneo.embedding_queue q USING unnest(es, tids) t(e, i)
@@ -165,25 +176,24 @@ BEGIN
   END IF;
 END $$;
 
--- Of the rows given, those whose text the company has embedded already get a copy of that vector, and so do all that wait
--- with the same text. Returns how many were copied.
-CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[]) RETURNS bigint
+-- Of the rows given, with the hashes of their texts, those whose text the company has embedded already for another chunk get a
+-- copy of that vector, and so do all that wait with the same text. Returns how many were copied.
+CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[], hashes bytea[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE es text[]; tids text[]; hs bytea[]; vs @vector@.vector[];
   legacy boolean := (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
 BEGIN
   EXECUTE format($q$
     SELECT array_agg(s.empresa_id), array_agg(s.chunk_id), array_agg(s.content_hash), array_agg(twin.v)
-    FROM unnest($1, $2) t(e, i)
-    JOIN ateneo.embedding_queue q ON q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = $3,
+    FROM unnest($1, $2, $4) t(e, i, h),
     LATERAL (SELECT %s AS v FROM ateneo.chunk_lex c
       JOIN ateneo.vec_g%s x ON x.empresa_id = c.empresa_id AND x.chunk_id = c.chunk_id
       JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
-      WHERE c.empresa_id = t.e AND c.content_hash = q.content_hash AND %s LIMIT 1) twin,
-    LATERAL (SELECT o.* FROM ateneo.embedding_queue o WHERE o.empresa_id = q.empresa_id AND o.content_hash = q.content_hash
+      WHERE c.empresa_id = t.e AND c.content_hash = t.h AND c.chunk_id <> t.i AND %s LIMIT 1) twin,
+    LATERAL (SELECT o.* FROM ateneo.embedding_queue o WHERE o.empresa_id = t.e AND o.content_hash = t.h
       AND o.generation + 0 = $3) s $q$,
     CASE WHEN legacy THEN 'k.embedding' ELSE 'x.embedding::@vector@.vector' END, gen,
     CASE WHEN legacy THEN 'k.embedding IS NOT NULL' ELSE 'true' END)
-    INTO es, tids, hs, vs USING empresas, ids, gen;
+    INTO es, tids, hs, vs USING empresas, ids, gen, hashes;
   RETURN CASE WHEN cardinality(tids) > 0 THEN ateneo.store_embeddings(gen, es, tids, hs, vs) ELSE 0 END;
 END $$;
