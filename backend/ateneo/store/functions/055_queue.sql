@@ -166,8 +166,9 @@ BEGIN
     INTO empresas, ids, textos, attempts
     FROM unnest(es, tids, tries) WITH ORDINALITY t(e, i, n, place)
     JOIN public.knowledge_chunks k ON k.id = t.i AND k.empresa_id = t.e AND ateneo.wants_vector(k.contenido)
-    WHERE copied = 0 OR EXISTS (SELECT FROM ateneo.embedding_queue q
-      WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen);
+    -- a value, not EXISTS: that could be hashed, with all of the queue
+    WHERE copied = 0 OR (SELECT true FROM ateneo.embedding_queue q
+      WHERE q.empresa_id = t.e AND q.chunk_id = t.i AND q.generation + 0 = gen LIMIT 1);
   -- what no trigger saw: rows whose chunk is gone, or wants no vector any more
   IF coalesce(cardinality(ids), 0) + copied < cardinality(tids) THEN
     DELETE FROM ateneo.embedding_queue q USING unnest(es, tids) t(e, i)
