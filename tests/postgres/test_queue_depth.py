@@ -32,7 +32,8 @@ async def add(database: Database, first: int, last: int) -> None:
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute(
             "INSERT INTO knowledge_chunks (id, empresa_id, contenido)"
-            " SELECT md5(n::text), 'acme', 'el pasaje que espera, número ' || n FROM generate_series($1::int, $2::int) n",
+            " SELECT md5(n::text), 'acme', 'el pasaje que espera, número ' || n"
+            " FROM generate_series($1::int, $2::int) n",
             first,
             last,
         )
