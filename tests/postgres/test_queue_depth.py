@@ -1,5 +1,5 @@
-"""What a claim reads does not depend on how much waits: not for a worker whose plans were made on an empty queue, and not
-where a text that is known waits, too."""
+"""What a claim reads does not depend on how much waits: not for a worker whose plans were made on an empty queue, and
+not where a text that is known waits, too."""
 
 import json
 from collections.abc import AsyncIterator
