@@ -245,6 +245,9 @@ async def test_only_one_process_changes_the_model(database: Database) -> None:
         with pytest.raises(SwitchRefused):
             async with switch.alone(database):
                 pass
+        with pytest.raises(SwitchRefused):
+            await switch.refuse_second(database)
+    await switch.refuse_second(database)
     async with switch.alone(database):
         pass
 

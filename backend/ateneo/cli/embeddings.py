@@ -223,6 +223,8 @@ async def _switch(db: Database, settings: Settings, target: Target, options: Opt
         lease_s=settings.lease_s,
     )
     threshold = settings.hnsw_threshold
+    if not options.dry_run:
+        await change.refuse_second(db)
     with screen.step(tr("Mirando qué hay que hacer", "Looking at what there is to do")) as tell:
         plan = await work.plan(threshold=threshold, count_tokens=target.embedding.price != 0, on_count=tell)
     screen.plan(plan, yes=options.yes)

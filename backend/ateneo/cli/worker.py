@@ -63,7 +63,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             on_pause=screen.pause,
         )
         try:
-            await _until_told(work, once)
+            await _until_told(work, screen, once)
         finally:
             await models.close()
     screen.end(work)
@@ -83,7 +83,7 @@ async def _database(settings: Settings, screen: "_Screen", once: bool) -> Databa
         await asyncio.sleep(pause_s)
 
 
-async def _until_told(work: Worker, once: bool) -> None:
+async def _until_told(work: Worker, screen: "_Screen", once: bool) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
 
@@ -100,6 +100,7 @@ async def _until_told(work: Worker, once: bool) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
+    screen.begin()  # from here on a signal ends it in peace
     try:
         await work.run(once=once)
     finally:
@@ -111,10 +112,17 @@ class _Screen:
     """A line at the start, one every ten seconds while there is work, one for every pause and dead letter."""
 
     def __init__(self, model: str) -> None:
-        self._since = self._last = time.monotonic()
+        self._model = model
+        self._last = time.monotonic()
         self._count = 0
+
+    def begin(self) -> None:
+        self._last = time.monotonic()
         out.print(
-            tr(f"Worker en marcha con {model}. Ctrl-C para terminar.", f"Worker running with {model}. Ctrl-C ends it.")
+            tr(
+                f"Worker en marcha con {self._model}. Ctrl-C para terminar.",
+                f"Worker running with {self._model}. Ctrl-C ends it.",
+            )
         )
 
     def batch(self, batch: Batch) -> None:

@@ -247,15 +247,21 @@ async def alone(db: Database) -> AsyncIterator[None]:
     """For one change of model at a time. Raises SwitchRefused where another one is at work."""
     async with store.alone(db, _SWITCH) as mine:
         if not mine:
-            raise SwitchRefused(
-                detail=tr(
-                    "Otro proceso está cambiando el modelo ahora mismo.", "Another process is changing the model."
-                ),
-                remedy=tr(
-                    "Mirá cómo va con `ateneo embeddings status`.", "`ateneo embeddings status` shows how it goes."
-                ),
-            )
+            raise _changing()
         yield
+
+
+async def refuse_second(db: Database) -> None:
+    """As `alone`, before anybody has waited for a plan."""
+    if await store.under_way(db, _SWITCH):
+        raise _changing()
+
+
+def _changing() -> SwitchRefused:
+    return SwitchRefused(
+        detail=tr("Otro proceso está cambiando el modelo ahora mismo.", "Another process is changing the model."),
+        remedy=tr("Mirá cómo va con `ateneo embeddings status`.", "`ateneo embeddings status` shows how it goes."),
+    )
 
 
 def out_of_reach(generation: Generation) -> SwitchRefused:
