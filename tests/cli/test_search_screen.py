@@ -37,3 +37,14 @@ def test_a_long_passage_is_cut_at_words_around_the_first_match(at: int) -> None:
 def test_without_matches_it_is_the_beginning() -> None:
     assert marked_snippet(_hit("una dos tres cuatro"), 10).plain == "una dos…"
     assert marked_snippet(_hit("x" * 300), 10).plain == "x" * 10 + "…"
+
+
+def test_of_a_passage_of_megabytes_it_reads_what_it_shows() -> None:
+    text = "hola " * 400_000
+    hit = Hit(
+        "c", "d", 0, text, 1.0, None, None, None, None, highlights=tuple((n, n + 4) for n in range(0, len(text), 5))
+    )
+    assert _bold(hit, 20) == ["hola"] * 4
+    late = Hit("c", "d", 0, text, 1.0, None, None, None, None, highlights=((1_000_000, 1_000_004),))
+    assert marked_snippet(late, 20).plain == "…hola hola hola hola…"
+    assert _bold(late, 20) == ["hola"]

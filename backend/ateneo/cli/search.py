@@ -17,6 +17,9 @@ from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Hit, SearchResult
 
+_WORD = re.compile(r"\S+")
+_GAP = re.compile(r"\s+")
+
 EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa que pregunta.", "Who asks."))]
 
 
@@ -132,19 +135,36 @@ def _scores(hit: Hit) -> str:
 
 
 def marked_snippet(hit: Hit, length: int = 220) -> Text:
-    """As `snippet`, the matched words in bold; begins where the first of them is in sight."""
-    whole = Text(hit.contenido)
-    for start, end in hit.highlights:
-        whole.stylize("bold", start, end)
-    words = [whole[found.start() : found.end()] for found in re.finditer(r"\S+", hit.contenido)]
-    line = Text(" ").join(words)
-    if len(line) <= length:
-        return line
-    first = next((start for start, end, _ in line.spans), 0)
-    begin = 0 if first < length * 3 // 4 else line.plain.find(" ", first - length // 4) + 1
-    end = begin + len(line.plain[begin : begin + length].rsplit(" ", 1)[0])
-    shown = line[begin : end if begin + length < len(line) else len(line)]
-    return Text("…" if begin else "") + shown + Text("…" if begin + length < len(line) else "")
+    """As `snippet`, the matched words in bold; begins where the first of them is in sight. Reads no more of the passage
+    than it shows."""
+    text = hit.contenido
+    begin = _begin(text, hit.highlights[0][0] if hit.highlights else 0, length)
+    line = Text("…" if begin else "")
+    spans = iter(hit.highlights)
+    span = next(spans, None)
+    room = length
+    for word in _WORD.finditer(text, begin):
+        if len(word[0]) > room:
+            if room == length:
+                line.append(word[0][:length])
+            return line.append("…")
+        if room < length:
+            line.append(" ")
+        start = len(line) - word.start()
+        line.append(word[0])
+        room -= len(word[0]) + 1
+        while span is not None and span[0] < word.end():
+            line.stylize("bold", start + max(span[0], word.start()), start + min(span[1], word.end()))
+            span = next(spans, None)
+    return line
+
+
+def _begin(text: str, first: int, length: int) -> int:
+    """Where a line that shows `first` begins: at 0, or at a word a quarter of the line before it."""
+    if first < length * 3 // 4:
+        return 0
+    gap = _GAP.search(text, first - length // 4, first)
+    return gap.end() if gap else first - length // 4
 
 
 def snippet(text: str, length: int = 220) -> str:
