@@ -82,6 +82,15 @@ def test_the_trail_is_paged(api: Api) -> None:
         assert httpx.get(f"{api.url}/audit", headers=headers, params=wrong).status_code == 422
 
 
+async def test_lines_are_numbered_company_by_company(database: Database) -> None:
+    """One sequence for all would tell each company how much the others do. Two writers at once take two numbers."""
+    await audit.append(database, [AuditEntry("otra", "a", "b", 200)] * 3)
+    line = AuditEntry("acme", "a", "b", 200)
+    await asyncio.gather(*(audit.append(database, [line, line]) for _ in range(5)))
+    assert [one.audit_id for one in await audit.page(database, "acme")] == list(range(10, 0, -1))
+    assert [one.audit_id for one in await audit.page(database, "otra")] == [3, 2, 1]
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE ateneo.audit SET actor = 'x'", "DELETE FROM ateneo.audit", "TRUNCATE ateneo.audit"]
 )

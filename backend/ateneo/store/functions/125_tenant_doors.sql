@@ -64,3 +64,13 @@ CREATE OR REPLACE TRIGGER ateneo_keep_trail BEFORE UPDATE OR DELETE ON ateneo.au
   FOR EACH ROW EXECUTE FUNCTION ateneo.keep_trail();
 CREATE OR REPLACE TRIGGER ateneo_keep_whole_trail BEFORE TRUNCATE ON ateneo.audit
   FOR EACH STATEMENT EXECUTE FUNCTION ateneo.keep_trail();
+
+-- The company's next line. The lock is the company's own, until the end of the transaction.
+CREATE OR REPLACE FUNCTION ateneo.number_line() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('ateneo.audit:' || NEW.empresa_id, 0));
+  NEW.audit_id := (SELECT coalesce(max(a.audit_id), 0) + 1 FROM ateneo.audit a WHERE a.empresa_id = NEW.empresa_id);
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER ateneo_number_line BEFORE INSERT ON ateneo.audit
+  FOR EACH ROW EXECUTE FUNCTION ateneo.number_line();
