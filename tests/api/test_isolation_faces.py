@@ -95,7 +95,7 @@ def test_in_any_order(world: World) -> None:
     run_state_machine_as_test(
         machine(world),
         settings=settings(
-            max_examples=6,
+            max_examples=5,
             stateful_step_count=15,
             deadline=None,
             derandomize=True,

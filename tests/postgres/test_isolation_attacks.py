@@ -5,6 +5,7 @@ What they can still learn is in docs/security.md.
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -208,6 +209,42 @@ async def test_a_session_keeps_nothing_for_the_next_company(login: str) -> None:
             assert [row["contenido"] for row in await connection.fetch("EXECUTE theft")] == [
                 "El telar se limpia con alcohol."
             ]
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("public.knowledge_chunks", "contenido"),
+        ("ateneo.document", "title"),
+        ("ateneo.document", "source"),
+        ("ateneo.synonym", "word"),
+        ("ateneo.conversation", "title"),
+        ("ateneo.turn", "question"),
+    ],
+)
+async def test_estimates_spell_nothing(login: str, database: Database, table: str, column: str) -> None:
+    """EXPLAIN's rows are made of all companies' values: as many for what another has as for what nobody has."""
+    async with database.acquire() as connection:
+        for statement in (
+            "public.knowledge_chunks (empresa_id, contenido) SELECT 'otra', 'topacio ' || n",
+            "ateneo.document (empresa_id, document_id, title, source, mime, bytes, content_hash)"
+            " SELECT 'otra', n::text, 'topacio ' || n, 'topacio ' || n, 'm', 1, 'x'",
+            "ateneo.synonym SELECT 'otra', 'topacio ' || n, 'x'",
+            "ateneo.conversation (empresa_id, conversation_id, agent_id, title)"
+            " SELECT 'otra', n::text, 'a', 'topacio ' || n",
+            "ateneo.turn (empresa_id, conversation_id, position, question, answer, state, provider, model)"
+            " SELECT 'otra', n::text, 0, 'topacio ' || n, 'x', 'complete', 'p', 'm'",
+        ):
+            await connection.execute(f"INSERT INTO {statement} FROM generate_series(1, 300) n")
+        await connection.execute("ANALYZE")
+    async with attacker(login) as connection:
+        for test in ("LIKE '{}%'", ">= '{}'", "= '{} 7'", "< '{}'", "IN ('{} 1', '{} 2')"):
+            plans = [
+                await connection.fetch(f"EXPLAIN SELECT * FROM {table} WHERE {column} {test.replace('{}', word)}")
+                for word in ("topacio", "nadatal")
+            ]
+            theirs, nobodys = (re.findall(r"rows=\d+", str(plan)) for plan in plans)
+            assert theirs == nobodys, test
 
 
 async def test_requests_that_are_cut_off_at_any_moment(login: str) -> None:

@@ -76,6 +76,20 @@ BEGIN
   END LOOP;
 END $$;
 
+-- The planner's estimates are made of other companies' rows, too, and EXPLAIN shows them: prefix by prefix they would spell
+-- the values that ANALYZE keeps. So it keeps none of texts (ids and counts stay, which plans need). An adopted record is its
+-- owner's to decide about; docs/security.md says how.
+CREATE OR REPLACE FUNCTION ateneo.keep_no_texts() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE c record;
+BEGIN
+  FOR c IN SELECT t.name, a.attname FROM ateneo.tenant_tables() t JOIN pg_attribute a ON a.attrelid = t.id
+      WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname !~ '(^|_)id$' AND a.attstattarget IS DISTINCT FROM 0
+        AND a.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype) AND NOT ateneo.is_hidden(t.name)
+        AND (NOT t.record OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.id AND i.indisprimary AND i.indnkeyatts = 2)) LOOP
+    EXECUTE format('ALTER TABLE %s ALTER %I SET STATISTICS 0', c.name, c.attname);
+  END LOOP;
+END $$;
+
 -- A definer's function acts with the owner's rights, so only those that ask ateneo.tenant() first, or that touch no
 -- company's rows, are the application's. Functions without SECURITY DEFINER give nobody anything.
 CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -93,6 +107,7 @@ BEGIN
   RETURN QUERY SELECT ateneo.make_roles();
   IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
   PERFORM ateneo.protect_tables();
+  PERFORM ateneo.keep_no_texts();
   GRANT USAGE ON SCHEMA ateneo TO ateneo_app, ateneo_worker;
   GRANT SELECT ON ateneo.generation, ateneo.applied TO ateneo_app, ateneo_worker;
   FOR f IN SELECT c.oid::regclass::text AS signature FROM pg_class c
