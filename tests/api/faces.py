@@ -157,7 +157,7 @@ NOT_IN_TRAIL = {
     "audit": "the trail would grow by being read",
     "backfill": "makes vectors of what is there; no text goes out",
     "index rebuild": "makes the index of what is there; no text goes out",
-    "embeddings compare": "compares two models; figures alone",
+    "embeddings compare": "only with two models, for what it shows: tests/cli/test_embeddings.py",
     "budget show": "figures alone",
     "empresas delete": "its line is left in the place of the trail: test_isolation_erasure.py",
 }

@@ -113,6 +113,8 @@ def test_a_worse_model_is_refused_unless_it_is_forced(
     assert "95%" in refused.stderr
     assert "--force" in refused.stderr
     assert "«" in refused.stdout, "the worst cases side by side"
+    [line] = json.loads(ateneo("audit", "-e", "acme", "--json", url=database_url).stdout)
+    assert (line["action"], line["results"] > 0) == ("embeddings_compare", True), "what was shown is in the trail"
     assert [state for _, state, _ in _status(database_url, stocked)] == ["active", "filling"]
     assert ateneo(*switch, "--force", url=database_url, **stocked).returncode == 0
     assert [state for _, state, _ in _status(database_url, stocked)] == ["previous", "active"]

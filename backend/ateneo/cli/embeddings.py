@@ -1,6 +1,7 @@
 """`ateneo embeddings`: another embedding model, without a break for anybody who searches."""
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ import typer
 
 from ateneo import lang, wiring
 from ateneo.cli import embeddings_screen as screen
-from ateneo.cli.runtime import confirmed, print_json, run_or_exit
+from ateneo.cli.runtime import confirmed, note, print_json, run_or_exit
 from ateneo.errors import SwitchRefused
 from ateneo.lang import tr
 from ateneo.services import column
@@ -341,7 +342,12 @@ async def _compared(
     else:
         asked = await side_by_side.sampled(db, empresa_id, sample)
     with screen.step(tr("Comparando", "Comparing"), quiet=quiet) as tell:
-        return await side_by_side.compared(old, new, asked, k=k, on_question=tell)
+        found = await side_by_side.compared(old, new, asked, k=k, on_question=tell)
+    # the worst cases show a company's questions and passages to whoever operates the database
+    shown = Counter(pair.asked.empresa_id for one in found for pair in one.worst)
+    for company, cases in sorted(shown.items()):
+        await note(db, company, "embeddings_compare", results=cases)
+    return found
 
 
 def _plain(one: change.Status) -> dict[str, Any]:
