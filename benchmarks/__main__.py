@@ -5,6 +5,7 @@ from itertools import takewhile
 
 from benchmarks import (
     backfill,
+    bulk,
     context,
     embedder,
     isolation,
@@ -19,6 +20,7 @@ from benchmarks import (
 
 ALL = {
     "backfill": backfill.main,
+    "bulk": bulk.main,
     "context": context.main,
     "embedder": embedder.main,
     "isolation": isolation.main,

@@ -128,6 +128,7 @@ def _backfill(db: Database, embedding: EmbeddingService, settings: Settings, opt
         batch_size=batch,
         concurrency=usual if options.concurrency is None else options.concurrency,
         lease_s=settings.lease_s,
+        threshold=settings.hnsw_threshold,
     )
 
 
@@ -206,7 +207,8 @@ async def _work(work: Backfill, plan: BackfillPlan, options: Options) -> Backfil
         loop.add_signal_handler(number, interrupt)
     try:
         with screen.progress(plan.chunks, quiet=options.as_json) as on_progress:
-            return await work.run(options.empresa_id, options.limit, on_progress)
+            on_index = None if options.as_json else screen.index_news
+            return await work.run(options.empresa_id, options.limit, on_progress, on_index)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 from ateneo.cli.runtime import err, out, report
 from ateneo.lang import tr
 from ateneo.providers.prices import PRICES_AS_OF
-from ateneo.services.backfill import BackfillPlan, BackfillReport, Progress
+from ateneo.services.backfill import BackfillPlan, BackfillReport, IndexNews, Outgrown, Progress
 from ateneo.services.embedding import EmbeddingService
 
 _RULE = "=" * 60
@@ -125,6 +125,28 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]
         yield tell
 
 
+def index_news(news: IndexNews) -> None:
+    """An index that goes before a large load, or comes back behind it."""
+    if isinstance(news, Outgrown):
+        say(
+            tr(
+                f"📦 {news.empresa_id}: {news.waiting} pendientes y {news.task.vectors} vectores en su índice.\n"
+                "   Lo quito y lo rehago al final: es más rápido. Mientras tanto sus búsquedas\n"
+                "   leen todos los vectores: más lentas, igual de exactas.",
+                f"📦 {news.empresa_id}: {news.waiting} pending and {news.task.vectors} vectors in its index.\n"
+                "   It is dropped and built anew at the end, which is faster. Until then its\n"
+                "   searches read all vectors: slower, and exact.",
+            )
+        )
+    elif news.action == "create" and news.done:
+        say(
+            tr(
+                f"🧱 Índice de {news.empresa_id} rehecho con {news.vectors} vectores en {news.seconds:.1f}s",
+                f"🧱 Index of {news.empresa_id} built anew with {news.vectors} vectors in {news.seconds:.1f}s",
+            )
+        )
+
+
 class _Lines:
     """Progress for logs and pipes: the guide's line, at most every ten seconds and at the end."""
 
@@ -194,6 +216,12 @@ def _failures(done: BackfillReport) -> None:
 
 
 def _ending(done: BackfillReport, again: str) -> None:
+    if done.set_aside:
+        text = tr(
+            f"   🧱 Índices que faltan rehacer: {len(done.set_aside)}. Los hace `ateneo index tune`.",
+            f"   🧱 Indexes still to be built: {len(done.set_aside)}. `ateneo index tune` does it.",
+        )
+        say(text)
     for empresa_id in done.over_budget:
         text = tr(
             f"   ⏸️  «{empresa_id}» gastó su presupuesto del mes: `ateneo budget show`",

@@ -4,21 +4,29 @@ Plans, queues whatever the triggers have not seen, and drains the queue with the
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from ateneo.errors import AteneoError, BadArgument, DatabaseError, UnknownEmpresa
+from ateneo.errors import AteneoError, BadArgument, DatabaseError, MaintenanceRunning, UnknownEmpresa
 from ateneo.lang import tr
+from ateneo.services import bulk, maintenance
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk, new_name
 from ateneo.services.generation import own_generation, refuse_other_model
+from ateneo.services.maintenance import Tuned
 from ateneo.services.presence import Rate, seen_working
 from ateneo.store import chunks, generations, queue, usage
+from ateneo.store.indexes import Outgrown
 from ateneo.store.pool import Database
 from ateneo.types import Pending
 
-__all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "Progress"]
+__all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "IndexNews", "Outgrown", "Progress"]
+
+IndexNews: TypeAlias = Outgrown | Tuned
+"""An index that is dropped before the fill, or something done to build it anew behind it."""
 
 LARGEST_BATCH = 5000
 MOST_WORKERS = 64
@@ -57,6 +65,8 @@ class BackfillReport:
     None where it is not known; `interrupted` says that `stop` ended it. `remaining` chunks still wait, None where the
     database could not be asked. `tokens` were billed, in `seconds`; `copied` of the `processed` have a text that was
     embedded before, and cost nothing. `over_budget`: companies that have spent what they may this month, and wait.
+    `indexed`: companies whose HNSW index was dropped for the fill and built anew behind it; `set_aside`: names of
+    indexes that still are to be built, by the next run or by `ateneo index tune`.
     """
 
     processed: int
@@ -72,6 +82,8 @@ class BackfillReport:
     stopped_at: str | None
     copied: int = 0
     over_budget: tuple[str, ...] = ()
+    indexed: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -90,9 +102,12 @@ class Backfill:
         batch_size: int = 500,
         concurrency: int = 4,
         lease_s: float = LEASE_S,
+        threshold: int = maintenance.THRESHOLD,
+        rebuild_from: float | None = bulk.REBUILD_FROM,
     ) -> None:
         """`batch_size`: chunks a page, 1 to 5,000; `concurrency`: pages under way, 1 to 64; `lease_s`: as of
-        EmbeddingQueue. Raises BadArgument."""
+        EmbeddingQueue; `threshold`: vectors from which a company has an HNSW index; `rebuild_from`: as
+        `bulk.REBUILD_FROM`, None for never. Raises BadArgument."""
         _check_range("batch_size", batch_size, LARGEST_BATCH)
         _check_range("concurrency", concurrency, MOST_WORKERS)
         self._db = db
@@ -100,6 +115,7 @@ class Backfill:
         self._batch_size = batch_size
         self._concurrency = concurrency
         self._lease_s = lease_s
+        self._threshold, self._rebuild_from = threshold, rebuild_from
         self._stop = False
         self._engine: EmbeddingQueue | None = None
 
@@ -131,8 +147,10 @@ class Backfill:
         empresa_id: str | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        on_index: Callable[[IndexNews], None] | None = None,
     ) -> BackfillReport:
-        """Embeds and stores, of one company or of all, at most `limit` chunks. `on_progress` is told of every page.
+        """Embeds and stores, of one company or of all, at most `limit` chunks. `on_progress` is told of every page,
+        `on_index` of every index that is dropped before a large fill, or built anew behind it.
 
         A text that the provider refuses is reported in `failed`; an error that concerns all of them ends the run and
         is reported in `stopped`. Raises only before anything was begun: BadArgument, UnknownEmpresa,
@@ -143,7 +161,7 @@ class Backfill:
         generation = await own_generation(self._db, self._embedding)
         await queue.fill(self._db, generation.number, empresa_id, revive=True)
         name = new_name()
-        run = _Run(on_progress)
+        run = _Run(on_progress, on_index)
         self._engine = EmbeddingQueue(
             self._db,
             self._embedding,
@@ -157,12 +175,15 @@ class Backfill:
         if self._stop:
             self._engine.stop()
         try:
+            await self._set_aside(run, generation.number, empresa_id, limit)
             async with seen_working(self._db, name, lambda: self._embedding.concurrency) as run.rate:
                 await self._engine.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
             stopped = self._engine.outage
+            if stopped is None:
+                await self._build_again(run, generation.number)
         except DatabaseError as error:
             stopped = error
-        return await self._report(run, empresa_id, stopped, time.monotonic() - begun)
+        return await self._report(run, generation.number, empresa_id, stopped, time.monotonic() - begun)
 
     def stop(self) -> None:
         """Ends the run after the pages in hand, which are stored. A Backfill that was stopped stays so."""
@@ -170,16 +191,33 @@ class Backfill:
         if self._engine is not None:
             self._engine.stop()
 
+    async def _set_aside(self, run: "_Run", generation: int, empresa_id: str | None, limit: int | None) -> None:
+        if self._rebuild_from is None or self._stop:
+            return
+        for one in await bulk.set_aside(
+            self._db, generation, share=self._rebuild_from, empresa_id=empresa_id, limit=limit
+        ):
+            run.tell_index(one)
+
+    async def _build_again(self, run: "_Run", generation: int) -> None:
+        """Also what an earlier run left; whoever wants to leave now leaves it to the next."""
+        if not self._stop:
+            with contextlib.suppress(MaintenanceRunning):
+                async for tuned in bulk.build_again(self._db, generation, threshold=self._threshold):
+                    run.tell_index(tuned)
+
     async def _report(
-        self, run: "_Run", empresa_id: str | None, stopped: AteneoError | None, seconds: float
+        self, run: "_Run", generation: int, empresa_id: str | None, stopped: AteneoError | None, seconds: float
     ) -> BackfillReport:
         assert self._engine is not None
         skipped, remaining = 0, None
         spent: tuple[str, ...] = ()
+        to_build: set[str] = set()
         try:
             skipped = await chunks.count_skipped(self._db, empresa_id)
             remaining = await chunks.count_pending(self._db, empresa_id)
             spent = tuple(one.empresa_id for one in await usage.budgets(self._db, empresa_id) if one.spent)
+            to_build = await bulk.left(self._db, generation)
         except DatabaseError as error:
             stopped = stopped or error
         return BackfillReport(
@@ -196,6 +234,8 @@ class Backfill:
             stopped_at=self._engine.outage_at,
             copied=run.copied,
             over_budget=spent,
+            indexed=tuple(run.indexed),
+            set_aside=tuple(sorted(to_build)),
         )
 
     async def _check(self, empresa_id: str | None, limit: int | None) -> None:
@@ -224,12 +264,20 @@ class _Run:
     """One run under way: what its batches add up to."""
 
     on_progress: Callable[[Progress], None] | None
+    on_index: Callable[[IndexNews], None] | None = None
+    indexed: list[str] = field(default_factory=list)
     processed: int = 0
     copied: int = 0
     changed: int = 0
     tokens: int = 0
     failed: list[FailedChunk] = field(default_factory=list)
     rate: Rate = field(default_factory=Rate)
+
+    def tell_index(self, news: IndexNews) -> None:
+        if isinstance(news, Tuned) and news.action == "create" and news.done and news.empresa_id is not None:
+            self.indexed.append(news.empresa_id)
+        if self.on_index is not None:
+            self.on_index(news)
 
     def add(self, batch: Batch) -> None:
         self.rate.add(batch.processed)

@@ -1,7 +1,7 @@
 """Upkeep of the search index: tune, rebuild, and how true it is. Nothing here blocks readers or writers."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -112,11 +112,12 @@ async def index_generation(
     *,
     threshold: int = THRESHOLD,
     wait_s: float = WAIT_S,
+    only: Collection[str] | None = None,
     on_progress: Callable[[Task, Progress], None] | None = None,
 ) -> AsyncIterator[Tuned]:
-    """As `tune`, but the indexes of one generation alone."""
+    """As `tune`, but the indexes of one generation alone; `only`: those of these names."""
     async with indexes.alone(db) as own:
-        async for tuned in _tune_generation(own, db, generation, threshold, wait_s, on_progress):
+        async for tuned in _tune_generation(own, db, generation, threshold, wait_s, on_progress, only):
             yield tuned
 
 
@@ -127,12 +128,13 @@ async def _tune_generation(
     threshold: int,
     wait_s: float,
     on_progress: Callable[[Task, Progress], None] | None,
+    only: Collection[str] | None = None,
 ) -> AsyncIterator[Tuned]:
     touched: set[str] = set()
     # planned twice: what an interrupted build left stands in the way of a new one
     for actions in (("clean", "drop"), ("reindex", "create")):
         for task in await indexes.plan(db, generation, threshold):
-            if task.action not in actions:
+            if task.action not in actions or (only is not None and task.name not in only):
                 continue
             tell = None if on_progress is None else partial(on_progress, task)
             begun = time.perf_counter()

@@ -24,7 +24,8 @@ _SMALLEST_GRAPH, _LARGEST_GRAPH = 16 * 1024**2, 2 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to do: clean (what an interrupted build left), drop, reindex or create. Sizes in vectors and bytes."""
+    """One thing to do: clean (what an interrupted build left), drop, set_aside, reindex or create. Sizes in vectors and
+    bytes."""
 
     action: str
     empresa_id: str | None
@@ -33,6 +34,15 @@ class Task:
     vectors: int
     graph_bytes: int
     statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgrown:
+    """An index for whose company `waiting` chunks wait, many beside the vectors that it holds; `task` drops it."""
+
+    empresa_id: str
+    waiting: int
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,32 @@ async def plan(db: Database, generation: int, threshold: int, *, worn: float = W
             "SELECT * FROM ateneo.index_plan($1::smallint, $2, $3)", generation, threshold, worn
         )
     return [Task(**row) for row in rows]
+
+
+async def outgrown(
+    db: Database, generation: int, share: float, *, empresa_id: str | None = None, limit: int | None = None
+) -> list[Outgrown]:
+    """The indexes of companies for which at least `share` of the vectors in the graph waits to be filled in, of one
+    company or of all; `limit`: what the fill will do at most."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT * FROM ateneo.indexes_outgrown($1::smallint, $2, $3, $4)", generation, share, empresa_id, limit
+        )
+    return [
+        Outgrown(
+            row["empresa_id"],
+            row["waiting"],
+            Task("set_aside", row["empresa_id"], row["name"], row["leaf"], row["vectors"], 0, row["statement"]),
+        )
+        for row in rows
+    ]
+
+
+async def set_aside(db: Database, generation: int) -> set[str]:
+    """Names of the indexes that are to come back: they were dropped for a fill, or their build did not end."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch("SELECT * FROM ateneo.indexes_set_aside($1::smallint)", generation)
+    return {row[0] for row in rows}
 
 
 async def companies(db: Database, generation: int) -> list[CompanyIndex]:

@@ -81,6 +81,39 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   FROM wanted w ORDER BY array_position(ARRAY['clean', 'drop', 'reindex', 'create'], w.action), w.vectors DESC, w.name
 $$;
 
+-- Companies with an index of their own for which so much waits that it had better be dropped and built anew behind the fill:
+-- `share` of the vectors that it holds. `waiting` is at most `most`, what the fill is to do. A row of own_index stays behind
+-- the index: it says that one was there and is to come back.
+CREATE OR REPLACE FUNCTION ateneo.indexes_outgrown(gen smallint, share float8, p_empresa text DEFAULT NULL, most bigint DEFAULT NULL)
+RETURNS TABLE (empresa_id text, name text, leaf text, vectors bigint, waiting bigint, statement text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  FOR empresa_id, name, leaf, vectors IN
+    SELECT o.empresa_id, f.name, f.leaf, o.vectors FROM ateneo.own_index o
+    JOIN ateneo.own_indexes(gen) f ON f.valid AND f.name = ateneo.own_index_name(gen, o.empresa_id)
+    WHERE o.generation = gen AND (p_empresa IS NULL OR o.empresa_id = p_empresa) ORDER BY o.empresa_id
+  LOOP
+    -- no farther than to the first figure that says no: workers ask often
+    SELECT count(*) INTO waiting FROM (SELECT FROM ateneo.embedding_queue q WHERE q.generation = gen
+      AND q.empresa_id = indexes_outgrown.empresa_id AND q.state = 'pending' LIMIT ceil(share * vectors)) few;
+    CONTINUE WHEN least(waiting, most) < share * vectors OR ateneo.over_budget(empresa_id);
+    EXECUTE format('SELECT count(*) FROM ateneo.vec_g%s v WHERE v.empresa_id = $1', gen) INTO vectors USING empresa_id;
+    SELECT count(*) INTO waiting FROM ateneo.embedding_queue q WHERE q.generation = gen
+      AND q.empresa_id = indexes_outgrown.empresa_id AND q.state = 'pending';
+    waiting := least(waiting, most);
+    CONTINUE WHEN waiting < share * vectors;
+    statement := format('DROP INDEX CONCURRENTLY IF EXISTS ateneo.%I', name);
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+-- The names of the indexes that were there and are not now: dropped for a fill, or a build that did not end.
+CREATE OR REPLACE FUNCTION ateneo.indexes_set_aside(gen smallint) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT ateneo.own_index_name(gen, o.empresa_id) FROM ateneo.own_index o WHERE o.generation = gen
+    AND NOT EXISTS (SELECT FROM ateneo.own_indexes(gen) f WHERE f.valid AND f.name = ateneo.own_index_name(gen, o.empresa_id))
+$$;
+
 -- To be called before a graph is built: from here on its churn is counted.
 CREATE OR REPLACE FUNCTION ateneo.note_build(gen smallint, empresa text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
