@@ -30,7 +30,19 @@ OUTSIDE = {
     # doctor
     "health": ["census", "guide_column", "indexed_vectors", "versions"],
     # upkeep
-    "indexes": ["_watch", "alone", "carry_out", "companies", "indexed", "parts", "plan", "reindex_words", "vacuum"],
+    "indexes": [
+        "_watch",
+        "alone",
+        "carry_out",
+        "companies",
+        "indexed",
+        "outgrown",
+        "parts",
+        "plan",
+        "reindex_words",
+        "set_aside",
+        "vacuum",
+    ],
     # who asks is not known yet; the operator's
     "keys": ["authenticate", "create", "list_keys", "revoke", "rotate"],
     # dead letters: the operator's
