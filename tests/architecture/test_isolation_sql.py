@@ -50,7 +50,7 @@ OUTSIDE = {
     # upgrade
     "migrate": ["plan", "reconcile", "rights_missing", "upgrade"],
     # the worker's
-    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "park", "settle"],
+    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "park", "settle", "surrender"],
     # upkeep
     "rebuild": ["begin", "companies", "end", "page", "resettle", "reweigh", "row", "size", "unfinished"],
     # upkeep

@@ -14,6 +14,8 @@ from ateneo.errors import GenerationMismatch, ProviderRejected, ProviderUnavaila
 from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.embedding_queue import EmbeddingQueue
+from ateneo.services.generation import own_generation
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.services.worker import Worker
 from ateneo.store import chunks, generations, letters, queue, usage, workers
@@ -204,6 +206,28 @@ async def test_a_model_that_is_not_the_databases_is_refused(pool: Database) -> N
             with pytest.raises(GenerationMismatch):
                 await Worker(pool, Models(embedding)).run(once=True)
         assert server.calls == 0
+
+
+async def test_cut_off_at_any_moment_it_keeps_no_lease(pool: Database) -> None:
+    chance = random.Random(8)
+    for number in range(60):
+        await insert(pool, f"c{number:02}", f"Pasaje número {number} de la prueba")
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as embedding:
+            generation = await own_generation(pool, embedding)
+            await queue.fill(pool, generation.number)
+            server.gate.clear()
+            for _ in range(25):
+                engine = EmbeddingQueue(pool, embedding, generation, batch_size=5, concurrency=4)
+                run = asyncio.create_task(engine.drain())
+                await asyncio.sleep(chance.uniform(0, 0.04))
+                run.cancel()
+                await asyncio.gather(run, return_exceptions=True)
+                async with pool.acquire() as connection:
+                    assert not await connection.fetchval(
+                        "SELECT count(*) FROM ateneo.embedding_queue WHERE leased_by IS NOT NULL OR attempts <> 0"
+                    )
+            server.gate.set()
 
 
 async def test_a_budget_is_met_within_a_few_texts(pool: Database) -> None:

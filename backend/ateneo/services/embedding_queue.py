@@ -125,7 +125,7 @@ class EmbeddingQueue:
         """
         self.outage = self.outage_at = None
         under_way: set[asyncio.Task[None]] = set()
-        did = False
+        did, cut_off = False, True
         beat = asyncio.create_task(self._beat())
         try:
             while not self._stopped and self.outage is None and limit != 0:
@@ -154,11 +154,15 @@ class EmbeddingQueue:
                 did = True
             if under_way:
                 await asyncio.wait(under_way)
+            cut_off = False
         finally:
             beat.cancel()
             for task in under_way:
                 task.cancel()
             await asyncio.gather(beat, *under_way, return_exceptions=True)
+            if cut_off:  # a claim that was on its way, or a batch that had not begun, is nobody's to give back
+                with contextlib.suppress(DatabaseError):
+                    await asyncio.shield(queue.surrender(self._db, self._generation.number, self.worker))
         return did
 
     async def rest(self) -> None:

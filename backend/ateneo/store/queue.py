@@ -189,6 +189,18 @@ async def release(
     )
 
 
+async def surrender(db: Database, generation: int, worker: str) -> None:
+    """Gives back whatever leases the worker has, uncounted; looks through the whole queue for them."""
+    async with db.acquire() as connection:
+        await connection.execute(
+            "WITH mine AS (SELECT ctid AS place FROM ateneo.embedding_queue WHERE generation = $2 AND leased_by = $1"
+            " AND state = 'pending' FOR UPDATE SKIP LOCKED) UPDATE ateneo.embedding_queue q SET leased_by = NULL,"
+            " lease_until = NULL, attempts = q.attempts - 1 FROM mine WHERE q.ctid = mine.place",
+            worker,
+            generation,
+        )
+
+
 async def bury(db: Database, generation: int, worker: str, chunks: Sequence[Pending], reasons: Sequence[str]) -> int:
     """Makes dead letters of them, each with its reason."""
     return await _change(

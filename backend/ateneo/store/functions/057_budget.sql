@@ -1,10 +1,10 @@
--- How many texts more a company may be claimed, so that its budget of this month is met within a text or so: half of those that
--- it can pay at what its texts have cost so far, rounded up, with those in hand counted as paid; the nearer the end, the
--- better that is known. Twenty show at first what that is. NULL: no budget, or texts that cost nothing.
+-- How many texts more a company may be claimed, so that its budget of this month is met within a text or so: no more are in hand
+-- than half of those that it can pay at what its texts have cost so far, rounded up; the nearer the end, the better that is
+-- known. Twenty show at first what that is. NULL: no budget, or texts that cost nothing.
 -- What is in hand is among the oldest that wait, because claims begin there.
 CREATE OR REPLACE FUNCTION ateneo.affordable(p_empresa text, gen smallint) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT CASE WHEN paid.n IS NOT NULL THEN greatest(0, ceil((paid.n - hand.n) / 2))::bigint END
+  SELECT CASE WHEN paid.n IS NOT NULL THEN greatest(0, ceil(paid.n / 2) - hand.n)::bigint END
   FROM ateneo.embedding_budget b,
     LATERAL (SELECT coalesce(sum(u.texts), 0) AS texts, coalesce(sum(u.tokens), 0) AS tokens, coalesce(sum(u.usd), 0) AS usd
       FROM ateneo.embedding_usage u
