@@ -4,6 +4,7 @@ import sys
 from itertools import takewhile
 
 from benchmarks import (
+    adding,
     backfill,
     bulk,
     context,
@@ -19,6 +20,7 @@ from benchmarks import (
 )
 
 ALL = {
+    "adding": adding.main,
     "backfill": backfill.main,
     "bulk": bulk.main,
     "context": context.main,

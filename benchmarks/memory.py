@@ -1,4 +1,5 @@
-"""Does a backfill of ten times as many chunks need more memory? Peak RSS of a process of its own for each."""
+"""Does a backfill of ten times as many chunks need more memory, or more time a chunk? Peak RSS of a process of its own
+for each. The words are indexed before: what is measured is the queue."""
 
 import asyncio
 import json
@@ -10,6 +11,7 @@ import time
 from rich.table import Table
 
 from ateneo.services.backfill import Backfill
+from ateneo.services.generation import own_generation
 from ateneo.store.pool import Database
 from benchmarks import stage
 
@@ -38,6 +40,8 @@ def main() -> None:
 async def _prepare(url: str, size: int) -> str:
     database = await stage.new_database(url, f"memory_{size}")
     await stage.fill(database, size)
+    async with stage.service() as embedding, await Database.open(database) as db:
+        await own_generation(db, embedding)
     return database
 
 

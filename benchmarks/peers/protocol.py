@@ -20,11 +20,11 @@ class Store(Protocol):
         ...
 
 
-def serve(store: Store) -> None:
+def serve(store: object) -> None:
     asyncio.run(_serve(store))
 
 
-async def _serve(store: Store) -> None:
+async def _serve(store: object) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         asked: dict[str, Any] = json.loads(line)
         do = getattr(store, asked.pop("do"))
