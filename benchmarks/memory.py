@@ -1,5 +1,5 @@
 """Does a backfill of ten times as many chunks need more memory, or more time a chunk? Peak RSS of a process of its own
-for each. The words are indexed before: what is measured is the queue."""
+for each. No words are indexed: what is measured is the queue."""
 
 import asyncio
 import json
@@ -39,9 +39,9 @@ def main() -> None:
 
 async def _prepare(url: str, size: int) -> str:
     database = await stage.new_database(url, f"memory_{size}")
-    await stage.fill(database, size)
     async with stage.service() as embedding, await Database.open(database) as db:
         await own_generation(db, embedding)
+    await stage.fill(database, size)
     return database
 
 
