@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from tests.providers.server import Fault, ProviderServer, vector_for
 
-from ateneo.errors import GenerationMismatch
+from ateneo.errors import GenerationMismatch, SwitchRefused
 from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
@@ -88,7 +88,7 @@ async def test_the_first_is_active_and_the_next_fills(two: tuple[Generation, Gen
 
 
 async def test_only_one_fills_at_a_time(two: tuple[Generation, Generation], database: Database) -> None:
-    with pytest.raises(Exception, match="generation_one_filling"):
+    with pytest.raises(SwitchRefused, match="openai/nuevo"):
         await generations.create(database, "openai", "tercero", 4)
 
 

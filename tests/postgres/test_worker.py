@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from tests.providers.server import Fault, ProviderServer
 
-from ateneo.errors import GenerationMismatch, ProviderRejected, ProviderUnavailable
+from ateneo.errors import AteneoError, GenerationMismatch, ProviderRejected, ProviderUnavailable
 from ateneo.providers.openai import OpenAIEmbedder
+from ateneo.services import switch
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.embedding_queue import EmbeddingQueue
 from ateneo.services.generation import own_generation
+from ateneo.services.switch import Switch
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.services.worker import Worker
 from ateneo.store import chunks, generations, letters, queue, usage, workers
@@ -264,3 +266,34 @@ async def test_every_generation_is_kept_up_to_date(pool: Database) -> None:
             " (SELECT count(*) FROM ateneo.embedding_queue) AS q"
         )
     assert counts is not None and tuple(counts) == (2, 2, 0)
+
+
+async def test_with_the_old_settings_alone_it_says_which_model_it_lacks(pool: Database) -> None:
+    """After a switch in `status`; after the prune it pauses for it, and not for tables that are missing: those went
+    with their generation."""
+    told: list[AteneoError] = []
+
+    async def embedded() -> bool:
+        async with pool.acquire() as connection:
+            return bool(await connection.fetchval("SELECT count(embedding) FROM knowledge_chunks"))
+
+    async def noted() -> bool:
+        return any("openai/nuevo" in (one.note or "") for one in await workers.alive(pool))
+
+    async def paused() -> bool:
+        return len(told) >= 2
+
+    with ProviderServer(dims=DIMS) as server:
+        async with service(server) as old, service(server, "nuevo") as new:
+            await insert(pool, "a", "Un texto cualquiera")
+            async with working(Worker(pool, Models(old), on_pause=lambda error, _: told.append(error))):
+                await until(embedded)
+                switched = Switch(pool, new, asked_dims=DIMS)
+                generation = await switched.begin()
+                await switched.fill(generation)
+                await switched.activate(generation)
+                await until(noted)
+                assert await switch.prune(pool, await switch.prunable(pool))
+                await insert(pool, "b", "Otro texto, para quien ya no puede")
+                await until(paused)
+    assert {type(error) for error in told} == {GenerationMismatch}

@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import count, err, out, run_or_exit
+from ateneo.cli.runtime import confirmed, count, err, out, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import generations, migrate, tenant_token
@@ -116,7 +116,9 @@ async def _forget(yes: bool) -> None:
         )
         if not yes:
             err.print(question)
-            typer.confirm(tr("¿Continuar?", "Continue?"), abort=True, err=True)
+        if not yes and not confirmed(tr("¿Continuar?", "Continue?")):
+            out.print(tr("No se descartó nada.", "Nothing was discarded."))
+            return
         pending = await generations.forget(db)
         out.print(
             tr("Listo: ", "Done: ")

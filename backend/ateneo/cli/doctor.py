@@ -44,14 +44,19 @@ def doctor(
 
 
 async def _doctor(recall: bool) -> int:
-    broken = False
+    broken, remarks = False, 0
     async for finding in examine(recall=recall):
         out.print(Text.assemble(_SIGNS[finding.ok], " ", finding.what))
         if finding.remedy:
             out.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 2)))
         broken |= finding.ok is False
+        remarks += finding.ok is None
     if broken:
         return 1
+    if remarks:
+        noticed = count(remarks, tr("cosa", "thing"), tr("cosas", "things"))
+        out.print(tr(f"Funciona; {noticed} para tener en cuenta (!).", f"It works; {noticed} to bear in mind (!)."))
+        return 0
     out.print(tr("Todo en orden.", "All is well."), style="green")
     return 0
 
@@ -168,4 +173,6 @@ async def _record(db: Database, models: Models | None, active: Generation | None
         yield Finding(None, what, remedy)
     if census.pending:
         what = count(census.pending, "chunk ", "chunks ") + tr("sin embedding.", "without an embedding.")
-        yield Finding(None, what, tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))
+        remedy = tr("Los hace `ateneo backfill` o `ateneo worker`; los rechazados: `ateneo queue list`.",
+                    "`ateneo backfill` or `ateneo worker` makes them; those refused: `ateneo queue list`.")  # fmt: skip
+        yield Finding(None, what, remedy)

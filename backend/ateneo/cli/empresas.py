@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, out, print_json, run_or_exit, whoami
+from ateneo.cli.runtime import answered, err, out, print_json, run_or_exit, whoami
 from ateneo.lang import tr
 from ateneo.services import erasure
 from ateneo.settings import load
@@ -56,8 +56,7 @@ async def _delete(empresa_id: str, yes: bool, as_json: bool) -> int:
                     "Its chunks, documents, keys, indexes and trail are deleted. There is no undo.",
                 )
             )
-            typed = typer.prompt(tr("Escribí el empresa_id para seguir", "Type the empresa_id to go on"), err=True)
-            if typed != empresa_id:
+            if answered(tr("Escribí el empresa_id para seguir: ", "Type the empresa_id to go on: ")) != empresa_id:
                 err.print(tr("No coincide: no se borró nada.", "It does not match: nothing was deleted."))
                 return 1
         report = await erasure.erase(db, empresa_id, actor=whoami())

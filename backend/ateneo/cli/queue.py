@@ -134,7 +134,7 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
 async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
-        count = await letters.retry(db, empresa_id, chunk_id)
+        count = _found(await letters.retry(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_retry", target=chunk_id, results=count)
     out.print(tr(f"{count} vuelven a la cola.", f"{count} are queued again."))
 
@@ -142,9 +142,20 @@ async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool)
 async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
-        count = await letters.drop(db, empresa_id, chunk_id)
+        count = _found(await letters.drop(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_drop", target=chunk_id, results=count)
     out.print(tr(f"{count} abandonados: quedan sin vector.", f"{count} given up: they stay without a vector."))
+
+
+def _found(count: int, chunk_id: str | None) -> int:
+    if chunk_id is not None and not count:
+        raise InputError(
+            detail=tr(
+                f"«{chunk_id}» no está en la cola para eso: hace falta el id entero, como lo da `ateneo queue list`.",
+                f"“{chunk_id}” is not in the queue for that: it takes the whole id, as `ateneo queue list` gives it.",
+            )
+        )
+    return count
 
 
 def _some(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:

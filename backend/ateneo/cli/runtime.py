@@ -102,13 +102,20 @@ def end_on_sigterm() -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Asks yes or no. An answer may also come through a pipe; none at all is an error (InputError), not a no."""
+    """Asks yes or no, as `answered` does."""
+    choice = " [s/N]: " if lang.current() == "es" else " [y/N]: "
+    return answered(question + choice).lower() in {"y", "yes", "s", "si", "sí"}
+
+
+def answered(question: str) -> str:
+    """What is typed. It may also come through a pipe; nothing at all is an error (InputError), not an answer."""
     # asyncio would swallow the first Ctrl-C of a question that blocks its loop
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        answer = input(question + " [s/N]: " if lang.current() == "es" else question + " [y/N]: ")
+        err.print(question, end="", soft_wrap=True)
+        return input().strip()
     except EOFError:
-        out.print()
+        err.print()
         raise InputError(
             detail=tr(
                 "Hace falta confirmar y nadie puede responder acá: agregá --yes.",
@@ -117,7 +124,6 @@ def confirmed(question: str) -> bool:
         ) from None
     finally:
         signal.signal(signal.SIGINT, before)
-    return answer.strip().lower() in {"y", "yes", "s", "si", "sí"}
 
 
 def report(error: AteneoError, *, logged: bool = False) -> None:

@@ -133,6 +133,10 @@ def _companies(found: SystemStatus) -> None:
         table.add_row(one.empresa_id, f"{one.chunks:,}", f"{one.embedded:,}", pending, f"{dead:,}", f"{without:,}")
     if found.companies:
         out.print(table)
+    if any(one.without for one in found.companies):
+        text = tr("sin vector: vacíos o de hasta 10 caracteres (se encuentran por palabras), o todavía sin encolar.",
+                  "without: empty or of up to 10 characters (found by words), or not queued yet.")  # fmt: skip
+        out.print(text, style="dim")
     more = len(found.companies) - _COMPANIES_SHOWN
     if more > 0:
         out.print(tr(f"... y {more} más; --json las da todas.", f"... and {more} more; --json gives them all."))

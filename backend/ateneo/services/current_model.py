@@ -121,7 +121,7 @@ class CurrentModel:
         before, self._model = self._model, model
         if model is None or (before and before.generation.number == model.generation.number):
             return
-        if before is not None or not model.generation.active:
+        if before is not None:
             log.info("generation.followed", generation=model.generation.number, model=model.embedding.model)
 
     async def _chosen(self) -> Model | None:

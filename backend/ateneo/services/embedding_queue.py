@@ -92,7 +92,7 @@ class EmbeddingQueue:
         seconds after which what it has in hand is another's, should it die; `hands`: those of the whole process."""
         self._db = db
         self._embedding = embedding
-        self._generation = generation
+        self.generation = generation
         self._batch_size = batch_size
         self._concurrency = concurrency
         self._tell = on_batch or (lambda _: None)
@@ -162,7 +162,7 @@ class EmbeddingQueue:
             await asyncio.gather(beat, *under_way, return_exceptions=True)
             if cut_off:  # a claim that was on its way, or a batch that had not begun, is nobody's to give back
                 with contextlib.suppress(DatabaseError):
-                    await asyncio.shield(queue.surrender(self._db, self._generation.number, self.worker))
+                    await asyncio.shield(queue.surrender(self._db, self.generation.number, self.worker))
         return did
 
     async def rest(self) -> None:
@@ -178,7 +178,7 @@ class EmbeddingQueue:
     async def _claim(self, size: int, empresa_id: str | None, *, alone: bool = False) -> queue.Claimed:
         claimed = await queue.claim(
             self._db,
-            self._generation.number,
+            self.generation.number,
             self.worker,
             size,
             self._lease_s,
@@ -237,20 +237,20 @@ class EmbeddingQueue:
             f"{deaths} processes died with this text in hand, the last ones with no other"
             " (out of memory? a fault in a library?)",
         )
-        parked = await queue.park(self._db, self._generation.number, chunks, reason)
+        parked = await queue.park(self._db, self.generation.number, chunks, reason)
         self._tell(
             Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason, loggable=reason) for empresa, chunk_id in parked))
         )
 
     async def _others_have(self, empresa_id: str | None) -> bool:
-        return await queue.leased(self._db, self._generation.number, empresa_id) > 0
+        return await queue.leased(self._db, self.generation.number, empresa_id) > 0
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
             for chunks in list(self._hand.values()):
                 with contextlib.suppress(DatabaseError):  # the batch's own statements tell of it
-                    await queue.extend(self._db, self._generation.number, self.worker, chunks, self._lease_s)
+                    await queue.extend(self._db, self.generation.number, self.worker, chunks, self._lease_s)
 
     async def _work(self, chunks: Sequence[Pending]) -> None:
         """One batch, to whichever end; only cancellation leaves it by an exception."""
@@ -272,7 +272,7 @@ class EmbeddingQueue:
             del self._hand[id(chunks)]
 
     async def _release(self, chunks: Sequence[Pending], delay_s: float, *, counted: bool, error: str | None) -> None:
-        number = self._generation.number
+        number = self.generation.number
         await queue.release(self._db, number, self.worker, chunks, delay_s=delay_s, counted=counted, error=error)
 
     async def _embed(self, chunks: Sequence[Pending]) -> None:
@@ -311,18 +311,18 @@ class EmbeddingQueue:
             self._tell(Batch(failed=_failures(chunks, error.message, error.loggable, dead=False)))
 
     async def _bury(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
-        await queue.bury(self._db, self._generation.number, self.worker, chunks, [reason] * len(chunks))
+        await queue.bury(self._db, self.generation.number, self.worker, chunks, [reason] * len(chunks))
         self._tell(Batch(failed=_failures(chunks, reason, loggable or reason, dead=True)))
 
     async def _store(self, chunks: Sequence[Pending], part: EmbeddedPart) -> None:
         assert part.vectors is not None
-        refuse_other_model(self._generation, self._embedding)
+        refuse_other_model(self.generation, self._embedding)
         vectors = part.vectors
         shares = split_bill(chunks, part.tokens, part.billed, self._embedding.price)
         kept = await self._settle(chunks, vectors, shares)
         waiting: Sequence[Pending] = chunks
         for wait_s in _BUSY_ROW_WAITS_S if kept < len(chunks) else ():
-            mine = np.array(await queue.held(self._db, self._generation.number, self.worker, waiting), dtype=bool)
+            mine = np.array(await queue.held(self._db, self.generation.number, self.worker, waiting), dtype=bool)
             waiting = [chunk for chunk, still in zip(waiting, mine, strict=True) if still]
             vectors = vectors[mine]
             if not waiting:
@@ -337,7 +337,7 @@ class EmbeddingQueue:
     async def _settle(self, chunks: Sequence[Pending], vectors: "np.ndarray", shares: dict[str, Share]) -> int:
         return await queue.settle(
             self._db,
-            self._generation.number,
+            self.generation.number,
             chunks,
             vectors,
             provider=self._embedding.provider,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing, SwitchRefused
+from ateneo.lang import tr
 from ateneo.services import column, maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
@@ -86,6 +87,7 @@ class Worker:
         self._told: tuple[object, ...] = ()
         self._column: asyncio.Task[None] | None = None
         self._column_refused = False
+        self._out_of_reach: str | None = None
 
     @property
     def totals(self) -> Totals:
@@ -148,13 +150,14 @@ class Worker:
         if not known:
             known = [await own_generation(self._db, self._models.main)]
         reachable = {one.number: one for one in known if self._models.of(one) is not None}
-        if not reachable:
-            raise mismatch(known[0], self._models.main)
+        self._out_of_reach = next((one.label for one in known if one.active and one.number not in reachable), None)
         for number in set(self._lanes) - set(reachable):
             self._lanes[number].queue.stop()
             self._lanes[number].stopped = True
             if (task := self._lanes[number].task) is not None and task.done():
                 del self._lanes[number]
+        if not reachable:
+            raise mismatch(known[0], self._models.main)
         for number in set(reachable) - set(self._lanes):
             await self._begin(reachable[number], once=once)
         if any(one.active and not one.legacy for one in known) and (self._column is None or self._column.done()):
@@ -190,6 +193,8 @@ class Worker:
                 failure = lane.queue.outage
             except DatabaseError as error:
                 failure = error
+            if isinstance(failure, NotUpgraded) and await self._pruned(lane):
+                return
             if failure is not None:
                 lane.failure = failure
                 if once:
@@ -204,6 +209,11 @@ class Worker:
                 await self._report()
                 await lane.queue.rest()
                 lane.state = "working"
+
+    async def _pruned(self, lane: _Lane) -> bool:
+        """Whether the lane's generation, with its tables, went in the middle of its work."""
+        known = await generations.all_generations(self._db)
+        return lane.queue.generation.number not in {one.number for one in known}
 
     async def _pause(self, lane: _Lane, failure: AteneoError) -> None:
         lane.failures += 1
@@ -259,7 +269,11 @@ class Worker:
         lanes = self._lanes.values()
         paused = next((lane for lane in lanes if lane.state == "paused"), None)
         idle = bool(lanes) and all(lane.state == "idle" for lane in lanes)
-        now = ("paused" if paused else "idle" if idle else "working", paused.note if paused else None)
+        note = paused.note if paused else None
+        if note is None and self._out_of_reach is not None:
+            note = tr(f"sin la clave o dirección de {self._out_of_reach}, el modelo activo",
+                      f"without the key or address of {self._out_of_reach}, the active model")  # fmt: skip
+        now = ("paused" if paused else "idle" if idle else "working", note)
         if now == self._told and not always:
             return
         self._told = now
