@@ -49,8 +49,19 @@ async def test_added_it_works_and_stays_what_it_was(tmp_path: Path, shelf: Path)
         models.verify(models.find("letras", shelf))
     with pytest.raises(BadArgument, match="ya está instalado"):
         await models.add(source, shelf)
-    with pytest.raises(BadArgument, match="ya está instalado"):
+    with pytest.raises(BadArgument, match="modelo incluido"):
         await models.add(source, shelf, changes={"name": models.described(bundled_model_dir()).name})
+    with pytest.raises(ModelError, match="no hay tal carpeta"):
+        await models.add(tmp_path / "ninguna", shelf)
+
+
+async def test_a_file_that_its_own_manifest_does_not_know_is_refused(tmp_path: Path, shelf: Path) -> None:
+    model, _ = await models.add(write(tmp_path / "letras"), shelf)
+    again, _ = await models.add(model.folder, shelf, changes={"name": "otra"})
+    with (again.folder / "tokenizer.json").open("a") as file:
+        file.write("\n")
+    with pytest.raises(ModelError, match=r"tokenizer\.json no es el archivo"):
+        await models.add(again.folder, shelf, changes={"name": "tercera"})
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _PREFIXES_IN_README = (("query: ", "passage: "),)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`files`: name in Ateneo's layout -> the file; `manifest` lacks the hashes, and `dims` (but of an ateneo.json)."""
+    """`files`: name in Ateneo's layout -> the file; `manifest` lacks hashes and `dims` (but of an ateneo.json)."""
 
     files: Mapping[str, Path]
     manifest: Manifest
@@ -44,6 +44,8 @@ def read(folder: Path, graph: str | None = None) -> Source:
 
     A folder with an ateneo.json of its own is taken at its word. Raises ModelError for what cannot be used.
     """
+    if not folder.is_dir():
+        raise ModelError(folder=folder, detail=tr("no hay tal carpeta.", "there is no such folder."))
     chosen = _graph(folder, graph)
     tokenizer = next((path for path in (folder / TOKENIZER, chosen.parent / TOKENIZER) if path.is_file()), None)
     if tokenizer is None:
@@ -54,7 +56,8 @@ def read(folder: Path, graph: str | None = None) -> Source:
         manifest = Manifest.read(folder)
         if manifest.unknown_words and manifest.unknown_words.glosses:
             files[manifest.unknown_words.glosses] = folder / manifest.unknown_words.glosses
-        return Source(files, manifest.model_copy(update={"sha256": {}}))
+        sums = {name: digest for name, digest in manifest.sha256.items() if files.get(name) == folder / name}
+        return Source(files, manifest.model_copy(update={"sha256": sums}))
     config = _json(folder / "config.json")
     query, passage = _prefixes(folder)
     return Source(

@@ -103,11 +103,15 @@ async def add(
     if not _is_folder_name(manifest.name):
         rule = tr("no sirve como nombre de carpeta", "cannot be the name of a folder")
         raise BadArgument(name="--name", value=manifest.name, rule=rule)
-    if target.exists() or manifest.name == described(bundled_model_dir()).name:
+    if manifest.name == described(bundled_model_dir()).name:
+        rule = tr("así se llama el modelo incluido; usá --name", "the bundled model is called that; use --name")
+        raise BadArgument(name="--name", value=manifest.name, rule=rule)
+    if target.exists():
         rule = tr(
             f"ya está instalado; borrá {target} o usá --name", f"installed already; remove {target} or use --name"
         )
         raise BadArgument(name="--name", value=manifest.name, rule=rule)
+    await asyncio.to_thread(_check_sums, source, found.files, manifest)
     partial = models_dir / f".{manifest.name}.partial"
     try:
         await asyncio.to_thread(_copy, found.files, manifest, partial)
@@ -154,6 +158,14 @@ def _cosines(some: Matrix, others: Matrix) -> Matrix:
 
 def _is_folder_name(name: str) -> bool:
     return name not in ("", ".", "..") and Path(name).name == name and not name.startswith(".")
+
+
+def _check_sums(source: Path, files: Mapping[str, Path], manifest: Manifest) -> None:
+    for name, path in files.items():
+        if manifest.sha256.get(name, "") not in ("", sha256_of(path)):
+            detail = tr(f"{name} no es el archivo del que {MANIFEST} da el sha256.",
+                        f"{name} is not the file whose sha256 {MANIFEST} gives.")  # fmt: skip
+            raise ModelError(folder=source, detail=detail)
 
 
 def _copy(files: Mapping[str, Path], manifest: Manifest, target: Path) -> None:
