@@ -135,7 +135,7 @@ def test_the_command_asks_and_reports(database_url: str) -> None:
     shown = ateneo("empresas", "list", url=database_url)
     assert "acme" in shown.stdout and "otra" in shown.stdout
     unasked = ateneo("empresas", "delete", "acme", url=database_url)
-    assert unasked.returncode == 1
+    assert unasked.returncode == 2 and "--yes" in unasked.stderr
     done = ateneo("empresas", "delete", "acme", "--yes", url=database_url)
     assert done.returncode == 0
     assert "public.knowledge_chunks" in done.stdout
