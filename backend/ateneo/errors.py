@@ -154,6 +154,13 @@ class RightsMissing(DatabaseError):
     remedy_en = "Ask whoever administers the database to run: {sql}"
 
 
+class NotTheOwner(RightsMissing):
+    """The login is the application's and may no more. Fields: role, detail."""
+
+    remedy_es = "Eso lo hace el dueño de las tablas de Ateneo: usá su DATABASE_URL (docs/security.md)."
+    remedy_en = "That is for the owner of Ateneo's tables: use its DATABASE_URL (docs/security.md)."
+
+
 class NotUpgraded(DatabaseError):
     """Fields: where."""
 

@@ -13,6 +13,7 @@ from tests.api.server import serving, settings
 from tests.cli.test_cli import ateneo
 from tests.providers.server import Fault, ProviderServer
 
+from ateneo.errors import NotTheOwner
 from ateneo.store import audit, keys, tenant_token
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Connection, Database
@@ -202,3 +203,10 @@ async def test_a_provider_that_repeats_what_it_was_sent(database: Database, data
     for command in (["status"], ["status", "--json"]):
         shown = await asyncio.to_thread(ateneo, *command, url=database_url, **environment)
         assert not [one for one in CANARY.values() if one in shown.stdout + shown.stderr], shown.stdout
+
+
+async def test_what_is_the_owners_alone_says_so(logins: Logins) -> None:
+    async with await Database.open(logins.api, size=1) as db:
+        with pytest.raises(NotTheOwner) as refused:
+            await keys.list_keys(db)
+    assert "DATABASE_URL" in refused.value.remedy and "GRANT" not in refused.value.remedy

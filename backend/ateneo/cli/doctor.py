@@ -132,8 +132,7 @@ async def _isolation(db: Database) -> Finding:
     what = tr("Aislamiento entre empresas: la base NO lo impone; solo lo hacen las consultas.",
               "Isolation of companies: the database does NOT enforce it; only the queries do.")  # fmt: skip
     missing = await migrate.rights_missing(db)
-    first = "".join(f"{statement}; " for statement in missing)
-    return Finding(None, what, first + "ateneo db upgrade")
+    return Finding(None, what, "\n".join([*(f"{statement};" for statement in missing), "ateneo db upgrade"]))
 
 
 async def _recall(db: Database) -> AsyncIterator[Finding]:

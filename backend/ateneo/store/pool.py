@@ -17,6 +17,7 @@ from ateneo.errors import (
     BadArgument,
     DatabaseError,
     DatabaseUnavailable,
+    NotTheOwner,
     NotUpgraded,
     RecordRefused,
     RightsMissing,
@@ -74,13 +75,16 @@ _NOT_THERE = (
 
 
 @contextmanager
-def translated(where: str, role: str = "?") -> Iterator[None]:
-    """Turns what asyncpg raises into the DatabaseError that fits. `where` names the database, without secrets."""
+def translated(where: str, role: str = "?", *, is_application: bool = False) -> Iterator[None]:
+    """Turns what asyncpg raises into the DatabaseError that fits. `where` names the database, without secrets;
+    `is_application`: the login has all that ateneo_app may have."""
     try:
         yield
     except AteneoError:
         raise
     except asyncpg.InsufficientPrivilegeError as error:
+        if is_application:
+            raise NotTheOwner(role=role, detail=error.message) from error
         raise RightsMissing(role=role, detail=error.message, sql=_GRANTS.format(role=role)) from error
     except _NOT_THERE as error:
         raise NotUpgraded(where=where) from error
@@ -258,7 +262,7 @@ class Database:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        with translated(self.where, self.role):
+        with translated(self.where, self.role, is_application=self.isolated):
             if isinstance(self._source, asyncpg.Pool):
                 async with self._source.acquire() as connection:
                     yield connection
