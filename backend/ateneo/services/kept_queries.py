@@ -1,15 +1,14 @@
 """What people search for, kept for a time where the settings ask for it (ATENEO_KEEP_QUERIES)."""
 
-import asyncio
 from collections import defaultdict
 
 import structlog
 
 from ateneo.errors import AteneoError
+from ateneo.services.flushing import Flushing
 from ateneo.store import questions
 from ateneo.store.pool import Database
 
-FLUSH_S = 1.0
 MOST_WAITING = 1000
 _log = structlog.get_logger(__name__)
 
@@ -26,27 +25,18 @@ class KeptQueries:
         self._days = days
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._count = 0
-        self._flusher: asyncio.Task[None] | None = None
+        self._flushing = Flushing(self._flush, lambda: self._count)
 
     def note(self, empresa_id: str, query: str) -> None:
-        """Has it stored within FLUSH_S."""
+        """Has it stored within a second."""
         if not self._days or self._count >= MOST_WAITING:
             return
         self._waiting[empresa_id].add(query)
         self._count += 1
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush_soon())
+        self._flushing.soon()
 
     async def close(self) -> None:
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        await self._flush()
-
-    async def _flush_soon(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(FLUSH_S)
-            await self._flush()
+        await self._flushing.close()
 
     async def _flush(self) -> None:
         waiting, self._waiting, self._count = self._waiting, defaultdict(set), 0
