@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ateneo.cli.runtime import err, out
+from ateneo.cli.runtime import count, err, out
 from ateneo.lang import tr
 from ateneo.providers.prices import PRICES_AS_OF
 from ateneo.services.column import Refilled
@@ -119,7 +119,10 @@ def filled(done: Fill) -> None:
     _say(tr(f"  ✓ {done.stored:,} chunks embebidos", f"  ✓ {done.stored:,} chunks embedded"))
     if done.refused:
         _warn(
-            tr(f"{done.refused} textos que el proveedor no acepta", f"{done.refused} texts that the provider refuses")
+            tr(
+                count(done.refused, "texto", "textos") + " que el proveedor no acepta",
+                count(done.refused, "text", "texts") + " that the provider refuses",
+            )
         )
 
 
@@ -206,8 +209,8 @@ def _remarks(found: Sequence[Status]) -> None:
         if one.filled.dead:
             _warn(
                 tr(
-                    f"{one.filled.dead} textos que {generation.model} no acepta: ateneo queue list",
-                    f"{one.filled.dead} texts that {generation.model} refuses: ateneo queue list",
+                    count(one.filled.dead, "texto", "textos") + f" que {generation.model} no acepta: ateneo queue list",
+                    count(one.filled.dead, "text", "texts") + f" that {generation.model} refuses: ateneo queue list",
                 )
             )
         if not one.at_hand:
@@ -229,12 +232,9 @@ def _remarks(found: Sequence[Status]) -> None:
 def unpaid(chunks: int, generation: Generation) -> None:
     """What budgets keep waiting, if anything."""
     if chunks:
-        _warn(
-            tr(
-                f"{chunks:,} chunks esperan presupuesto para {generation.model}: ateneo budget show",
-                f"{chunks:,} chunks wait for a budget for {generation.model}: ateneo budget show",
-            )
-        )
+        es = count(chunks, "chunk espera", "chunks esperan") + " presupuesto para"
+        en = count(chunks, "chunk waits", "chunks wait") + " for a budget for"
+        _warn(f"{tr(es, en)} {generation.model}: ateneo budget show")
 
 
 def _column_behind(at_work: bool) -> str:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from ateneo import wiring
-from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
+from ateneo.cli.runtime import count, err, note, out, print_json, run_or_exit
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -134,28 +134,29 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
 async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
-        count = _found(await letters.retry(db, empresa_id, chunk_id), chunk_id)
-        await note(db, empresa_id, "queue_retry", target=chunk_id, results=count)
-    out.print(tr(f"{count} vuelven a la cola.", f"{count} are queued again."))
+        found = _found(await letters.retry(db, empresa_id, chunk_id), chunk_id)
+        await note(db, empresa_id, "queue_retry", target=chunk_id, results=found)
+    out.print(tr(count(found, "vuelve a la cola.", "vuelven a la cola."), f"{found} queued again."))
 
 
 async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
     async with await wiring.open_database(load()) as db:
-        count = _found(await letters.drop(db, empresa_id, chunk_id), chunk_id)
-        await note(db, empresa_id, "queue_drop", target=chunk_id, results=count)
-    out.print(tr(f"{count} abandonados: quedan sin vector.", f"{count} given up: they stay without a vector."))
+        found = _found(await letters.drop(db, empresa_id, chunk_id), chunk_id)
+        await note(db, empresa_id, "queue_drop", target=chunk_id, results=found)
+    es = count(found, "abandonado: queda sin vector.", "abandonados: quedan sin vector.")
+    out.print(tr(es, f"{found} given up, without a vector."))
 
 
-def _found(count: int, chunk_id: str | None) -> int:
-    if chunk_id is not None and not count:
+def _found(letters_met: int, chunk_id: str | None) -> int:
+    if chunk_id is not None and not letters_met:
         raise InputError(
             detail=tr(
                 f"«{chunk_id}» no está en la cola para eso: hace falta el id entero, como lo da `ateneo queue list`.",
                 f"“{chunk_id}” is not in the queue for that: it takes the whole id, as `ateneo queue list` gives it.",
             )
         )
-    return count
+    return letters_met
 
 
 def _some(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
