@@ -43,7 +43,7 @@ async def test_an_operators_day(database_url: str) -> None:
     assert "en blanco" in ateneo("queue", "show", "acme-1", url=database_url).stdout
     assert ateneo("queue", "show", "nadie", url=database_url).returncode == 1
     assert ateneo("queue", "retry", url=database_url).returncode == 2
-    assert "1 vuelven" in ateneo("queue", "retry", "acme-1", url=database_url).stdout
+    assert "1 vuelve a la cola" in ateneo("queue", "retry", "acme-1", url=database_url).stdout
     ateneo("worker", "--once", url=database_url)
     assert "1 abandonado:" in ateneo("queue", "drop", "--all", url=database_url).stdout
     assert ateneo("budget", "set", "-e", "otra", url=database_url).returncode == 2
