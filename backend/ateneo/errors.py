@@ -6,7 +6,7 @@
     ├── DatabaseError
     │   ├── DatabaseUnavailable      no server, wrong address or password, connection lost
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
-    │   ├── RightsMissing            the role may not do what is needed
+    │   ├── RightsMissing            the role may not do what is needed; NotTheOwner: nor can it be given that
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
@@ -78,8 +78,7 @@ class AteneoError(Exception):
 class SettingsError(AteneoError):
     """Fields: name, detail."""
 
-    code = "settings"
-    exit_code = 2
+    code, exit_code = "settings", 2
     es = "{name}: {detail}"
     en = "{name}: {detail}"
     remedy_es = "Corregilo en el entorno o en el archivo .env y probá con `ateneo doctor`."
@@ -89,8 +88,7 @@ class SettingsError(AteneoError):
 class ExtraMissing(AteneoError, ImportError):
     """Fields: extra, package."""
 
-    code = "extra-missing"
-    exit_code = 2
+    code, exit_code = "extra-missing", 2
     es = "Falta el paquete {package}."
     en = "The package {package} is missing."
     remedy_es = remedy_en = "pip install 'ateneo[{extra}]'"
@@ -174,8 +172,7 @@ class NotUpgraded(DatabaseError):
 class AdoptionRefused(DatabaseError):
     """Fields: detail, sql (statements that would make it possible)."""
 
-    code = "adoption"
-    exit_code = 2
+    code, exit_code = "adoption", 2
     es = "No puedo adoptar la tabla knowledge_chunks como está: {detail}. No cambié nada."
     en = "I cannot adopt the table knowledge_chunks as it is: {detail}. Nothing was changed."
     remedy_es = "Esto la prepara (revisalo antes): {sql}"
@@ -219,8 +216,7 @@ class SwitchRefused(DatabaseError):  # fields: detail, remedy
 class InputError(AteneoError):
     """Fields: detail."""
 
-    code, status = "input", 422
-    exit_code = 2
+    code, status, exit_code = "input", 422, 2
 
 
 class BadArgument(InputError):
@@ -387,8 +383,7 @@ class TooManyFailures(RateLimited):  # fields: retry_after
 class ModelError(AteneoError):
     """Fields: folder, detail."""
 
-    code = "model"
-    exit_code = 2
+    code, exit_code = "model", 2
     es = "El modelo local en {folder} no sirve: {detail}"
     en = "The local model in {folder} cannot be used: {detail}"
     remedy_es = "Hace falta una carpeta con model.onnx y tokenizer.json; docs/how-to/models.md dice cómo prepararla."
@@ -434,8 +429,7 @@ class ProviderUnavailable(ProviderError):
     code, status = "provider-unavailable", 503
     es = "{provider} no responde: {detail}"
     en = "{provider} does not answer: {detail}"
-    remedy_es = "Repetí más tarde; lo hecho queda guardado."
-    remedy_en = "Run it again later; what was done is kept."
+    remedy_es, remedy_en = "Repetí más tarde; lo hecho queda guardado.", "Run it again later; what was done is kept."
 
 
 class ProviderRefusedInput(ProviderError):
@@ -452,5 +446,4 @@ class ProviderAnswerInvalid(ProviderError):
     code = "provider-answer"
     es = "{provider} devolvió una respuesta que no sirve: {detail}"
     en = "{provider} returned an answer that cannot be used: {detail}"
-    remedy_es = "No se guardó nada de ella."
-    remedy_en = "Nothing of it was stored."
+    remedy_es, remedy_en = "No se guardó nada de ella.", "Nothing of it was stored."

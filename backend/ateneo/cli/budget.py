@@ -10,8 +10,9 @@ from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.errors import InputError
 from ateneo.lang import tr
-from ateneo.settings import load
+from ateneo.settings import Settings, load
 from ateneo.store import usage
+from ateneo.store.pool import Database
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,10 +41,10 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
     if none == (tokens is not None or usd is not None):
         raise InputError(detail=tr("Hace falta --tokens, --usd o --none.", "It takes --tokens, --usd or --none."))
     settings = load()
-    async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
+    async with await wiring.open_database(settings) as db:
         await usage.set_budget(db, empresa_id, tokens, usd)
         await note(db, empresa_id, "budget_set")
-        model = await models.present(db)
+        unpriced = None if usd is None else await _unpriced(db, settings)
     out.print(
         tr(f"«{empresa_id}» ya no tiene máximo.", f"“{empresa_id}” has no limit any more.")
         if none
@@ -53,10 +54,17 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
         ),
         soft_wrap=True,
     )
-    if usd is not None and model.price is None:
-        text = tr(f"! No sé el precio de {model.model}: solo un máximo en --tokens lo frena.",
-                  f"! I know no price of {model.model}: only a limit in --tokens stops it.")  # fmt: skip
+    if unpriced is not None:
+        text = tr(f"! No sé el precio de {unpriced}: solo un máximo en --tokens lo frena.",
+                  f"! I know no price of {unpriced}: only a limit in --tokens stops it.")  # fmt: skip
         err.print(text, style="yellow", soft_wrap=True)
+
+
+async def _unpriced(db: Database, settings: Settings) -> str | None:
+    """The name of the model in use, where its price is not known."""
+    async with wiring.models(settings) as models:
+        model = await models.present(db)
+        return model.model if model.price is None else None
 
 
 async def _show(empresa_id: str | None, as_json: bool) -> None:

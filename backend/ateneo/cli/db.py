@@ -116,9 +116,9 @@ async def _forget(yes: bool) -> None:
         )
         if not yes:
             err.print(question)
-        if not yes and not confirmed(tr("¿Continuar?", "Continue?")):
-            out.print(tr("No se descartó nada.", "Nothing was discarded."))
-            return
+            if not confirmed(tr("¿Continuar?", "Continue?")):
+                out.print(tr("No se descartó nada.", "Nothing was discarded."))
+                return
         pending = await generations.forget(db)
         out.print(
             tr("Listo: ", "Done: ")

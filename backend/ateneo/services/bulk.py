@@ -48,7 +48,7 @@ async def build_again(db: Database, generation: int, *, threshold: int) -> Async
 
     Raises MaintenanceRunning.
     """
-    names = await indexes.set_aside(db, generation)
+    names = await left(db, generation)
     if names:
         async for tuned in maintenance.index_generation(db, generation, threshold=threshold, only=names):
             yield tuned

@@ -20,7 +20,8 @@ LOCK = "ateneo.column"
 _PAGE = 500
 _PASSES = 20
 _BETWEEN_PASSES_S = 0.5
-_SETTLE_S = 60.0
+SETTLE_S = 60.0
+"""How long those are waited for who write by the mark that was there, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ async def refill(db: Database, on_page: Tell | None = None, *, wait: bool = True
 async def _refill(db: Database, active: Generation, on_page: Tell | None) -> Refilled | None:
     """None where another generation has become the active one meanwhile."""
     await store.mark_column(db, None)
-    await store.settled(db, _SETTLE_S)  # those who write by the mark that was there
+    await store.settled(db, SETTLE_S)
     changed, busy, passes = 0, 1, 0
     while busy and passes < _PASSES:
         page_changed, busy = await _pass(db, active, on_page)

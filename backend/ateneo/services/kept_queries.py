@@ -23,25 +23,26 @@ class KeptQueries:
         """`days`: 0 keeps nothing."""
         self._db = db
         self._days = days
-        self._waiting: dict[str, set[str]] = defaultdict(set)
-        self._count = 0
-        self._flushing = Flushing(self._flush, lambda: self._count)
+        self._waiting: set[tuple[str, str]] = set()
+        self._flushing = Flushing(self._flush, lambda: len(self._waiting))
 
     def note(self, empresa_id: str, query: str) -> None:
         """Has it stored within a second."""
-        if not self._days or self._count >= MOST_WAITING:
+        if not self._days or len(self._waiting) >= MOST_WAITING:
             return
-        self._waiting[empresa_id].add(query)
-        self._count += 1
+        self._waiting.add((empresa_id, query))
         self._flushing.soon()
 
     async def close(self) -> None:
         await self._flushing.close()
 
     async def _flush(self) -> None:
-        waiting, self._waiting, self._count = self._waiting, defaultdict(set), 0
-        for empresa_id, queries in waiting.items():
+        waiting, self._waiting = self._waiting, set()
+        asked: dict[str, list[str]] = defaultdict(list)
+        for empresa_id, query in sorted(waiting):
+            asked[empresa_id].append(query)
+        for empresa_id, queries in asked.items():
             try:
-                await questions.keep(self._db, empresa_id, sorted(queries), self._days)
+                await questions.keep(self._db, empresa_id, queries, self._days)
             except AteneoError as error:
                 _log.warning("queries not kept", queries=len(queries), reason=error.code)

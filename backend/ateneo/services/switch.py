@@ -7,13 +7,14 @@ Each step finds what it has to do in the database, so that whatever was interrup
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ateneo.errors import GenerationMismatch, ProviderRefusedInput, SwitchRefused
 from ateneo.lang import tr
 from ateneo.services import column, filling, maintenance
+from ateneo.services.column import Tell
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.embedding_queue import LEASE_S
@@ -22,18 +23,15 @@ from ateneo.services.generation import is_of
 from ateneo.services.maintenance import Progress, Task, Tuned
 from ateneo.store import generations, health, letters
 from ateneo.store import switch as store
+from ateneo.store.letters import Depth
 from ateneo.store.pool import Database
 from ateneo.store.switch import Disk, Filled
 from ateneo.text.clean import clean
 from ateneo.types import Generation
 
-Tell = Callable[[int, int], None]
-"""Is told (done, of how many)."""
-
 _SWITCH = "ateneo.switch"
 _TRIAL = 32
 _PAGE = 500
-_SETTLE_S = 60.0
 _TOLERATED = 0.01
 """Share of the chunks that may lack a vector at the switch without further ado: refused texts, the latest edits."""
 
@@ -213,17 +211,22 @@ class Switch:
 async def status(db: Database, models: Models) -> list[Status]:
     """Every generation that is kept, oldest first."""
     changing, refilling = await store.under_way(db, _SWITCH), await store.under_way(db, column.LOCK)
+    depths = await letters.depths(db)
     found = []
     for filled in await store.filled(db):
         one = filled.generation
         at_work = (changing and one.state == "filling") or (refilling and one.active and not one.legacy)
-        found.append(Status(filled, models.of(one) is not None, await over_budget(db, one.number), at_work))
+        found.append(Status(filled, models.of(one) is not None, _unpaid(depths, one.number), at_work))
     return found
 
 
 async def over_budget(db: Database, number: int) -> int:
     """Chunks that wait for a vector of the generation, of companies that have spent what they may this month."""
-    return sum(one.pending for one in await letters.depths(db) if one.generation == number and one.over_budget)
+    return _unpaid(await letters.depths(db), number)
+
+
+def _unpaid(depths: Sequence[Depth], number: int) -> int:
+    return sum(one.pending for one in depths if one.generation == number and one.over_budget)
 
 
 def _incomplete(found: Filled, unpaid: int) -> SwitchRefused:
@@ -340,5 +343,5 @@ async def prune(db: Database, targets: list[Filled]) -> bool:
     left = await store.undropped(db)
     if not left:
         return True
-    settled = await store.settled(db, _SETTLE_S)
+    settled = await store.settled(db, column.SETTLE_S)
     return settled and all([await store.drop(db, number) for number in left])

@@ -254,7 +254,7 @@ class Worker:
                 log.warning("worker.column", detail=error.message, remedy="ateneo embeddings switch")
             self._column_refused = True
         except DatabaseError as error:
-            log.warning("worker.column", reason=error.code, detail=error.message)
+            log.warning("worker.column", reason=error.code, detail=error.loggable)
         else:
             if done.changed:
                 log.info("worker.column", rows=done.changed)
