@@ -13,7 +13,7 @@
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
     │   └── GenerationMismatch       the vectors stored belong to another model; SwitchRefused: a change of it
     ├── InputError
-    │   ├── EmptyQuery, QueryTooLong, BadArgument, DatasetInvalid
+    │   ├── EmptyQuery, QueryTooLong, BadArgument, AgentUnusable, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
@@ -243,6 +243,22 @@ class QueryTooLong(InputError):
     en = "The query has {length} characters and the limit is {limit}."
     remedy_es = "Resumila, o subí ATENEO_MAX_QUERY_CHARS."
     remedy_en = "Shorten it, or raise ATENEO_MAX_QUERY_CHARS."
+
+
+class AgentUnusable(InputError):
+    """An agent that was stored with a filter that is none. Fields: empresa_id, agent_id, detail."""
+
+    code, status = "agent-unusable", 409
+    es = "El agente «{agent_id}» no puede responder, porque su filtro no se entiende: {detail}"
+    en = "The agent “{agent_id}” cannot answer, since its filter cannot be understood: {detail}"
+    remedy_es = (
+        "Corregí su filtro, por ejemplo: ateneo agents set {agent_id} --empresa-id {empresa_id} "
+        '--filter \'{{"tipo": "manual"}}\' (o PUT /agents/{agent_id}).'
+    )
+    remedy_en = (
+        "Correct its filter, for example: ateneo agents set {agent_id} --empresa-id {empresa_id} "
+        '--filter \'{{"tipo": "manual"}}\' (or PUT /agents/{agent_id}).'
+    )
 
 
 class DatasetInvalid(InputError):

@@ -164,7 +164,7 @@ class AgentResponse(BaseModel):
     language: str | None
     k: int
     dense_weight: float | None
-    filter: dict[str, Any] | None
+    filter: Any = Field(description="an object, or null; whatever another program stored")
     context_tokens: int
     answer_tokens: int | None
     tools: tuple[str, ...]

@@ -19,6 +19,7 @@ from ateneo.lang import tr
 from ateneo.mcp.access import WhoAsks
 from ateneo.mcp.answers import Documents, Found, NearbyPassage, Passage, Reply, WholePassage
 from ateneo.services.access import require
+from ateneo.services.filters import narrowed
 from ateneo.store import passages
 from ateneo.store.audit import AuditEntry
 from ateneo.text.clean import clean
@@ -81,8 +82,8 @@ class Tools:
         ] = None,
     ) -> Found:
         async with self._call("search", "read", target=document_id) as call:
-            where = {**(filter or {}), **({} if document_id is None else {"document_id": clean(document_id)})}
-            found = await self._house.search.search(call.empresa_id, query, k, filter=where or None)
+            where = narrowed(filter, "document_id", document_id)
+            found = await self._house.search.search(call.empresa_id, query, k, filter=where)
             call.results = len(found.hits)
             self._house.queries.note(call.empresa_id, found.query)
             return Found.model_validate(found)

@@ -10,6 +10,7 @@ from ateneo.errors import AteneoError, BadArgument, EmptyQuery, QueryTooLong, Un
 from ateneo.lang import tr
 from ateneo.ports import ChatModel
 from ateneo.services.agents.answering import Answering
+from ateneo.services.agents.definition import usable
 from ateneo.services.agents.events import Done, Event, Failed
 from ateneo.services.agents.memory import Memory, recall
 from ateneo.services.vector_search import VectorSearchService
@@ -103,8 +104,8 @@ class AgentService:
         `stop_reason` no_passages). Closing the generator ends the request to the provider; what was said so far is
         stored all the same.
 
-        Raises Unknown, EmptyQuery, QueryTooLong, BadArgument before the first event, and ProviderError where a long
-        conversation cannot be summed up; what fails later is a Failed event.
+        Raises Unknown, AgentUnusable, EmptyQuery, QueryTooLong, BadArgument before the first event, and ProviderError
+        where a long conversation cannot be summed up; what fails later is a Failed event.
         """
         text = self._checked_message(message)
         agent = await self._agent(empresa_id, clean(agent_id))
@@ -141,7 +142,7 @@ class AgentService:
         found, any_at_all = await agents.find(self.vector_search.db, empresa_id, agent_id)
         if found is None and any_at_all and agent_id != DEFAULT_AGENT:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
-        return found or self._default
+        return usable(empresa_id, found or self._default)
 
     async def _memory(self, empresa_id: str, history: Sequence[Turn] | None, conversation_id: str | None) -> Memory:
         if conversation_id is None:

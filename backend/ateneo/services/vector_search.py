@@ -7,8 +7,10 @@ from typing import Any
 from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
+from ateneo.services.agents.definition import usable
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.filters import narrowed
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
 from ateneo.store import agents
@@ -86,7 +88,8 @@ class VectorSearchService:
         reranker is configured; where that fails or takes too long the fused order stays and `warnings` say so.
 
         `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
-        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at.
+        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at; see
+        services/filters.py.
         `language` (es, en, pt, unknown; as ingestion found it) is short for `{"language": "es"}`.
         In the query "quoted words" must occur in a row and -words must not.
 
@@ -105,7 +108,7 @@ class VectorSearchService:
             k=count,
             dense_weight=self.dense_weight if dense_weight is None else dense_weight,
             pool=next((size for size in POOLS if size >= count + first), POOLS[-1]),
-            filter=_with_language(filter, language),
+            filter=narrowed(filter, "language", language),
             fusion=fusion,
             skip=first,
             explain=explain,
@@ -152,7 +155,7 @@ class VectorSearchService:
         if there is one. Empty where nothing was found.
         """
         agent, _ = (None, False) if agent_id is None else await agents.find(self.db, empresa_id, clean(agent_id))
-        chosen = agent or Agent("")
+        chosen = usable(empresa_id, agent or Agent(""))
         found = await self.search(empresa_id, query, chosen.k, dense_weight=chosen.dense_weight, filter=chosen.filter)
         return build_context(found.hits, self.context_counter, max_tokens=max_tokens).text
 
@@ -229,15 +232,6 @@ def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tu
     if reranking and skip < reranking.candidates:
         return 0, min(MOST_HITS, max(reranking.candidates, skip + k))
     return skip, k
-
-
-def _with_language(filter: Mapping[str, Any] | None, language: str | None) -> Mapping[str, Any] | None:
-    if language is None:
-        return filter
-    if filter and "language" in filter:
-        rule = tr("ya está en el filtro", "the filter has it already")
-        raise BadArgument(name="language", value=language, rule=rule)
-    return {**(filter or {}), "language": clean(language)}
 
 
 def _warnings(found: door.Found, *, no_vectors: bool) -> Iterator[str]:

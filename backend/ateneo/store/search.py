@@ -18,6 +18,7 @@ SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS token OFFSE
 CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint,
   CASE WHEN t.token <> '' THEN $12::text END, $7, $8::jsonb, $9, $10, $11) s
 """
+_NO_FILTER = (asyncpg.DataError, asyncpg.PostgresSyntaxError, asyncpg.ProgramLimitExceededError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,6 @@ async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...]
         dropped = isinstance(error, asyncpg.UndefinedTableError) and f"vec_g{query.generation}" in str(error)
         if error.sqlstate == "AT001" or dropped:
             raise GenerationMismatch(stored="?", asked=error.args[0]) from error
-        if error.sqlstate == "AT002" or (query.filter is not None and isinstance(error, asyncpg.DataError)):
-            raise BadArgument(name="filter", value=query.filter, rule=str(error.args[0])) from error
+        if error.sqlstate == "AT002" or (query.filter is not None and isinstance(error, _NO_FILTER)):
+            raise BadArgument(name="filter", value=json.dumps(query.filter)[:200], rule=str(error.args[0])) from error
         raise

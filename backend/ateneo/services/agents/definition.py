@@ -3,8 +3,9 @@
 import re
 from dataclasses import replace
 
-from ateneo.errors import BadArgument
+from ateneo.errors import AgentUnusable, BadArgument
 from ateneo.lang import tr
+from ateneo.services.filters import checked_filter
 from ateneo.text.clean import clean
 from ateneo.types import Agent
 
@@ -23,7 +24,12 @@ def checked(agent: Agent) -> Agent:
         agent.agent_id[:40],
         tr("letras, números, punto, guiones; hasta 64", "letters, digits, dot, hyphens; up to 64"),
     )
-    texts = replace(agent, name=clean(agent.name).strip(), instructions=clean(agent.instructions).strip())
+    texts = replace(
+        agent,
+        name=clean(agent.name).strip(),
+        instructions=clean(agent.instructions).strip(),
+        filter=checked_filter(agent.filter),
+    )
     _that(len(texts.name) <= 200, "name", texts.name[:40], tr("hasta 200 caracteres", "up to 200 characters"))
     rule = tr(f"hasta {MOST_INSTRUCTIONS} caracteres", f"up to {MOST_INSTRUCTIONS} characters")
     _that(len(texts.instructions) <= MOST_INSTRUCTIONS, "instructions", texts.instructions[:40], rule)
@@ -41,6 +47,15 @@ def checked(agent: Agent) -> Agent:
     _between("answer_tokens", agent.answer_tokens, 1, 200_000)
     _that(set(agent.tools) <= set(TOOLS), "tools", ", ".join(agent.tools), ", ".join(TOOLS))
     return texts
+
+
+def usable(empresa_id: str, agent: Agent) -> Agent:
+    """The agent as it is stored, which another version or program may have done. Raises AgentUnusable for a filter that
+    cannot be searched with."""
+    try:
+        return replace(agent, filter=checked_filter(agent.filter))
+    except BadArgument as error:
+        raise AgentUnusable(empresa_id=empresa_id, agent_id=agent.agent_id, detail=error.message) from error
 
 
 def _between(name: str, value: float | None, least: float, most: float) -> None:
