@@ -17,7 +17,7 @@
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
-    │       └── DocumentCorrupt, DocumentUnsupported
+    │       └── DocumentCorrupt, DocumentUnsupported, ReaderUnavailable
     ├── AccessDenied                 a key or token that is missing, unknown, expired or revoked
     │   ├── OtherEmpresa             a request that names another company than its key's
     │   ├── ScopeMissing             a key that may not do this
@@ -356,6 +356,16 @@ class DocumentUnsupported(DocumentError):
     en = "“{name}” is of a kind that I cannot read ({mime})."
     remedy_es = "Convertilo a PDF, DOCX, HTML, Markdown o texto."
     remedy_en = "Convert it to PDF, DOCX, HTML, Markdown or text."
+
+
+class ReaderUnavailable(DocumentError):
+    """Fields: name. The file is not at fault: no process that reads files can be started."""
+
+    code, status = "reader-unavailable", 503
+    es = "«{name}» no se pudo leer: no arranca el proceso que lee los archivos."
+    en = "“{name}” could not be read: the process that reads files does not start."
+    remedy_es = "Revisá la memoria libre y el límite de procesos de esta máquina, y probá otra vez."
+    remedy_en = "Check the free memory and the limit of processes of this machine, and retry."
 
 
 class AccessDenied(AteneoError):

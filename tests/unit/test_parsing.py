@@ -1,7 +1,5 @@
-"""Real files of each kind, good and bad, through `parse` and `parse_async`."""
+"""Real files of each kind, good and bad, through `parse`."""
 
-import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,7 @@ from ateneo.errors import (
     DocumentTooLarge,
     DocumentUnsupported,
 )
-from ateneo.text.isolation import run_isolated
-from ateneo.text.parsing import parse, parse_async
+from ateneo.text.parsing import parse
 from ateneo.types import Document, Section
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/files/*"))
@@ -210,48 +207,6 @@ def test_a_bomb_is_refused_before_it_is_unpacked_and_called_by_its_name() -> Non
 def test_the_size_is_checked_before_anything_else() -> None:
     with pytest.raises(DocumentTooLarge, match=r"1\.0 MiB.*1000 bytes"):
         parse(b"\x00" * 1024 * 1024, "x.bin", max_bytes=1000)
-
-
-async def test_the_isolated_reader_reads_the_same() -> None:
-    for data, name in ((GOOD_PDF, "a.pdf"), (GOOD_DOCX, "a.docx"), (b"# Uno\n\nHola.", "a.md")):
-        assert await parse_async(data, name, max_bytes=LIMIT, timeout_s=60) == read(data, name)
-
-
-async def test_the_isolated_reader_gives_the_same_errors() -> None:
-    with pytest.raises(DocumentEncrypted) as caught:
-        await run_isolated(BAD["clave.pdf"][0], "clave.pdf", max_bytes=LIMIT, timeout_s=60)
-    assert caught.value.fields == {"name": "clave.pdf"}
-
-
-def _children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split())
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
-async def test_a_reader_that_takes_too_long_is_ended() -> None:
-    before = _children()
-    with pytest.raises(DocumentCorrupt, match="lento"):
-        await parse_async(GOOD_PDF, "lento.pdf", max_bytes=LIMIT, timeout_s=0.01)
-    assert _children() <= before
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
-async def test_a_reader_whose_caller_gives_up_is_ended() -> None:
-    before = _children()
-    task = asyncio.create_task(parse_async(GOOD_PDF, "a.pdf", max_bytes=LIMIT, timeout_s=60))
-    while not _children() - before:
-        await asyncio.sleep(0.001)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert _children() <= before
-
-
-async def test_secrets_stay_out_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ateneo.text import isolation
-
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secreto")
-    assert "OPENAI_API_KEY" not in isolation._environment()
 
 
 @pytest.mark.parametrize("unit", ["<!--", "<http://", "[a](", "`` ` ", "*a ", "_a ", "|-", "> "])

@@ -14,7 +14,6 @@ import numpy as np
 
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
-from ateneo.providers.loops import PerLoop
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.store import documents, statistics, usage
@@ -22,10 +21,9 @@ from ateneo.store.chunks import content_hash, known_vectors
 from ateneo.store.documents import NewDocument
 from ateneo.store.pool import Database
 from ateneo.store.usage import Bill
-from ateneo.text.chunking import chunk
 from ateneo.text.clean import clean
-from ateneo.text.language import detect
-from ateneo.text.parsing import parse_async, readable_size
+from ateneo.text.isolation import read_file
+from ateneo.text.parsing import readable_size
 from ateneo.types import Chunk, Document, Matrix, StoredDocument
 
 LONGEST_EMPRESA_ID = 200
@@ -43,7 +41,7 @@ File = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
 
 
 class IngestionService:
-    """Safe under asyncio. Reads as many files at the same time as there are processors."""
+    """Safe under asyncio. Files are read by a few processes beside this one, which all services share."""
 
     def __init__(
         self,
@@ -65,7 +63,6 @@ class IngestionService:
         self._chunk_overlap = chunk_overlap
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
-        self._readers = PerLoop(lambda: asyncio.Semaphore(os.cpu_count() or 1))
 
     async def process_document(
         self,
@@ -107,7 +104,7 @@ class IngestionService:
             content_hash=digest,
             bytes=len(data),
             pages=document.pages,
-            metadata={**_cleaned(document.metadata), "language": _language(document), **given},
+            metadata={**_cleaned(document.metadata), **given},
             document_id=document_id,
         )
         model = await self._current.to_write()
@@ -134,13 +131,17 @@ class IngestionService:
         return np.stack([known[digest] for digest in hashes]), bill
 
     async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:
-        async with self._readers.get():
-            document = await parse_async(data, source, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-            if title and title.strip():
-                document = replace(document, title=clean(title).strip())
-            chunks = await asyncio.to_thread(
-                chunk, document, self.embedding, max_tokens=self._chunk_tokens, overlap=self._chunk_overlap
-            )
+        document, chunks = await read_file(
+            data,
+            source,
+            self.embedding,
+            max_bytes=self._max_bytes,
+            timeout_s=self._timeout_s,
+            max_tokens=self._chunk_tokens,
+            overlap=self._chunk_overlap,
+        )
+        if title and title.strip():
+            document = replace(document, title=clean(title).strip())
         if not chunks:
             raise DocumentEmpty(name=source)
         return document, chunks
@@ -161,13 +162,6 @@ class IngestionService:
         """Deletes the document, its chunks and their vectors. Raises UnknownDocument where there is none."""
         check_empresa(empresa_id)
         await documents.delete(self.db, empresa_id, clean(document_id))
-
-
-def _language(document: Document) -> str:
-    """The text's own language; where it does not tell, what the file says of itself ("es-AR" is "es")."""
-    found = detect("\n".join(section.text for section in document.sections))
-    declared = str(document.metadata.get("language", ""))[:2].lower()
-    return declared if found == "unknown" and declared in ("es", "en", "pt") else found
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------

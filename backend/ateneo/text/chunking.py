@@ -74,10 +74,11 @@ class _Measure:
     max_tokens: int
 
     def costs(self, texts: Sequence[str]) -> list[int]:
-        if not texts:
-            return []
-        counts = self.counter.count_tokens(texts)
-        return [max(n - self.fixed, -(-len(text) // CHARS_PER_TOKEN)) for n, text in zip(counts, texts, strict=True)]
+        """What each text costs, or for one that is too long by its characters alone, at least."""
+        least = [-(-len(text) // CHARS_PER_TOKEN) for text in texts]
+        short = [text for text, cost in zip(texts, least, strict=True) if cost <= self.max_tokens]
+        counts = iter(self.counter.count_tokens(short) if short else [])
+        return [cost if cost > self.max_tokens else max(next(counts) - self.fixed, cost) for cost in least]
 
     def room(self, context: _Context) -> int:
         return self.max_tokens - self.fixed - context.cost

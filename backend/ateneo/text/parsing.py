@@ -1,10 +1,9 @@
 """Files read into documents.
 
 Text formats are read here; PDF, Office, HTML and e-mail by kreuzberg (Rust), whose Markdown the same reader reads.
-`parse` works in this process; `parse_async` keeps what could hang or crash in a process of its own.
+Any of it may hang, crash or take all memory with a hostile file: `isolation.read_file` does it in another process.
 """
 
-import asyncio
 import csv
 import io
 import re
@@ -16,7 +15,6 @@ from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentEncrypted, Doc
 from ateneo.lang import tr
 from ateneo.text import formats
 from ateneo.text.clean import clean
-from ateneo.text.isolation import run_isolated
 from ateneo.text.markdown import read_markdown
 from ateneo.text.outline import Outline, under_title
 from ateneo.text.pages import read_pages
@@ -50,15 +48,6 @@ def parse(data: bytes, name: str, *, max_bytes: int) -> Document:
     else:
         outline, metadata, pages = _read_binary(data, name, mime)
     return _document(name, mime, outline, metadata, pages)
-
-
-async def parse_async(data: bytes, name: str, *, max_bytes: int, timeout_s: float) -> Document:
-    """`parse` without holding up the event loop. What kreuzberg reads, it reads in a process of its own, which is
-    killed after `timeout_s` seconds, when the task is cancelled, or when it takes too much memory (DocumentCorrupt)."""
-    mime = await asyncio.to_thread(check, data, name, max_bytes=max_bytes)
-    if mime in _IN_PROCESS:
-        return await asyncio.to_thread(parse, data, name, max_bytes=max_bytes)
-    return await run_isolated(data, name, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
 def check(data: bytes, name: str, *, max_bytes: int) -> str:
