@@ -18,9 +18,7 @@ class EmbeddingService(embedding.EmbeddingService):
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = settings or load()
-        super().__init__(
-            wiring.embedder(chosen), concurrency=chosen.embedding_concurrency, retries=chosen.embedding_retries
-        )
+        super().__init__(wiring.embedder(chosen), **wiring.embedding_options(chosen))
 
 
 @cache

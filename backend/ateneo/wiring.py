@@ -130,13 +130,17 @@ def embedding_service(settings: Settings) -> EmbeddingService:
 
 
 def _service(settings: Settings, chosen: Embedder) -> EmbeddingService:
-    return EmbeddingService(
-        chosen,
-        concurrency=settings.embedding_concurrency,
-        retries=settings.embedding_retries,
-        rpm=settings.embedding_rpm,
-        tpm=settings.embedding_tpm,
-    )
+    return EmbeddingService(chosen, **embedding_options(settings))
+
+
+def embedding_options(settings: Settings) -> dict[str, Any]:
+    """What EmbeddingService takes from the settings, besides its provider."""
+    return {
+        "concurrency": settings.embedding_concurrency,
+        "retries": settings.embedding_retries,
+        "rpm": settings.embedding_rpm,
+        "tpm": settings.embedding_tpm,
+    }
 
 
 def models(settings: Settings, main: EmbeddingService | None = None) -> Models:

@@ -9,8 +9,10 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 from tests.mcp.conftest import ATENEO, Connect, Place, environment, over_http, serving
+from tests.providers.server import ProviderServer
 
-from ateneo.store import keys
+from ateneo.services import switch
+from ateneo.store import generations, keys
 from ateneo.store.pool import Database
 from ateneo.text.citations import occurs
 from mcp import Client, StdioServerParameters
@@ -152,3 +154,21 @@ async def test_a_key_without_the_scope_may_not_ask_an_agent(place: Place, db: Da
         assert (await answer(client, "search", query="feriado"))["hits"]
         refused = await client.call_tool("ask", {"question": "¿cuánto pagan un feriado?"})
     assert refused.is_error and "agents" in said(refused)
+
+
+async def test_after_a_switch_and_a_prune_it_serves_the_active_model(database: Database, database_url: str) -> None:
+    """The settings' own model is still the one before; what the active one takes is in them, too."""
+    await generations.create(database, "local", "uno-de-antes", 8)
+    switched = await generations.create(database, "openai", "nuevo", 8, 8)
+    await generations.activate(database, switched.number)
+    async with database.acquire() as connection:
+        await connection.execute("SELECT ateneo.mark_column($1::smallint)", switched.number)
+    assert await switch.prune(database, await switch.prunable(database))
+    key = (await keys.create(database, "acme")).secret
+    with ProviderServer(dims=8) as server:
+        reach = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.url, "ATENEO_EMBEDDING_PROVIDER": "local"}
+        variables = environment(database_url, ATENEO_API_KEY=key, **reach)
+        async with Client(StdioServerParameters(command=ATENEO, args=["mcp"], env=variables)) as client:
+            assert (await answer(client, "search", query="feriado"))["hits"] == []
+        with serving(Place(database_url, {}, ""), **reach) as address:
+            assert post(address, Authorization=f"Bearer {key}").status_code == 200

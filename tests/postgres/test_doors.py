@@ -90,3 +90,14 @@ async def test_the_guides_loop_over_results(doors: dict[str, ModuleType], db: "a
         )
     found = await doors["vector_search_service"].VectorSearchService(db).search("acme", "rendición de gastos de viaje")
     assert [hit.contenido for hit in found.hits] == ["Los viáticos se rinden en cinco días."]
+
+
+async def test_the_settings_pace_hold_for_the_guides_classes(
+    doors: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RPM": "7", "TPM": "900", "CONCURRENCY": "3", "RETRIES": "2"}.items():
+        monkeypatch.setenv(f"ATENEO_EMBEDDING_{name}", value)
+    module = doors["embedding_service"]
+    for made in (module.EmbeddingService(), module.get_embedding_service()):
+        pace = made._paces.get()
+        assert (pace._rpm, pace._tpm, made.concurrency, made._retries) == (7, 900, 3, 2)

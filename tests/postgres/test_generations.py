@@ -109,6 +109,26 @@ async def test_a_running_search_follows_the_switch_and_the_way_back(
     await search.close()
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_many_first_searches_at_once_try_the_new_model_once(
+    two: tuple[Generation, Generation],
+    database: Database,
+    old: EmbeddingService,
+    new: EmbeddingService,
+    server: ProviderServer,
+    answers: bool,
+) -> None:
+    await generations.activate(database, 2)
+    search = VectorSearchService(database, _both(old, new))
+    if not answers:
+        server.script(Fault.UNAUTHORIZED)  # the trial's; the old model goes on
+    found = await asyncio.gather(*(_found_by(search) for _ in range(16)), return_exceptions=True)
+    assert set(found) == ({2} if answers else {1})
+    trials = [request for request in server.requests if request["input"] == ["prueba"]]
+    assert len(trials) == 1
+    await search.close()
+
+
 async def test_a_server_with_the_old_settings_goes_on_until_the_old_one_is_gone(
     two: tuple[Generation, Generation], database: Database, old: EmbeddingService
 ) -> None:

@@ -36,7 +36,7 @@ async def serve_stdio(settings: Settings) -> None:
     async with await House.open(settings) as house:
         who = of_key(house.access, settings.api_key.get_secret_value())
         require(await who(), "read")
-        await check_ready(house.db, house.embedding)
+        await check_ready(house.db, house.models)
         await build(house, who).run_stdio_async()
 
 
@@ -46,7 +46,7 @@ async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[s
     `hosts`: the names by which a proxy's requests may come, besides the local ones.
     """
     async with await House.open(settings) as house:
-        await check_ready(house.db, house.embedding)
+        await check_ready(house.db, house.models)
         app = build(house, of_bearer, KeyVerifier(house.access)).streamable_http_app(
             # Nothing is kept between two requests, so that replicas need no sticky sessions.
             stateless_http=True,

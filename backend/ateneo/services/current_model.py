@@ -158,8 +158,9 @@ class CurrentModel:
             await asyncio.wait([trial])
         if not trial.done():
             return False
-        del self._trials[number]
-        if trial.result():
+        if self._trials.get(number) is trial:  # the first of those that waited for it
+            del self._trials[number]
+        if not trial.cancelled() and trial.result():
             return True
         self._failed_until[number] = time.monotonic() + _TRY_AGAIN_S
         return False

@@ -2,13 +2,12 @@
 
 from ateneo.errors import NotUpgraded
 from ateneo.services.current_model import Model, Models
-from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import mismatch
 from ateneo.store import generations, migrate
 from ateneo.store.pool import Database
 
 
-async def check_ready(db: Database, embedding: EmbeddingService | Models) -> Model | None:
+async def check_ready(db: Database, models: Models) -> Model | None:
     """The generation that can be searched with the models at hand: the active one, or else one that was and is kept.
     None while there are no vectors yet. No provider is called.
 
@@ -16,7 +15,7 @@ async def check_ready(db: Database, embedding: EmbeddingService | Models) -> Mod
     """
     if await migrate.plan(db):
         raise NotUpgraded(where=db.where)
-    kept, models = await generations.searchable(db), Models.wrap(embedding)
+    kept = await generations.searchable(db)
     found = (Model(one, service) for one in kept if (service := models.of(one)) is not None)
     model = next(found, None)
     if model is None and kept:
