@@ -23,6 +23,7 @@
     │   ├── ScopeMissing             a key that may not do this
     │   └── RateLimited              a key that asks too often; TooManyFailures: too many wrong keys
     ├── ModelError                   a local model folder that cannot be used
+    ├── Unexpected                   an exception that nobody foresaw: a fault in Ateneo or in a library
     └── ProviderError
         ├── ProviderRejected         401, 403, 404: trying again cannot help
         ├── ProviderBusy             429: try again later
@@ -416,6 +417,16 @@ class ModelError(AteneoError):
     remedy_en = "It takes a folder with model.onnx and tokenizer.json; docs/how-to/models.md tells how to make one."
 
 
+class Unexpected(AteneoError):
+    """Fields: where, kind (the exception's class)."""
+
+    code = "unexpected"
+    es = "Falla inesperada en {where} ({kind})."
+    en = "Unexpected failure in {where} ({kind})."
+    remedy_es = "El registro (stderr) dice por dónde pasó; con eso, por favor, informala. Lo hecho queda guardado."
+    remedy_en = "The log (stderr) says where it went through; please report it with that. What was done is kept."
+
+
 class ProviderError(AteneoError):
     """Fields: provider, detail."""
 
@@ -459,7 +470,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRefusedInput(ProviderError):
-    """Fields: provider, detail."""
+    """Fields: provider, detail, http_status."""
 
     code = "provider-refused-input"
     es = "{provider} no aceptó un texto: {detail}"

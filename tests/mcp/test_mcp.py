@@ -170,5 +170,5 @@ async def test_after_a_switch_and_a_prune_it_serves_the_active_model(database: D
         variables = environment(database_url, ATENEO_API_KEY=key, **reach)
         async with Client(StdioServerParameters(command=ATENEO, args=["mcp"], env=variables)) as client:
             assert (await answer(client, "search", query="feriado"))["hits"] == []
-        with serving(Place(database_url, {}, ""), **reach) as address:
+        with serving(Place(database_url, {}, ""), None, **reach) as address:
             assert post(address, Authorization=f"Bearer {key}").status_code == 200

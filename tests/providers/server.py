@@ -88,7 +88,8 @@ class ProviderServer:
     """Counts what it is asked: `calls`, `inputs`, `tokens` (of requests answered with vectors), `requests` (bodies),
     `answered` (the texts of right answers).
 
-    `poison`: a request with a text that contains it gets 400; `bomb`: 500; `quotes`: errors
+    `poison`: a request with a text that contains it gets 400; `bomb`: 500; `most_inputs`, `most_tokens`: larger
+    requests get 400; `quotes`: errors
     of a STATUS repeat the texts. `gate`: while it is not set, answers wait.
     `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions. `counted_by`: tokens
     of each text.
@@ -103,6 +104,8 @@ class ProviderServer:
         self.retry_headers: dict[str, str] = {}
         self.poison: str | None = None
         self.bomb: str | None = None
+        self.most_inputs: int | None = None
+        self.most_tokens: int | None = None
         self.quotes = False
         self.gate = threading.Event()
         self.gate.set()
@@ -226,6 +229,10 @@ class ProviderServer:
             return "too many inputs or tokens in one request"
         if max(counts) > 8192:
             return "maximum input length is 8192 tokens"
+        if self.most_inputs is not None and len(texts) > self.most_inputs:
+            return f"batch size is invalid, it should not be larger than {self.most_inputs}"
+        if self.most_tokens is not None and sum(counts) > self.most_tokens:
+            return f"at most {self.most_tokens} tokens a batch"
         if self.poison is not None and any(self.poison in text for text in texts):
             return "this text cannot be embedded"
         return None

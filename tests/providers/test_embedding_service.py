@@ -1,5 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ from ateneo.errors import (
     ProviderRefusedInput,
     ProviderRejected,
     ProviderUnavailable,
+    Unexpected,
 )
 from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.embedding import EmbeddingService
+from ateneo.types import Embedded, Kind, Limits
 
 SMALL = [f"texto número {number}" for number in range(320)]
 """Ten requests of the 32 inputs that a model unknown to Ateneo is sent."""
@@ -158,11 +162,12 @@ async def test_passing_faults_are_tried_again(
     [
         (Fault.BUSY, ProviderBusy, 4),
         (Fault.SERVER_ERROR, ProviderUnavailable, 4),
-        (Fault.TOO_FEW, ProviderAnswerInvalid, 3),
-        (Fault.NAN, ProviderAnswerInvalid, 3),
-        (Fault.ZERO, ProviderAnswerInvalid, 3),
-        (Fault.GARBAGE, ProviderAnswerInvalid, 3),
-        (Fault.BAD_REQUEST, ProviderRefusedInput, 1),
+        # where others are refused too, the texts are not the problem: one harmless text tells
+        (Fault.TOO_FEW, ProviderAnswerInvalid, 6),
+        (Fault.NAN, ProviderAnswerInvalid, 6),
+        (Fault.ZERO, ProviderAnswerInvalid, 6),
+        (Fault.GARBAGE, ProviderAnswerInvalid, 6),
+        (Fault.BAD_REQUEST, ProviderRejected, 2),
         (Fault.BAD_DIMENSIONS, ProviderRejected, 1),
     ],
 )
@@ -281,6 +286,111 @@ async def test_a_poisoned_text_is_the_input_s_fault(provider_server: ProviderSer
     with pytest.raises(ProviderRefusedInput):
         await service.embed_matrix(["sano", "con veneno"])
     assert (await service.embed_matrix(["sano"])).vectors.shape == (1, 8)
+
+
+@pytest.mark.parametrize("most", [1, 7, 10, 31])
+async def test_a_provider_that_takes_few_inputs_gets_smaller_requests(
+    provider_server: ProviderServer, service: EmbeddingService, most: int
+) -> None:
+    provider_server.most_inputs = most
+    answer = await service.embed_matrix(SMALL)
+    np.testing.assert_allclose(answer.vectors, expected(SMALL), rtol=1e-5)
+    provider_server.requests.clear()
+    for part in await service.embed_parts(SMALL):
+        assert part.error is None
+    assert max(len(request["input"]) for request in provider_server.requests) <= most, "what was learnt stays"
+
+
+async def test_a_provider_that_takes_few_tokens_gets_smaller_requests(
+    provider_server: ProviderServer, service: EmbeddingService
+) -> None:
+    await service.embed_matrix(SMALL)
+    provider_server.most_tokens = 400
+    long = [f"{text} {'palabras ' * 40}" for text in SMALL[:64]]
+    np.testing.assert_allclose((await service.embed_matrix(long)).vectors, expected(long), rtol=1e-5)
+    provider_server.requests.clear()
+    await service.embed_matrix([*long, *SMALL])
+    sizes = [len(request["input"]) for request in provider_server.requests]
+    assert sum(sizes) == 64 + len(SMALL), "none was refused"
+    assert max(sizes) == 32, "short texts still travel together"
+
+
+async def test_what_the_provider_said_is_quoted(provider_server: ProviderServer, service: EmbeddingService) -> None:
+    provider_server.most_inputs = 0
+    with pytest.raises(ProviderRejected, match="should not be larger than 0") as caught:
+        await service.embed_matrix(SMALL)
+    assert caught.value.fields["http_status"] == 400
+    provider_server.most_inputs, provider_server.poison = 10, "número 33"
+    with pytest.raises(ProviderRefusedInput, match="this text cannot be embedded"):
+        await service.embed_matrix(SMALL)
+    parts = await service.embed_parts(SMALL)
+    assert [part.members for part in parts if part.error is not None] == [range(33, 34)]
+    assert [part.about_text for part in parts if part.error is not None] == [True]
+    assert sorted(index for part in parts for index in part.members) == list(range(len(SMALL)))
+
+
+async def test_a_query_does_not_wait_for_bulk_work(provider_server: ProviderServer, service: EmbeddingService) -> None:
+    """Neither for its places nor for the threads of the event loop."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    released = threading.Event()
+    provider_server.gate.clear()
+    bulk = asyncio.create_task(service.embed_matrix(SMALL))
+    while provider_server.in_flight < 4:
+        await asyncio.sleep(0.01)
+    busy = [loop.run_in_executor(None, released.wait) for _ in range(3)]
+    queries = [asyncio.create_task(service.embed_query(f"pregunta {number}", "acme")) for number in range(3)]
+    async with asyncio.timeout(20):
+        while provider_server.in_flight < 4 + len(queries):
+            await asyncio.sleep(0.01)
+    provider_server.gate.set()
+    assert [vector.shape for vector in await asyncio.gather(*queries)] == [(8,)] * 3
+    released.set()
+    await asyncio.gather(bulk, *busy)
+
+
+class Surprising:
+    """An Embedder of a third party's, given through the public port, whose client raises what nobody foresaw."""
+
+    provider, model, dims, dense_weight, price = "propio", "modelo", 4, 0.5, None
+    limits = Limits(inputs=8, tokens=1000, tokens_per_input=100)
+
+    def __init__(self, raises: Callable[[Sequence[str]], Exception | None]) -> None:
+        self.raises = raises
+        self.calls: list[list[str]] = []
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    def truncate(self, text: str) -> str:
+        return text[:100]
+
+    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
+        self.calls.append(list(texts))
+        if (error := self.raises(texts)) is not None:
+            raise error
+        return Embedded(np.array([vector_for(text, 4) for text in texts]), len(texts))
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("texto 3"), RuntimeError("sk-secreto texto 3"), RecursionError(), MemoryError()]
+)
+async def test_what_nobody_foresaw_is_an_error_of_ours_that_quotes_nothing(error: Exception) -> None:
+    service = EmbeddingService(Surprising(lambda texts: error if "texto 3" in texts else None))
+    with capture_logs() as logs:
+        parts = await service.embed_parts([f"texto {number}" for number in range(16)])
+        with pytest.raises(Unexpected) as caught:
+            await service.embed_query("texto 3", "acme")
+    [failed] = [part for part in parts if part.error is not None]
+    assert (failed.members, failed.about_text, failed.error and failed.error.code) == (range(3, 4), True, "unexpected")
+    [entry, *_] = [entry for entry in logs if entry["event"] == "unexpected"]
+    assert entry["kind"] == type(error).__name__
+    assert any("test_embedding_service" in place for place in entry["traceback"])
+    assert "texto 3" not in f"{logs} {caught.value!r} {caught.value}" and "secreto" not in f"{logs} {caught.value!r}"
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
 async def test_closing_twice_and_going_on(provider_server: ProviderServer, service: EmbeddingService) -> None:

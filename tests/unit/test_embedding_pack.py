@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ateneo.services.embedding import pack
+from ateneo.services.batch_limit import pack
 from ateneo.types import Limits
 
 LIMITS = Limits(inputs=5, tokens=100, tokens_per_input=60)

@@ -1,6 +1,5 @@
 """Embeddings on this machine: an ONNX model folder, run by ONNX Runtime. No network, no price."""
 
-import asyncio
 import hashlib
 import os
 import threading
@@ -15,11 +14,14 @@ from tokenizers import Encoding
 from ateneo.errors import ModelError
 from ateneo.lang import tr
 from ateneo.providers.model_folder import MANIFEST, Manifest, Model, Pooling
+from ateneo.providers.query_threads import in_thread
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
 BUNDLED = "minilm-es-v2"
 
 _MAX_TOKENS_PER_TEXT = 8192
+_MOST_TEXTS = 64
+"""A call; no more is gained by longer ones, and whoever comes later waits for less."""
 _PADDED_TOKENS_PER_RUN = 2048
 _ROWS_PER_RUN = 16
 
@@ -84,7 +86,7 @@ class LocalEmbedder:
 
     @property
     def limits(self) -> Limits:
-        return Limits(inputs=256, tokens=65_536, tokens_per_input=_MAX_TOKENS_PER_TEXT)
+        return Limits(inputs=_MOST_TEXTS, tokens=65_536, tokens_per_input=_MAX_TOKENS_PER_TEXT)
 
     @property
     def dense_weight(self) -> float:
@@ -107,7 +109,7 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
         """Unit vectors (n, dims) in the order of `texts`, made in a thread. Raises ModelError."""
-        return await asyncio.to_thread(self._embed, texts, kind)
+        return await in_thread(kind == "query", self._embed, texts, kind)
 
     async def close(self) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from ateneo.providers import tokens
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.openai_protocol import DEFAULT_BASE_URL, checked_host, checked_key, problem_of, redacted
 from ateneo.providers.prices import EMBEDDING_MODELS
+from ateneo.providers.query_threads import in_thread
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
 DEFAULT_MODEL = "text-embedding-3-small"
@@ -107,7 +108,7 @@ class OpenAIEmbedder:
     async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
         """One request; `kind` makes no difference to these models. Raises the ProviderError that fits."""
         body = await self._post(texts)
-        vectors, billed = await asyncio.to_thread(self._decoded, body)
+        vectors, billed = await in_thread(kind == "query", self._decoded, body)
         if self._dims is None:
             self._dims = vectors.shape[1]
         return Embedded(vectors=vectors, tokens=sum(self.count_tokens(texts)) if billed is None else billed)

@@ -43,7 +43,7 @@ def problem_of(error: APIStatusError, label: str, key: str) -> ProviderError:
     if status == 429 and not out_of_quota:
         return ProviderBusy(provider=label, detail=detail, retry_after=wait)
     if status in {400, 413, 422} and error.param not in _SETTINGS_OF_A_REQUEST:
-        return ProviderRefusedInput(provider=label, detail=detail)
+        return ProviderRefusedInput(provider=label, detail=detail, http_status=status)
     if status >= 500 or status in {408, 409, 425}:
         return ProviderUnavailable(provider=label, detail=detail, retry_after=wait)
     return ProviderRejected(provider=label, detail=detail, http_status=status)

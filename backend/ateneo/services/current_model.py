@@ -8,9 +8,9 @@ from typing import Self
 
 import structlog
 
-from ateneo.errors import AteneoError
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import is_of, mismatch, own_generation
+from ateneo.services.unexpected import known
 from ateneo.store import chunks, generations
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -168,7 +168,8 @@ class CurrentModel:
     async def _answers(self, model: Model) -> bool:
         try:
             vector = await model.embedding.embed_query("prueba")
-        except AteneoError as error:
-            log.warning("generation.unreachable", generation=model.generation.number, reason=error.code)
+        except Exception as error:  # noqa: BLE001
+            problem = known(error, "current_model")
+            log.warning("generation.unreachable", generation=model.generation.number, reason=problem.code)
             return False
         return len(vector) == model.generation.dims

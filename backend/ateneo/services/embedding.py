@@ -7,7 +7,7 @@ async with EmbeddingService(embedder) as service:
 import asyncio
 import random
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,14 +21,20 @@ from ateneo.errors import (
     ProviderAnswerInvalid,
     ProviderBusy,
     ProviderError,
+    ProviderRefusedInput,
+    ProviderRejected,
     ProviderUnavailable,
+    Unexpected,
 )
 from ateneo.lang import tr
 from ateneo.ports import Embedder
 from ateneo.providers.loops import PerLoop
+from ateneo.providers.query_threads import in_thread
+from ateneo.services.batch_limit import BatchLimit, pack
 from ateneo.services.pacing import Pace
+from ateneo.services.unexpected import unexpected
 from ateneo.text.clean import clean
-from ateneo.types import Embedded, EmbeddingResult, Kind, Limits, Matrix
+from ateneo.types import Embedded, EmbeddingResult, Kind, Matrix
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -37,6 +43,8 @@ _LONGEST_BACKOFF_S = 30.0
 _LONGEST_WAIT_S = 120.0
 """A provider that asks for more patience than this is reported instead of waited for."""
 _TRIES_AFTER_INVALID = 2
+HARMLESS = "prueba"
+"""A text that no provider refuses: where it is refused, the provider is the problem."""
 _CACHED_QUERIES = 256
 
 log = structlog.get_logger(__name__)
@@ -57,13 +65,15 @@ class EmbeddedTexts:
 @dataclass(frozen=True, slots=True)
 class EmbeddedPart:
     """What became of one request: `vectors` (n, dims) of the texts `members`, or the error it ended with. `tokens` of
-    each text as sent; `billed` by the provider for all of them."""
+    each text as sent; `billed` by the provider for all of them. `about_text`: the error is that of this one text, since
+    the provider takes others."""
 
     members: range
     tokens: list[int]
     vectors: Matrix | None
     billed: int
     error: AteneoError | None
+    about_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +83,16 @@ class _Prepared:
     cut: frozenset[int]
 
 
-def pack(tokens: Sequence[int], limits: Limits) -> list[range]:
-    """Splits texts, given by their token counts, into requests within `limits`: consecutive, in order, none left out.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """`urgent`: somebody waits for it; `whole`: all vectors or none; `suspects`: texts whose requests are divided where
+    the provider does not answer, too."""
 
-    A text that alone exceeds `limits.tokens` travels alone.
-    """
-    requests: list[range] = []
-    start = total = 0
-    for index, count in enumerate(tokens):
-        if index > start and (index - start == limits.inputs or total + count > limits.tokens):
-            requests.append(range(start, index))
-            start, total = index, 0
-        total += count
-    if tokens:
-        requests.append(range(start, len(tokens)))
-    return requests
+    prepared: _Prepared
+    kind: Kind = "passage"
+    urgent: bool = False
+    whole: bool = False
+    suspects: Set[int] = frozenset()
 
 
 class EmbeddingService:
@@ -110,6 +115,7 @@ class EmbeddingService:
         self._retries = retries
         self._sleep = sleep
         self._paces = PerLoop(lambda: Pace(concurrency, rpm=rpm, tpm=tpm, sleep=sleep))
+        self._limit = BatchLimit(lambda: embedder.limits)
         self._queries: OrderedDict[tuple[str | None, str], Matrix] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -158,36 +164,35 @@ class EmbeddingService:
     async def generate_batch_embeddings(self, texts: Sequence[str]) -> list[EmbeddingResult]:
         """The embeddings of passages, in their order. Raises as `embed_matrix`."""
         prepared = await asyncio.to_thread(self._prepared, texts)
-        embedded = await self._embedded(prepared, "passage")
+        embedded = await self._embedded(_Job(prepared, whole=True))
         rows = zip(embedded.vectors.tolist(), prepared.tokens, strict=True)
         return [
             EmbeddingResult(embedding=row, tokens=tokens, model=self.model, truncated=index in prepared.cut)
             for index, (row, tokens) in enumerate(rows)
         ]
 
-    async def embed_matrix(self, texts: Sequence[str], kind: Kind = "passage") -> EmbeddedTexts:
-        """All vectors or none: the first error that retries do not cure ends it, and requests under way are dropped.
+    async def embed_matrix(
+        self, texts: Sequence[str], kind: Kind = "passage", *, urgent: bool | None = None
+    ) -> EmbeddedTexts:
+        """All vectors or none: the first error that retries and smaller requests do not cure ends it, and requests
+        under way are dropped. `urgent`: somebody waits for it; None: where they are queries.
 
         Raises BadArgument for an empty text, ProviderRefusedInput where a text is the problem, other ProviderErrors.
         """
-        prepared = await asyncio.to_thread(self._prepared, texts)
-        embedded = await self._embedded(prepared, kind)
+        urgent = kind == "query" if urgent is None else urgent
+        prepared = await in_thread(urgent, self._prepared, texts)
+        embedded = await self._embedded(_Job(prepared, kind, urgent, whole=True))
         return EmbeddedTexts(embedded.vectors, prepared.tokens, len(prepared.cut), embedded.tokens)
 
-    async def embed_parts(self, texts: Sequence[str]) -> list[EmbeddedPart]:
-        """Passages, each request for itself: what one costs or breaks does not touch the others. Raises BadArgument for
-        an empty text."""
+    async def embed_parts(self, texts: Sequence[str], suspects: Set[int] = frozenset()) -> list[EmbeddedPart]:
+        """Passages, each request for itself: what one costs or breaks does not touch the others. A request that begins
+        with one of `suspects` is divided where the provider does not answer it, too. Raises BadArgument for an empty
+        text."""
         prepared = await asyncio.to_thread(self._prepared, texts)
-
-        async def part(members: range) -> EmbeddedPart:
-            tokens = [prepared.tokens[index] for index in members]
-            try:
-                answer = await self._request([prepared.texts[index] for index in members], sum(tokens), "passage")
-            except AteneoError as error:
-                return EmbeddedPart(members, tokens, None, 0, error)
-            return EmbeddedPart(members, tokens, answer.vectors, answer.tokens, None)
-
-        return await asyncio.gather(*map(part, pack(prepared.tokens, self._embedder.limits)))
+        job = _Job(prepared, suspects=suspects)
+        requests = pack(prepared.tokens, self._limit.now)
+        found = await asyncio.gather(*(self._divided(job, members) for members in requests))
+        return [part for parts in found for part in parts]
 
     async def embed_query(self, text: str, empresa_id: str | None = None) -> Matrix:
         """The vector of a query, shape (dims,), read-only. The last ones are remembered, each for its company, which is
@@ -229,20 +234,18 @@ class EmbeddingService:
             log.warning("embedding.truncated", texts=len(cut), of=len(cleaned), limit_tokens=limit, model=self.model)
         return _Prepared(texts=cleaned, tokens=tokens, cut=frozenset(cut))
 
-    async def _embedded(self, prepared: _Prepared, kind: Kind) -> Embedded:
-        requests = pack(prepared.tokens, self._embedder.limits)
+    async def _embedded(self, job: _Job) -> Embedded:
+        requests = pack(job.prepared.tokens, self._limit.now)
         if not requests:
             return Embedded(np.zeros((0, self.dims or 0), dtype=np.float32), 0)
         waiting = deque(enumerate(requests))
-        answers: dict[int, Embedded] = {}
+        answers: dict[int, list[EmbeddedPart]] = {}
 
         async def work() -> None:
             while waiting:
                 number, members = waiting.popleft()
                 try:
-                    tokens = sum(prepared.tokens[index] for index in members)
-                    texts = [prepared.texts[index] for index in members]
-                    answers[number] = await self._request(texts, tokens, kind)
+                    answers[number] = await self._divided(job, members)
                 except BaseException:
                     waiting.clear()
                     raise
@@ -254,21 +257,69 @@ class EmbeddingService:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        in_order = [answers[number] for number in range(len(requests))]
-        return Embedded(np.concatenate([one.vectors for one in in_order]), sum(one.tokens for one in in_order))
+        in_order = [part for number in range(len(requests)) for part in answers[number]]
+        vectors = [part.vectors for part in in_order if part.vectors is not None]
+        return Embedded(np.concatenate(vectors), sum(part.billed for part in in_order))
 
-    async def _request(self, texts: list[str], tokens: int, kind: Kind) -> Embedded:
+    async def _divided(self, job: _Job, members: range, *, sound: bool = False) -> list[EmbeddedPart]:
+        """In one request or, where that does not go through, in halves, down to the text that the provider does not
+        take. `sound`: it has taken a harmless text since it refused these."""
+        tokens = [job.prepared.tokens[index] for index in members]
+        portions = [members[one.start : one.stop] for one in pack(tokens, self._limit.now)]
+        tried: EmbeddedPart | None = None
+        if len(portions) == 1:
+            tried = await self._tried(job, members, sound=sound)
+            if tried.error is not None and job.whole and not (tried.about_text and len(members) > 1):
+                raise tried.error
+            if not tried.about_text or len(members) == 1:
+                return [tried]
+            half = (len(members) + 1) // 2
+            portions = [members[:half], members[half:]]
+        parts = [part for one in portions for part in await self._divided(job, one, sound=sound or tried is not None)]
+        refused = tried is not None and isinstance(tried.error, (ProviderRefusedInput, ProviderAnswerInvalid))
+        if refused and all(part.error is None for part in parts):
+            self._limit.too_large(tokens)
+            log.info("embedding.smaller_requests", most_inputs=self._limit.now.inputs, model=self.model)
+        return parts
+
+    async def _tried(self, job: _Job, members: range, *, sound: bool) -> EmbeddedPart:
+        """One request; `about_text` where it failed for its texts, since the provider takes a harmless one."""
+        tokens = [job.prepared.tokens[index] for index in members]
+        texts = [job.prepared.texts[index] for index in members]
+        try:
+            answer = await self._request(texts, sum(tokens), job)
+        except AteneoError as error:
+            problem = error
+        else:
+            self._limit.accepted(len(members))
+            return EmbeddedPart(members, tokens, answer.vectors, answer.tokens, None)
+        about_texts = job.kind == "passage" and _about_texts(problem, suspect=members.start in job.suspects)
+        if about_texts and not (sound and isinstance(problem, ProviderRefusedInput)):
+            trouble = await self._trouble(job)
+            problem, about_texts = trouble or problem, trouble is None
+        return EmbeddedPart(members, tokens, None, 0, problem, about_texts)
+
+    async def _trouble(self, job: _Job) -> AteneoError | None:
+        """What keeps the provider from taking any text at all; None where nothing does."""
+        try:
+            await self._request([HARMLESS], self._embedder.count_tokens([HARMLESS])[0], job)
+        except ProviderRefusedInput as error:
+            return ProviderRejected(**{"http_status": 400} | error.fields)
+        except AteneoError as error:
+            return error
+        return None
+
+    async def _request(self, texts: list[str], tokens: int, job: _Job) -> Embedded:
         """One request, tried again while that can help."""
         failures: list[ProviderError] = []
         pace = self._paces.get()
         begun = 0.0
         while True:
             try:
-                async with pace.request(tokens, urgent=kind == "query", again=bool(failures)) as begun:
-                    answer = await self._embedder.embed(texts, kind)
-                checked = self._checked(answer.vectors, len(texts))
+                async with pace.request(tokens, urgent=job.urgent, again=bool(failures)) as begun:
+                    answer = await self._asked(texts, job.kind)
                 pace.bore()
-                return Embedded(vectors=checked, tokens=answer.tokens)
+                return answer
             except (ProviderBusy, ProviderUnavailable, ProviderAnswerInvalid) as error:
                 if not isinstance(error, ProviderAnswerInvalid):
                     asked = error.fields.get("retry_after")
@@ -279,6 +330,17 @@ class EmbeddingService:
                     raise
                 log.warning("embedding.retry", attempt=len(failures), wait_s=round(wait, 2), reason=error.code)
             await self._sleep(wait)
+
+    async def _asked(self, texts: list[str], kind: Kind) -> Embedded:
+        """Whatever else a provider's client raises is a fault in it, or in an answer that nobody foresaw."""
+        try:
+            answer = await self._embedder.embed(texts, kind)
+            return Embedded(self._checked(answer.vectors, len(texts)), answer.tokens)
+        except AteneoError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            problem = unexpected(error, self.provider)
+        raise problem
 
     def _wait(self, failures: Sequence[ProviderError]) -> float | None:
         """Seconds before the next try: what the provider asks, plus backoff with full jitter. None: give up."""
@@ -311,6 +373,13 @@ class EmbeddingService:
                 return unit
             problem = tr("un vector nulo", "a zero vector")
         raise ProviderAnswerInvalid(provider=self.provider, detail=problem)
+
+
+def _about_texts(error: AteneoError, *, suspect: bool) -> bool:
+    """Whether smaller requests, or others, may go through. `suspect`: it has ended in silence more than once."""
+    if isinstance(error, ProviderUnavailable):
+        return suspect
+    return isinstance(error, (ProviderRefusedInput, ProviderAnswerInvalid, Unexpected))
 
 
 def _cleaned(texts: Sequence[str]) -> list[str]:

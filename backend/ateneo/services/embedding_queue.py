@@ -19,16 +19,16 @@ import numpy as np
 
 from ateneo.errors import (
     AteneoError,
-    BadArgument,
     DatabaseError,
-    ProviderAnswerInvalid,
     ProviderRefusedInput,
     ProviderUnavailable,
+    Unexpected,
 )
 from ateneo.lang import tr
-from ateneo.services.embedding import EmbeddedPart, EmbeddingService
+from ateneo.services.embedding import HARMLESS, EmbeddedPart, EmbeddingService
 from ateneo.services.generation import refuse_other_model
 from ateneo.services.hands import Hands
+from ateneo.services.unexpected import known
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.store.usage import Share
@@ -44,9 +44,11 @@ _SUSPECT_AFTER = 3
 MOST_DEATHS = 6
 """Workers that may die of a text. By the groups of 056_suspects.sql: one with its batch, then with 64, with 16, with 4,
 and two with the text alone."""
+_WHERE = "embedding_queue"
 _LONGEST_DELAY_S = 300.0
+_AFTER_UNEXPECTED_S = 60.0
+"""Until others' turn has been, should it be one text that breaks us."""
 _BUSY_ROW_WAITS_S = (0.05, 0.3, 1.5)
-_HARMLESS = "prueba"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,9 @@ class EmbeddingQueue:
         """What ended the last `drain` early, and the first chunk (its id) of the batch that met it."""
         self._lease_s = lease_s
         self._hand: dict[int, Sequence[Pending]] = {}
+        self._owing = False
+        """Whether leases of this worker could not be given back; whoever finds them takes them for those of a dead
+        one."""
         self._hands = hands or Hands()
         self._works = False
         self._after: str | None = None
@@ -124,6 +129,7 @@ class EmbeddingQueue:
         An error that concerns more than a text ends it, once what is in hand has ended: see `outage`.
         """
         self.outage = self.outage_at = None
+        await self._surrender()
         under_way: set[asyncio.Task[None]] = set()
         did, cut_off = False, True
         beat = asyncio.create_task(self._beat())
@@ -136,8 +142,8 @@ class EmbeddingQueue:
                 size = self._batch_size if limit is None else min(limit, self._batch_size)
                 try:
                     claimed = await self._claim_batch(size, empresa_id)
-                except DatabaseError as error:  # what is in hand may be paid for: it ends as it can
-                    self.outage = self.outage or error
+                except Exception as error:  # noqa: BLE001  what is in hand may be paid for: it ends as it can
+                    self.outage, self._owing = self.outage or known(error, _WHERE), True
                     break
                 if claimed.chunks:
                     under_way.add(self._begin(claimed.chunks))
@@ -160,10 +166,15 @@ class EmbeddingQueue:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(beat, *under_way, return_exceptions=True)
-            if cut_off:  # a claim that was on its way, or a batch that had not begun, is nobody's to give back
-                with contextlib.suppress(DatabaseError):
-                    await asyncio.shield(queue.surrender(self._db, self.generation.number, self.worker))
+            self._owing |= cut_off  # a claim that was on its way, or a batch that had not begun, is nobody's
+            with contextlib.suppress(DatabaseError):
+                await asyncio.shield(self._surrender())
         return did
+
+    async def _surrender(self) -> None:
+        if self._owing:
+            await queue.surrender(self._db, self.generation.number, self.worker)
+            self._owing = False
 
     async def rest(self) -> None:
         """Waits for new rows, or a second."""
@@ -216,15 +227,15 @@ class EmbeddingQueue:
         async with self._hands.alone():
             try:
                 if not self._works:
-                    await self._embedding.embed_matrix([_HARMLESS])
+                    await self._embedding.embed_matrix([HARMLESS])
                     self._works = True
                 claimed = await self._claim(size, empresa_id, alone=True)
                 if claimed.deaths >= MOST_DEATHS:
                     await self._park(claimed.chunks, claimed.deaths)
                 elif claimed.chunks:
                     await self._work(claimed.chunks)
-            except AteneoError as error:
-                self.outage = self.outage or error
+            except Exception as error:  # noqa: BLE001
+                self.outage, self._owing = self.outage or known(error, _WHERE), True
                 return 0
         if not (claimed.chunks or claimed.copied):
             await self.rest()  # a writer holds them, or another worker was quicker
@@ -249,27 +260,37 @@ class EmbeddingQueue:
         while True:
             await asyncio.sleep(self._lease_s / 3)
             for chunks in list(self._hand.values()):
-                with contextlib.suppress(DatabaseError):  # the batch's own statements tell of it
+                try:
                     await queue.extend(self._db, self.generation.number, self.worker, chunks, self._lease_s)
+                except Exception as error:  # noqa: BLE001  of the database's the batch's own statements tell
+                    known(error, _WHERE)
 
     async def _work(self, chunks: Sequence[Pending]) -> None:
         """One batch, to whichever end; only cancellation leaves it by an exception."""
         self._hand[id(chunks)] = chunks
         try:
             await self._embed(chunks)
-        except AteneoError as error:
-            if self.outage is None:
-                self.outage, self.outage_at = error, chunks[0].chunk_id
-            with contextlib.suppress(DatabaseError):
-                counted = isinstance(error, ProviderUnavailable)
-                delay = _delay(chunks[0].attempts) if counted else 0.0
-                await self._release(chunks, delay, counted=counted, error=_reason(error, chunks))
         except asyncio.CancelledError:
             with contextlib.suppress(DatabaseError):
                 await asyncio.shield(self._release(chunks, 0.0, counted=False, error=None))
             raise
+        except Exception as error:  # noqa: BLE001
+            problem = known(error, _WHERE)
+            if self.outage is None:
+                self.outage, self.outage_at = problem, chunks[0].chunk_id
+            await self._give_back(chunks, problem)
         finally:
             del self._hand[id(chunks)]
+
+    async def _give_back(self, chunks: Sequence[Pending], problem: AteneoError) -> None:
+        """What met a problem that is not its own. Where not even that goes through, the next `drain` begins with it."""
+        counted = isinstance(problem, ProviderUnavailable)
+        delay = _delay(chunks[0].attempts) if counted else _AFTER_UNEXPECTED_S if isinstance(problem, Unexpected) else 0
+        try:
+            await self._release(chunks, delay, counted=counted, error=_reason(problem, chunks))
+        except Exception as error:  # noqa: BLE001
+            self._owing = True
+            known(error, _WHERE)
 
     async def _release(self, chunks: Sequence[Pending], delay_s: float, *, counted: bool, error: str | None) -> None:
         number = self.generation.number
@@ -279,36 +300,30 @@ class EmbeddingQueue:
         blank = [chunk for chunk in chunks if not clean(chunk.contenido).strip()]
         if blank:
             await self._bury(blank, tr("el texto está en blanco", "the text is blank"))
-        await self._parts([chunk for chunk in chunks if chunk not in blank] if blank else chunks, sound=False)
+        await self._parts([chunk for chunk in chunks if chunk not in blank] if blank else chunks)
 
-    async def _parts(self, chunks: Sequence[Pending], *, sound: bool) -> None:
-        parts = await self._embedding.embed_parts([chunk.contenido for chunk in chunks])
-        for part in sorted(parts, key=lambda part: part.error is not None):
+    async def _parts(self, chunks: Sequence[Pending]) -> None:
+        suspects = {index for index, chunk in enumerate(chunks) if chunk.attempts >= _SUSPECT_AFTER}
+        parts = await self._embedding.embed_parts([chunk.contenido for chunk in chunks], suspects)
+        for part in sorted(parts, key=lambda part: (part.error is not None, not part.about_text)):
             members = chunks[part.members.start : part.members.stop]
             if part.error is None:
                 await self._store(members, part)
+            elif part.about_text:
+                await self._refused(members, part.error)
             else:
-                await self._failed(members, part.error, sound=sound)
+                raise part.error
 
-    async def _failed(self, chunks: Sequence[Pending], error: AteneoError, *, sound: bool) -> None:
-        """Halves what the provider does not take, down to the single text; only once a harmless text has shown that the
-        provider works (`sound`: for refusals, it has)."""
-        about_texts = isinstance(error, (ProviderRefusedInput, ProviderAnswerInvalid, BadArgument))
-        suspect = isinstance(error, ProviderUnavailable) and chunks[0].attempts >= _SUSPECT_AFTER
-        if not (about_texts or suspect):
-            raise error
-        refused = isinstance(error, (ProviderRefusedInput, BadArgument))
-        if not (sound and refused):
-            await self._embedding.embed_matrix([_HARMLESS])
-        if len(chunks) > 1:
-            half = len(chunks) // 2
-            await self._parts(chunks[:half], sound=True)
-            await self._parts(chunks[half:], sound=True)
-        elif refused or chunks[0].attempts >= MOST_ATTEMPTS:
+    async def _refused(self, chunks: Sequence[Pending], error: AteneoError) -> None:
+        """One text that does not go through while others do."""
+        if isinstance(error, Unexpected):  # our fault, or a library's: it waits, and others go on
+            await self._release(chunks, _LONGEST_DELAY_S, counted=False, error=error.message)
+        elif isinstance(error, ProviderRefusedInput) or chunks[0].attempts >= MOST_ATTEMPTS:
             await self._bury(chunks, error.message, error.loggable)
+            return
         else:
             await self._release(chunks, _delay(chunks[0].attempts), counted=True, error=error.message)
-            self._tell(Batch(failed=_failures(chunks, error.message, error.loggable, dead=False)))
+        self._tell(Batch(failed=_failures(chunks, error.message, error.loggable, dead=False)))
 
     async def _bury(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
         await queue.bury(self._db, self.generation.number, self.worker, chunks, [reason] * len(chunks))
@@ -378,5 +393,5 @@ def _failures(chunks: Sequence[Pending], reason: str, loggable: str, *, dead: bo
 
 def _delay(attempts: int) -> float:
     """Seconds to the next try: doubled with every attempt, up to five minutes, the later half by chance."""
-    ceiling = min(_LONGEST_DELAY_S, 2.0**attempts)
+    ceiling = min(_LONGEST_DELAY_S, 2.0 ** min(attempts, 30))
     return ceiling * random.uniform(0.5, 1.0)

@@ -98,7 +98,7 @@ class ExtractiveChat:
         # A sentence alone has lost what it is about; its heading says it.
         texts = [f"{one.heading}: {one.text}" if one.heading else one.text for one in candidates]
         sentences, meaning = await asyncio.gather(
-            self._embedding.embed_matrix(texts), self._embedding.embed_query(question)
+            self._embedding.embed_matrix(texts, urgent=True), self._embedding.embed_query(question)
         )
         meanings = sentences.vectors @ meaning
         return [float(cosine) + WORDS_WEIGHT * share for cosine, share in zip(meanings, words, strict=True)]

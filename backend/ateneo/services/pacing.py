@@ -7,6 +7,7 @@
 Additive increase, multiplicative decrease (Chiu & Jain 1989): every answer adds a little, up to one request more a
 round; a 429 or 5xx halves, once for all requests that were under way when it came. Ceilings space the requests out:
 over any minute no more than the ceiling is begun, whatever the size of the requests. They hold for one process.
+Urgent requests (somebody waits for a search) have places of their own, so that they never wait for bulk work.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class Pace:
         self._rpm, self._tpm = rpm, tpm
         self._clock, self._sleep = clock, sleep
         self._limit = float(most)
-        self._under_way = 0
+        self._under_way = {False: 0, True: 0}  # by whether they are urgent
         self._free = asyncio.Condition()
         self._next = self._not_before = self._last_cut = float("-inf")
 
@@ -42,11 +43,12 @@ class Pace:
 
     @asynccontextmanager
     async def request(self, tokens: int, *, urgent: bool = False, again: bool = False) -> AsyncIterator[float]:
-        """Waits until a request of so many tokens may begin; gives the moment it did. `urgent` ones (somebody waits
-        for a search) count, but wait only for a free place; `again`: this one has waited out its own Retry-After."""
+        """Waits until a request of so many tokens may begin; gives the moment it did. `urgent` ones count in the
+        ceilings, but wait only for a place, of `most` of their own; `again`: this one has waited out its own
+        Retry-After."""
         async with self._free:
-            await self._free.wait_for(lambda: self._under_way < self.limit)
-            self._under_way += 1
+            await self._free.wait_for(lambda: self._under_way[urgent] < (self._most if urgent else self.limit))
+            self._under_way[urgent] += 1
         try:
             begin = self._booked(tokens)
             wait = (begin if again else max(begin, self._not_before)) - self._clock()
@@ -54,7 +56,7 @@ class Pace:
                 await self._sleep(wait)
             yield self._clock()
         finally:
-            self._under_way -= 1
+            self._under_way[urgent] -= 1
             await asyncio.shield(self._tell())
 
     def bore(self) -> None:

@@ -9,7 +9,7 @@ by NOTIFY wakes it at once, a look every second anyway. What fails for all texts
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,12 +22,16 @@ from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_
 from ateneo.services.generation import mismatch, own_generation
 from ateneo.services.hands import Hands
 from ateneo.services.presence import BEAT_S, Rate, report
+from ateneo.services.unexpected import known
 from ateneo.store import generations, questions, queue, workers
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 300.0
+_LONGEST_ASKED_S = 3600.0
+"""A provider that asks for more patience than this is asked sooner all the same."""
 _LOOK_FOR_GENERATIONS_S = 2.0
+_WHERE = "worker"
 
 log = structlog.get_logger(__name__)
 
@@ -105,8 +109,8 @@ class Worker:
         Raises what would keep it from ever working (settings, an upgrade that is due, rights); with `once` also the
         error that ended a lane early.
         """
-        helpers = [] if once else [self._listen(), self._maintain()]
-        tasks = [asyncio.create_task(work) for work in (self._beat(), *helpers)]
+        helpers = [self._beat] if once else [self._beat, self._listen, self._maintain]
+        tasks = [asyncio.create_task(self._kept_up(helper)) for helper in helpers]
         try:
             if once:
                 await self._look(once=True)
@@ -137,13 +141,23 @@ class Worker:
                 pause = _LOOK_FOR_GENERATIONS_S
             except (NotUpgraded, RightsMissing):
                 raise
-            except AteneoError as error:
-                if not isinstance(error, DatabaseError) and not self._lanes and error.exit_code == 2:
+            except Exception as error:
+                problem = known(error, _WHERE)
+                if not isinstance(problem, DatabaseError) and not self._lanes and problem.exit_code == 2:
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
-                self._paused(error, pause)
+                self._paused(problem, pause)
             await self._sleep(pause)
         await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
+
+    async def _kept_up(self, helper: Callable[[], Awaitable[None]]) -> None:
+        """Runs it, again where something that nobody foresaw ends it."""
+        while True:
+            try:
+                return await helper()
+            except Exception as error:  # noqa: BLE001
+                known(error, _WHERE)
+                await asyncio.sleep(BEAT_S)
 
     async def _look(self, *, once: bool) -> None:
         known = await generations.all_generations(self._db)
@@ -151,10 +165,11 @@ class Worker:
             known = [await own_generation(self._db, self._models.main)]
         reachable = {one.number: one for one in known if self._models.of(one) is not None}
         self._out_of_reach = next((one.label for one in known if one.active and one.number not in reachable), None)
-        for number in set(self._lanes) - set(reachable):
-            self._lanes[number].queue.stop()
-            self._lanes[number].stopped = True
-            if (task := self._lanes[number].task) is not None and task.done():
+        for number, lane in list(self._lanes.items()):
+            if number not in reachable:
+                lane.queue.stop()
+                lane.stopped = True
+            if lane.task is not None and lane.task.done():  # one that is still needed begins anew
                 del self._lanes[number]
         if not reachable:
             raise mismatch(known[0], self._models.main)
@@ -186,29 +201,43 @@ class Worker:
         lane.task = asyncio.create_task(self._work(lane, once=once))
 
     async def _work(self, lane: _Lane, *, once: bool) -> None:
+        """As long as the worker runs: whatever ends a turn pauses the lane, and is tried again."""
         while not self._stopping.is_set() and not lane.stopped:
-            did = False
             try:
-                did = await lane.queue.drain()
-                failure = lane.queue.outage
-            except DatabaseError as error:
-                failure = error
-            if isinstance(failure, NotUpgraded) and await self._pruned(lane):
+                going_on = await self._turn(lane, once=once)
+            except Exception as error:  # noqa: BLE001
+                going_on = await self._met(lane, known(error, _WHERE), once=once)
+            if not going_on:
                 return
-            if failure is not None:
-                lane.failure = failure
-                if once:
-                    return
-                await self._pause(lane, failure)
-            elif did:
-                lane.failure, lane.failures = None, 0
-            elif once:
-                return
-            else:
-                lane.state, lane.note = "idle", None
-                await self._report()
-                await lane.queue.rest()
-                lane.state = "working"
+
+    async def _turn(self, lane: _Lane, *, once: bool) -> bool:
+        """What can be done now; False where the lane has come to its end."""
+        did = False
+        try:
+            did = await lane.queue.drain()
+            failure = lane.queue.outage
+        except DatabaseError as error:
+            failure = error
+        if isinstance(failure, NotUpgraded) and await self._pruned(lane):
+            return False
+        if failure is not None:
+            return await self._met(lane, failure, once=once)
+        if did:
+            lane.failure, lane.failures = None, 0
+        elif once:
+            return False
+        else:
+            lane.state, lane.note = "idle", None
+            await self._report()
+            await lane.queue.rest()
+            lane.state = "working"
+        return True
+
+    async def _met(self, lane: _Lane, failure: AteneoError, *, once: bool) -> bool:
+        lane.failure = failure
+        if not once:
+            await self._pause(lane, failure)
+        return not once
 
     async def _pruned(self, lane: _Lane) -> bool:
         """Whether the lane's generation, with its tables, went in the middle of its work."""
@@ -218,8 +247,8 @@ class Worker:
     async def _pause(self, lane: _Lane, failure: AteneoError) -> None:
         lane.failures += 1
         asked = failure.fields.get("retry_after")
-        usual = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (lane.failures - 1))
-        pause = max(asked, _FIRST_PAUSE_S) if isinstance(asked, float) else usual
+        usual = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(lane.failures - 1, 30))
+        pause = min(max(asked, _FIRST_PAUSE_S), _LONGEST_ASKED_S) if isinstance(asked, float) else usual
         lane.state, lane.note = "paused", failure.loggable
         self._paused(failure, pause)
         await self._report()
@@ -227,10 +256,13 @@ class Worker:
         lane.state, lane.note = "working", None
 
     def _paused(self, error: AteneoError, pause_s: float) -> None:
-        if self._on_pause is not None:
-            self._on_pause(error, pause_s)
-        else:
+        if self._on_pause is None:
             log.warning("worker.paused", reason=error.code, pause_s=round(pause_s, 1))
+            return
+        try:
+            self._on_pause(error, pause_s)
+        except Exception as problem:  # noqa: BLE001  nobody reads what we print any more: the work goes on
+            known(problem, _WHERE)
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -255,6 +287,8 @@ class Worker:
             self._column_refused = True
         except DatabaseError as error:
             log.warning("worker.column", reason=error.code, detail=error.loggable)
+        except Exception as error:  # noqa: BLE001
+            known(error, _WHERE)
         else:
             if done.changed:
                 log.info("worker.column", rows=done.changed)
@@ -306,3 +340,5 @@ class Worker:
                 pass
             except DatabaseError as error:
                 log.warning("worker.maintenance", reason=error.code, detail=error.loggable)
+            except Exception as error:  # noqa: BLE001
+                known(error, _WHERE)

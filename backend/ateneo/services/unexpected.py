@@ -1,0 +1,38 @@
+"""What nobody foresaw: an exception at the outermost edge of a task."""
+
+import traceback
+
+import structlog
+
+from ateneo.errors import AteneoError, Unexpected
+
+log = structlog.get_logger(__name__)
+
+
+def known(error: Exception, where: str) -> AteneoError:
+    """The error itself if it is one of ours, else `unexpected`."""
+    return error if isinstance(error, AteneoError) else unexpected(error, where)
+
+
+def unexpected(error: Exception, where: str) -> Unexpected:
+    """Logs the exception with the places that it went through, and gives the error that stands for it from here on.
+
+    What it says is told to nobody: it may quote a company's text, or a key.
+    """
+    log.error("unexpected", where=where, kind=type(error).__name__, traceback=_places(error))
+    return Unexpected(where=where, kind=type(error).__name__)
+
+
+def _places(error: BaseException) -> list[str]:
+    """Of the exception and of those behind it: its class, then each frame as `file:line function`, the outermost
+    first."""
+    places: list[str] = []
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        places.append(type(one).__name__)
+        frames = traceback.extract_tb(one.__traceback__)
+        places += [f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        one = one.__cause__ or one.__context__
+    return places
