@@ -10,8 +10,6 @@ from tests.api.conftest import Api
 from tests.api.test_isolation_access import made
 
 from ateneo.errors import RightsMissing
-from ateneo.services import trail as service
-from ateneo.services.trail import AuditTrail
 from ateneo.store import audit
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
@@ -103,25 +101,3 @@ async def test_nobody_changes_the_trail(database: Database, statement: str) -> N
         async with database.transaction() as connection:
             await connection.execute(statement)
     assert len(await audit.page(database, "acme")) == 1
-
-
-async def test_what_waits_is_stored_at_the_end(database: Database) -> None:
-    trail = AuditTrail(database)
-    for number in range(30):
-        trail.later(AuditEntry("acme" if number % 3 else "otra", "a\x00\ud800", "b", 200, results=number))
-    await trail.close()
-    assert len(await audit.page(database, "acme")) == 20
-    assert len(await audit.page(database, "otra")) == 10
-
-
-async def test_a_database_that_is_away_keeps_entries_waiting(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "MOST_WAITING", 3)
-    db = await Database.open(database_url, size=1)
-    trail = AuditTrail(db)
-    await db.close()
-    for number in range(5):
-        trail.later(AuditEntry("acme", "a", "b", 200, results=number))
-    await trail.close()
-    assert [one.results for one in trail._waiting] == [2, 3, 4]

@@ -19,8 +19,8 @@ OPERATORS = {"adopt", "migrate", "queue", "rebuild"}
 """Modules that are the operator's and the worker's alone."""
 STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
 OUTSIDE = {
-    # the first line after an erasure
-    "audit": ["note_erasure"],
+    # what became of a transaction; the first line after an erasure
+    "audit": ["_committed", "note_erasure"],
     # the backfill's, over all companies, and one bit
     "chunks": ["any_embedding", "count_pending", "count_skipped", "pending_page", "store_embeddings", "texts_to_embed"],
     # the operator's

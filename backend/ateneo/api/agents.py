@@ -1,5 +1,7 @@
 """`/agents/{agent_id}/chat`: an agent's answer, with the passages that it rests on, whole or as it is made."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,8 @@ from ateneo.api import sse
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
-from ateneo.api.trail import count
+from ateneo.api.trail import count, record, streams
+from ateneo.errors import AteneoError
 from ateneo.lang import tr
 from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
@@ -125,18 +128,29 @@ async def chat(
         "store": store,
     }
     if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
-        events = house.agent.stream(empresa_id, agent_id, body.message, **options)
-
-        def counted(event: Event) -> tuple[str, dict[str, Any]]:
-            if isinstance(event, Done | Failed):
-                count(request, len(event.answer.citations))
-            return described(event)
-
-        response: Response = await sse.respond(events, counted, request.scope["state"]["request_id"])
+        streams(request)
+        events = _recorded(request, house.agent.stream(empresa_id, agent_id, body.message, **options))
+        response: Response = await sse.respond(events, described, request.scope["state"]["request_id"])
         return response
     answer = await house.agent.chat(empresa_id, agent_id, body.message, **options)
     count(request, len(answer.citations))
     return answer
+
+
+async def _recorded(request: Request, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    """The events; before the last one, the request's line is in the audit trail."""
+    async with aclosing(events):
+        async for event in events:
+            yield await _last(request, event) if isinstance(event, Done | Failed) else event
+
+
+async def _last(request: Request, event: Done | Failed) -> Event:
+    count(request, len(event.answer.citations))
+    try:
+        await record(request)
+    except AteneoError as error:
+        return Failed(error, event.answer)
+    return event
 
 
 class AgentBody(Body):

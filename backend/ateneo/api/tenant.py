@@ -49,7 +49,12 @@ def needed_scope(route: APIRoute) -> Scope:
         return "admin"
     if "agents" in route.tags:
         return "agents"
-    return "read" if "search" in route.tags or (route.methods or set()) <= {"GET", "HEAD"} else "write"
+    return "write" if changes(route) else "read"
+
+
+def changes(route: APIRoute) -> bool:
+    """Whether it may change something; searches also come by POST."""
+    return "search" not in route.tags and not (route.methods or set()) <= {"GET", "HEAD"}
 
 
 def refuse_other(named: Iterable[object], empresa_id: str) -> None:

@@ -7,15 +7,17 @@ from typing import Any
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ateneo.api.tenant import needed_scope
+from ateneo.api.problems import of_error
+from ateneo.api.tenant import changes
+from ateneo.errors import AteneoError
 from ateneo.store.audit import AuditEntry
 from ateneo.types import Caller
 from ateneo.wiring import House
 
 
 class Audited:
-    """ASGI middleware. What changes something is in the trail before its answer goes out; what reads, soon after it has
-    ended, so that a stream's results are known."""
+    """ASGI middleware. What changes something is in the trail before its answer goes out (a stream's: before its last
+    event, by `record`); what reads, soon after it has ended. An answer whose entry cannot be stored is not given."""
 
     def __init__(self, app: ASGIApp, *, house: Callable[[], House]) -> None:
         self.app = app
@@ -27,22 +29,28 @@ class Audited:
             return
 
         state: dict[str, Any] = scope.setdefault("state", {})
-        status, written = int(HTTPStatus.INTERNAL_SERVER_ERROR), False
+        status, refused = int(HTTPStatus.INTERNAL_SERVER_ERROR), False
 
         async def noted(message: Message) -> None:
-            nonlocal status, written
+            nonlocal status, refused
+            if refused:
+                return
             if message["type"] == "http.response.start" and "caller" in state:
                 status = message["status"]
-                if status < HTTPStatus.BAD_REQUEST and needed_scope(scope["route"]) == "write":
-                    await self._house().trail.write(_entry(scope, state["caller"], status))
-                    written = True
+                if status < HTTPStatus.BAD_REQUEST and changes(scope["route"]) and "streams" not in state:
+                    try:
+                        await _store(scope, self._house(), status)
+                    except AteneoError as error:
+                        refused, status = True, error.status
+                        await of_error(error)(scope, receive, send)
+                        return
             await send(message)
 
         try:
             await self.app(scope, receive, noted)
         finally:  # also where the client has left, or nothing was answered
-            if "caller" in state and not written:
-                self._house().trail.later(_entry(scope, state["caller"], status))
+            if "caller" in state and "recorded" not in state:
+                self._house().trail.later(_entry(scope, status))
 
 
 def count(request: Request, results: int, target: str | None = None) -> None:
@@ -52,8 +60,24 @@ def count(request: Request, results: int, target: str | None = None) -> None:
         request.state.target = target
 
 
-def _entry(scope: Scope, caller: Caller, status: int) -> AuditEntry:
+def streams(request: Request) -> None:
+    """To be called before an answer that is a stream: its route calls `record` before the last event."""
+    request.state.streams = True
+
+
+async def record(request: Request) -> None:
+    """Stores the entry of a stream that ends well. Raises DatabaseError."""
+    await _store(request.scope, request.app.state.house, HTTPStatus.OK)
+
+
+async def _store(scope: Scope, house: House, status: int) -> None:
+    await house.trail.write(_entry(scope, status))
+    scope["state"]["recorded"] = True
+
+
+def _entry(scope: Scope, status: int) -> AuditEntry:
     state = scope["state"]
+    caller: Caller = state["caller"]
     named = next(iter(scope.get("path_params", {}).values()), None)
     return AuditEntry(
         empresa_id=caller.empresa_id,

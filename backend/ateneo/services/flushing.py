@@ -1,18 +1,25 @@
 """What is stored a moment later, many at a time, so that nobody waits for it."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
 
 FLUSH_S = 1.0
+_log = structlog.get_logger(__name__)
 
 
 class Flushing:
-    """Runs `flush` FLUSH_S after it was asked for, and again while that leaves something `waiting`."""
+    """Runs `flush` FLUSH_S after it was asked for, and again while that leaves something `waiting`. What `flush` raises
+    is logged, and ends nothing."""
 
     def __init__(self, flush: Callable[[], Awaitable[None]], waiting: Callable[[], int]) -> None:
         """`waiting`: how many still wait."""
         self._flush = flush
         self._waiting = waiting
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def soon(self) -> None:
@@ -20,13 +27,20 @@ class Flushing:
             self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """What waits is stored now."""
+        """What waits is stored now, after what is being stored: a flush that was cut off would not know what it did."""
+        self._closing.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._flush()
+        await self._flushed()
 
     async def _run(self) -> None:
-        while self._waiting():
-            await asyncio.sleep(FLUSH_S)
+        while self._waiting() and not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), FLUSH_S)
+            await self._flushed()
+
+    async def _flushed(self) -> None:
+        try:
             await self._flush()
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a task: what waits is tried again
+            _log.error("not stored yet", traceback="".join(traceback.format_exception(error)))

@@ -1,15 +1,22 @@
 """The audit trail (table `ateneo.audit`): append-only, ids and counts, never texts."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+import asyncpg
+
+from ateneo.errors import DatabaseUnavailable
+from ateneo.lang import tr
 from ateneo.store.pool import Database
 
 _MOST_CHARS = 500
+# Numbered one by one, in their order (functions/125_tenant_doors.sql).
 _INSERT = (
     "INSERT INTO ateneo.audit (empresa_id, actor, action, target, status, results, request_id)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    " SELECT $1, actor, action, target, status, results, request_id"
+    " FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[]) WITH ORDINALITY"
+    " AS entry (actor, action, target, status, results, request_id, place) ORDER BY place"
 )
 
 
@@ -40,6 +47,39 @@ class StoredEntry:
     request_id: str | None
 
 
+@dataclass(slots=True)
+class Batch:
+    """Entries of one company that are stored together, and once. `transaction` is the one that was to store them, while
+    it is not known whether it did."""
+
+    empresa_id: str
+    entries: deque[AuditEntry] = field(default_factory=deque)
+    transaction: str | None = None
+
+
+async def store(db: Database, batch: Batch) -> None:
+    """Stores the batch, unless an earlier call did whose answer was lost. Raises DatabaseError, after which it can be
+    called again."""
+    if batch.transaction is not None and await _committed(db, batch.transaction):
+        return
+    batch.transaction = None
+    async with db.tenant(batch.empresa_id) as connection:
+        await connection.execute(_INSERT, *_arguments(batch.empresa_id, batch.entries))
+        batch.transaction = await connection.fetchval("SELECT pg_current_xact_id()::text")
+
+
+async def _committed(db: Database, transaction: str) -> bool:
+    """Whether it did what it was to do. Raises DatabaseUnavailable while it is still running."""
+    async with db.acquire() as connection:
+        try:
+            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
+        except asyncpg.InvalidParameterValueError:  # a transaction of the future: this is another server by now
+            return False
+    if status == "in progress":
+        raise DatabaseUnavailable(where=db.where, detail=tr("una escritura sigue en curso.", "a write is under way."))
+    return bool(status == "committed")
+
+
 async def append(db: Database, entries: Sequence[AuditEntry]) -> None:
     """Adds the entries, each company's in a transaction of its own."""
     companies: dict[str, list[AuditEntry]] = defaultdict(list)
@@ -47,13 +87,13 @@ async def append(db: Database, entries: Sequence[AuditEntry]) -> None:
         companies[entry.empresa_id].append(entry)
     for empresa_id, own in companies.items():
         async with db.tenant(empresa_id) as connection:
-            await connection.executemany(_INSERT, [_row(one) for one in own])
+            await connection.execute(_INSERT, *_arguments(empresa_id, own))
 
 
 async def note_erasure(db: Database, entry: AuditEntry) -> None:
     """The first line of an erased company's new trail, by the owner: nobody else writes for it any more."""
     async with db.transaction() as connection:
-        await connection.execute(_INSERT, *_row(entry))
+        await connection.execute(_INSERT, *_arguments(entry.empresa_id, [entry]))
 
 
 async def page(db: Database, empresa_id: str, *, limit: int = 100, before: int | None = None) -> list[StoredEntry]:
@@ -70,11 +110,15 @@ async def page(db: Database, empresa_id: str, *, limit: int = 100, before: int |
     return [StoredEntry(**row) for row in rows]
 
 
-def _row(one: AuditEntry) -> tuple[object, ...]:
-    target = one.target if one.target is None else _storable(one.target)
-    return one.empresa_id, _storable(one.actor), one.action, target, one.status, one.results, one.request_id
+def _arguments(empresa_id: str, entries: Iterable[AuditEntry]) -> tuple[object, ...]:
+    """The company, and its entries by columns."""
+    rows = [
+        (_storable(one.actor), one.action, _storable(one.target), one.status, one.results, _storable(one.request_id))
+        for one in entries
+    ]
+    return empresa_id, *map(list, zip(*rows, strict=True))
 
 
-def _storable(text: str) -> str:
+def _storable(text: str | None) -> str | None:
     """What came in an address may hold what PostgreSQL cannot: NUL, lone surrogates."""
-    return text[:_MOST_CHARS].encode("utf-8", "replace").decode().replace("\x00", "?")
+    return None if text is None else text[:_MOST_CHARS].encode("utf-8", "replace").decode().replace("\x00", "?")
