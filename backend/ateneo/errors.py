@@ -8,6 +8,8 @@
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
     │   ├── RightsMissing            the role may not do what is needed; NotTheOwner: nor can it be given that
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
+    │   ├── SchemaNewer              a later version upgraded it; MigrationChanged: one that ran had another text
+    │   ├── TableBusy                another transaction holds the user's table
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
@@ -168,6 +170,36 @@ class NotUpgraded(DatabaseError):
     en = "The database {where} does not have Ateneo's tables yet, or they are of another version."
     remedy_es = "Ejecutá `ateneo db upgrade` (con `--plan` muestra antes el SQL)."
     remedy_en = "Run `ateneo db upgrade` (`--plan` shows the SQL first)."
+
+
+class SchemaNewer(DatabaseError):
+    """Fields: found, own (versions of the schema)."""
+
+    code, status = "schema-newer", 503
+    es = "Esta base ya la actualizó una versión posterior de Ateneo (esquema {found}; este programa trae el {own})."
+    en = "A later version of Ateneo upgraded this database (schema {found}; this program brings {own})."
+    remedy_es = "Actualizá este programa a la versión más nueva de las que usan la base; no cambié nada."
+    remedy_en = "Update this program to the latest version that uses the database; nothing was changed."
+
+
+class MigrationChanged(DatabaseError):
+    """Fields: name."""
+
+    code = "migration-changed"
+    es = "La migración {name} se aplicó en esta base con otro texto que el de este programa."
+    en = "The migration {name} was applied to this database with another text than this program's."
+    remedy_es = "Las migraciones no se modifican: instalá de nuevo Ateneo sin cambios. No cambié nada."
+    remedy_en = "Migrations are not changed: install Ateneo again, unmodified. Nothing was changed."
+
+
+class TableBusy(DatabaseError):
+    """Fields: detail (who holds it), sql (which looks at them)."""
+
+    code, status = "table-busy", 503
+    es = "La tabla knowledge_chunks sigue ocupada por {detail}. No cambié nada."
+    en = "The table knowledge_chunks is still held by {detail}. Nothing was changed."
+    remedy_es = "Esperá a que termine esa transacción y repetí `ateneo db upgrade`; para verla: {sql}"
+    remedy_en = "Wait until that transaction has ended and run `ateneo db upgrade` again; to look at it: {sql}"
 
 
 class AdoptionRefused(DatabaseError):

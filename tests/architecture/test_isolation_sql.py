@@ -13,9 +13,10 @@ import pytest
 
 STORE = Path(__file__).parents[2] / "backend" / "ateneo" / "store"
 TABLES = re.compile(
-    r"public\.knowledge_chunks|\bFROM knowledge_chunks|ateneo\.(?!generation\b|applied\b|worker\b)[a-z_]+\b(?![(:])"
+    r"public\.knowledge_chunks|\bFROM knowledge_chunks"
+    r"|ateneo\.(?!generation\b|applied\b|schema_version\b|function_file\b|worker\b)[a-z_]+\b(?![(:])"
 )
-OPERATORS = {"adopt", "migrate", "queue", "rebuild"}
+OPERATORS = {"adopt", "locks", "migrate", "queue", "rebuild", "rights", "versions"}
 """Modules that are the operator's and the worker's alone."""
 STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
 OUTSIDE = {
@@ -48,7 +49,10 @@ OUTSIDE = {
     # dead letters: the operator's
     "letters": ["_change", "_letters", "chunks_by_company", "depths", "figures"],
     # upgrade
-    "migrate": ["plan", "reconcile", "rights_missing", "upgrade"],
+    "migrate": ["_upgrade", "plan", "reconcile", "rights_missing"],
+    "locks": ["_busy"],
+    # of the schema, of no company
+    "versions": ["check"],
     # the worker's
     "queue": ["_change", "claim", "fill", "held", "leased", "listening", "park", "settle", "surrender"],
     # upkeep

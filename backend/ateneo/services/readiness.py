@@ -1,9 +1,8 @@
 """Whether a database can be served from: reachable, upgraded, and with vectors of our own model."""
 
-from ateneo.errors import NotUpgraded
 from ateneo.services.current_model import Model, Models
 from ateneo.services.generation import mismatch
-from ateneo.store import generations, migrate
+from ateneo.store import generations, versions
 from ateneo.store.pool import Database
 
 
@@ -11,10 +10,9 @@ async def check_ready(db: Database, models: Models) -> Model | None:
     """The generation that can be searched with the models at hand: the active one, or else one that was and is kept.
     None while there are no vectors yet. No provider is called.
 
-    Raises DatabaseUnavailable, PgvectorMissing, AdoptionRefused, NotUpgraded, GenerationMismatch.
+    Raises DatabaseUnavailable, NotUpgraded, SchemaNewer, GenerationMismatch.
     """
-    if await migrate.plan(db):
-        raise NotUpgraded(where=db.where)
+    await versions.check(db)
     kept = await generations.searchable(db)
     found = (Model(one, service) for one in kept if (service := models.of(one)) is not None)
     model = next(found, None)
