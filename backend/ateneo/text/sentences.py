@@ -1,4 +1,5 @@
-"""Sentences, as Spanish writes them: abbreviations, amounts, initials, inverted marks, list items on their own line."""
+"""Sentences, as Spanish, Portuguese and English write them: abbreviations, amounts, initials, inverted marks, list
+items on their own line."""
 
 import re
 from itertools import pairwise
@@ -14,17 +15,35 @@ _OPENING = "¿¡\"'«“‘([{—–-•*"
 _LAST_WORD = re.compile(r"(?:[^\W_]|[ºª.])+$")
 _WORD_REACH = 24
 
-_ABBREVIATED = (
-    "sr sra srta sres sras dr dra dres dras lic ing arq prof profa mtro mtra cdor cdra gral cnel cap tte sgto "
-    "d dña fr hno hna mons sto sta "
-    "art arts inc incs núm núms num nums nro nros n nº n.º p pp pág págs pag pags párr caps fig figs vol vols "
-    "ed eds trad tít tit sec secc ref refs reg exp leg dto depto dpto apto ofic esq av avda avd bv blvd c cra cll "
-    "mpio prov pcia edo tel tels cel ext cód cod cta ctas "
-    "ej p.ej vgr v.gr cf cfr vid vs aprox máx mín max min prom "
-    "ene feb abr may jun jul ago sept oct nov dic lun mié jue vie sáb "
-    "cía cia hnos ltda soc ee ff cc rr dd aa pp.ee jj mr mrs ms st jr e.g i.e eg ie approx"
-)
+_ABBREVIATED = """
+sr sra srta sres sras dr dra dres dras lic lics ing ings arq arqs prof profa mtro mtra cdor cdora cdra gral cnel cap
+tte sgto cmte alte pbro abog psic dir coord exmo exma excmo excma ilmo ilma sen dip gob pdte pte vte ud uds vd vds d
+dña fr hno hna mons sto sta ntra fdo atte adm art arts incs núm núms num nums nro nros n nº n.º p pp pág págs pag pags
+párr párrs caps fig figs vol vols ed eds trad tít tit sec secc ref refs reg exp expte leg dto depto dpto apto ofic esq
+av avda avd bv blvd c cra cll ctra pje pza urb mz mpio prov pcia edo tel tels cel ext cód cod cta ctas obs ej p.ej vgr
+v.gr cf cfr vid vs aprox máx mín max min prom ene feb abr may jun jul ago sept oct nov dic lun mié jue vie sáb fev dez
+jan apr aug dec soc mr mrs ms st mt e.g i.e eg ie approx gen capt lt rev dept eng
+"""
+_BEFORE_A_NUMBER = "no nos res disp ord decr circ apdo fs fol fols fl fls as lám par tab"
+_BEFORE_AN_END = "etc ltda cía cías cia cias hnos inc co corp ltd jr bros esp"
+
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+_NUMBERED = frozenset(_BEFORE_A_NUMBER.split())
+"""Abbreviations where a number follows; elsewhere they are words, as in "No."."""
+
+_CLOSING = frozenset(_BEFORE_AN_END.split())
+"""Abbreviations that a sentence may well end with, as with S.A. and EE.UU."""
+
+_DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.[^\W\d_]{1,2})+$")
+_DOUBLED = re.compile(r"([A-Z])\1$")
+_STARTS_A_SENTENCE = re.compile(
+    r"[«\"“(]?(?:[¿¡]|(?:El|La|Los|Las|Lo|Un|Una|Unos|Unas|En|Al|Del|De|Por|Para|Con|Sin|Según|Desde|Hasta|Entre|Sobre|Tras|Ante|Se|Si|No"
+    r"|Su|Sus|Este|Esta|Estos|Estas|Ese|Esa|Eso|Esto|Cada|Todo|Toda|Todos|Todas|Cuando|Como|Quien|Quienes|Es|Son|Hay"
+    r"|Ya|También|Además|Pero|Y|Asimismo|Luego|Después|Ahora|Así"
+    r"|The|This|These|That|It|If|In|On|At|For|From|We|You|They|He|She|An?|As|When|Each|All|Its|Their|There"
+    r"|O|Os|Um|Uma|Em|No|Na|Nos|Nas|Ao|À|Do|Da|Dos|Das|Pelo|Pela|Se|Seu|Sua|Não|Quando|Cada|Também|Mas)"
+    r"(?=\s+[^\W_A-ZÁÉÍÓÚÑÜ]|,))"
+)
 _ROMAN = re.compile(r"[IVXLC]+$")
 
 
@@ -74,7 +93,7 @@ def _ends_here(text: str, start: int, found: re.Match[str]) -> bool:
         return False
     if "\n" in gap:
         return True
-    return found["mark"] != "." or not _is_abbreviation(text, start, found.start())
+    return found["mark"] != "." or not _is_abbreviation(text, start, found.start(), found.end())
 
 
 def _goes_on_in_lower_case(text: str, at: int) -> bool:
@@ -82,14 +101,18 @@ def _goes_on_in_lower_case(text: str, at: int) -> bool:
     return first.islower() and not text.startswith(("- ", "• ", "* "), at)
 
 
-def _is_abbreviation(text: str, start: int, dot: int) -> bool:
+def _is_abbreviation(text: str, start: int, dot: int, following: int) -> bool:
+    """Whether the full stop at `dot` belongs to the word before it, and the sentence goes on at `following`."""
     word_found = _LAST_WORD.search(text, max(start, dot - _WORD_REACH), dot)
     if word_found is None:
         return False
     word = word_found[0]
-    if word.casefold() in _ABBREVIATIONS:
+    known = word.casefold()
+    if known in _CLOSING or (known not in _ABBREVIATIONS and (_DOTTED.match(word) or _DOUBLED.match(word))):
+        return _STARTS_A_SENTENCE.match(text, following) is None
+    if known in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
         return True
-    if len(word) == 1 and word.isupper():
-        return True
+    if known in _NUMBERED:
+        return text[following].isdigit()
     is_item_number = word.isdigit() or _ROMAN.match(word) is not None
     return is_item_number and not text[start : word_found.start()].strip(_OPENING + " \t\n")
