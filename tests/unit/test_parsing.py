@@ -1,5 +1,6 @@
 """Real files of each kind, good and bad, through `parse`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,134 @@ def test_code_is_no_heading_and_comments_are_no_text() -> None:
 def test_csv_rows_stand_on_their_own() -> None:
     document = read("producto;precio;stock\nRemera;10;\n\n", "p.csv")
     assert outline(document) == [((), "producto | precio | stock\nRemera | precio: 10")]
+
+
+def rows(text: str) -> list[str]:
+    [(_, read_text)] = outline(read(text, "lista.csv"))
+    return read_text.split("\n")
+
+
+def test_a_stray_quote_in_csv_is_a_letter_and_every_row_a_row() -> None:
+    more = "".join(f"B{n};caño de {n} mm;{n}00\n" for n in range(8000))
+    found = rows('codigo;medida;precio\nA1;"2 pulgadas;100\n' + more)
+    assert found[1:3] == ['A1 | medida: "2 pulgadas | precio: 100', "B0 | medida: caño de 0 mm | precio: 000"]
+    assert len(found) == 8002
+
+
+@pytest.mark.parametrize(
+    ("cells", "read_cells"),
+    [
+        ('A1;"2 pulgadas;1\nA2;3";2', ['A1 | medida: "2 pulgadas | precio: 1', 'A2 | medida: 3" | precio: 2']),
+        ('A1;caño 2" x 3";1\nA2;"3;2', ['A1 | medida: caño 2" x 3" | precio: 1', 'A2 | medida: "3 | precio: 2']),
+        ('A1;"caño; ""grueso""";1', ['A1 | medida: caño; "grueso" | precio: 1']),
+        ('A1;"caño\nde dos\nrenglones";1', ["A1 | medida: caño de dos renglones | precio: 1"]),
+        ('A1;"caño";"uno\r\ndos"', ["A1 | medida: caño | precio: uno dos"]),
+        ('A1;"caño"x;1', ['A1 | medida: "caño"x | precio: 1']),
+        ('A1;"";1\n"', ["A1 | precio: 1", '"']),
+        (f'A1;"{"x" * 200_000}";1', [f"A1 | medida: {'x' * 200_000} | precio: 1"]),
+    ],
+    ids=range(8),
+)
+def test_quotes_in_csv(cells: str, read_cells: list[str]) -> None:
+    assert rows("codigo;medida;precio\n" + cells) == ["codigo | medida | precio", *read_cells]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("personal.csv", "PK;Nombre;Turno\n1;Lucía;noche\n"),
+        ("pki.md", "PKI: política de certificados.\n\nVencen al año.\n"),
+        ("formatos.md", "# Formatos\n\nUn archivo PDF empieza con %PDF-1.7 y sus objetos.\n"),
+        ("pdf.txt", "%PDF-2.0 es lo primero de un PDF.\n"),
+        ("mz.csv", "MZ;Lote\n1;Norte\n"),
+        ("rar.txt", "Rar! dijo el perro.\n"),
+        ("gif", "GIF89 es un formato viejo."),
+    ],
+)
+def test_text_that_begins_as_a_binary_file_does_is_text(name: str, text: str) -> None:
+    [section] = read(text, name).sections
+    assert re.split(r"[\s;]", text.strip())[-1] in section.text
+
+
+@pytest.mark.parametrize(
+    "text", ["El año próximo la compañía abrirá.", "ÁREA de compras: el año próximo.", "Ü Ý Á Í: Ñandú, 25 €."]
+)
+@pytest.mark.parametrize("bad", [b"caf\xe9.", b"\xf0\x9f\x8f", b"a\x81b"])
+def test_a_bad_byte_in_utf8_is_a_replacement_character(text: str, bad: bytes) -> None:
+    data = f"{text}\n\nNota: ".encode() + bad + "\n\nFirmó la comisión.".encode()
+    [section] = read(data, "acta.txt").sections
+    assert section.text == f"{text}\n\nNota: {bad.decode('utf-8', 'replace')}\n\nFirmó la comisión."
+    assert section.text.count("\ufffd") == 1
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape", "undefined", "rot13", "utf-7", "no-hay"])
+def test_a_page_cannot_choose_a_codec_that_is_none_of_letters(charset: str) -> None:
+    page = f"<html><meta charset={charset}><p>El año".encode("cp1252") + b" \xf1and\xfa</p></html>"
+    [section] = read(page, "a.html").sections
+    assert section.text == "El año ñandú"
+
+
+def test_a_rule_at_the_start_of_markdown_is_no_front_matter() -> None:
+    text = "---\nActa del comité de obra\n\nSe resolvió comprar la grúa torre.\n\n---\n\nFirman los presentes.\n"
+    [section] = read(text, "acta.md").sections
+    assert section.text == "Acta del comité de obra\n\nSe resolvió comprar la grúa torre.\n\nFirman los presentes."
+    [section] = read("---\n\nNota: hay obra.\n\n---\n\nFin.", "b.md").sections
+    assert section.text == "Nota: hay obra.\n\nFin."
+
+
+def test_front_matter_is_metadata_and_its_description_is_text() -> None:
+    text = (
+        "---\ntitle: Ficha del proveedor\ndescription: >\n  Vende válvulas esclusas\n  en Rosario\n"
+        "tags: [bronce, 'riego']\n# nota\nareas:\n  - compras\n  - obra\nvence: 2027-03-01\n---\n\nTexto del cuerpo.\n"
+    )
+    document = read(text, "ficha.md")
+    assert document.title == "Ficha del proveedor"
+    assert document.metadata == {
+        "description": "Vende válvulas esclusas en Rosario",
+        "tags": ["bronce", "riego"],
+        "areas": ["compras", "obra"],
+        "vence": "2027-03-01",
+    }
+    assert document.sections[0].text == "Vende válvulas esclusas en Rosario\n\nTexto del cuerpo."
+
+
+def test_a_page_that_begins_with_a_rule_keeps_its_text() -> None:
+    page = "<html><body><hr><p>Nota: hay obra.</p><h2>Horario: nuevo</h2><p>De ocho a cinco.</p></body></html>"
+    assert [text for _, text in outline(read(page, "a.html"))] == ["Nota: hay obra.", "De ocho a cinco."]
+
+
+def test_pages_of_records_keep_the_numbers_at_their_edges() -> None:
+    records = [("Legajo 4521", "812"), ("Legajo 4522", "934"), ("Legajo 4530", "877")]
+    pages = [
+        [f"Recibos · hoja {at} de 3", number, *(f"Percibe {net} por noche {n}." for n in "abcd"), f"Sueldo neto: {net}"]
+        for at, (number, net) in enumerate(records, 1)
+    ]
+    document = read(pdf(pages), "recibos.pdf")
+    text = "\n".join("\n".join((*section.headings, section.text)) for section in document.sections)
+    for number, net in records:
+        assert number in text
+        assert f"Sueldo neto: {net}" in text
+    assert "hoja" not in text
+
+
+@pytest.mark.parametrize("numbers", [["1", "2", "3"], ["ii", "iii", "iv"], ["pág. 4", "pág. 5", "pág. 6"]])
+def test_page_numbers_are_left_out(numbers: list[str]) -> None:
+    pages = [
+        ["Manual de obra", f"Regla {at}{at}.", "El plazo rige.", f"Se revisa en {at}{at} meses.", number]
+        for at, number in zip("abc", numbers, strict=True)
+    ]
+    document = read(pdf([*pages, ["Manual de obra", "Otra cosa.", "Nada más."]]), "m.pdf")
+    lines = [line for section in document.sections for line in section.text.split("\n")]
+    assert "El plazo rige." in lines
+    assert not set(numbers) & set(lines)
+
+
+def test_what_a_file_says_of_itself_has_a_limit() -> None:
+    document = read(f"---\ntitle: {'muy ' * 9000}\nautor: {'x' * 90_000}\n---\n" + "# A\n\nb\n\n" * 50, "a.md")
+    assert len(document.title) <= 500
+    assert len(document.metadata["autor"]) <= 2000
+    wide = f"{'columna ' * 9000};b\n" + "1;2\n" * 1000
+    assert len(read(wide, "a.csv").sections[0].text) < 2 * len(wide)
 
 
 @pytest.mark.parametrize(

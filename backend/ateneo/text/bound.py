@@ -11,7 +11,7 @@ from ateneo.ports import TokenCounter
 
 _RUN = re.compile(
     # a pronounceable word, as Latin languages have them; all else is counted by its bytes
-    r"(?P<word>(?:[bcdfghjklmnpqrstvwxyzñç]{0,3}[aeiouyáéíóúüàèìòùâêôãõ]{1,3}){1,12}[bcdfghjklmnpqrstvwxyzñç]{0,3}"
+    r"(?P<word>(?:[bcdfghjklmnpqrstvwxzñç]{0,3}+[aeiouyáéíóúüàèìòùâêôãõ]{1,3}+){1,12}+[bcdfghjklmnpqrstvwxzñç]{0,3}+"
     r"(?![^\W\d_]))|(?P<digits>[0-9]+)|(?P<space>[ \n]+)",
     re.IGNORECASE,
 )

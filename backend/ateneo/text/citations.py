@@ -8,7 +8,9 @@ from ateneo.text.sentences import split_sentences
 from ateneo.types import Citation, Hit
 
 _ITEM = r"[0-9]{1,3}(?:\s*[-–]\s*[0-9]{1,3})?"
-MARKER = re.compile(r"(?P<space>[ \t]*)\[\s*(?P<items>" + _ITEM + r"(?:\s*(?:[,;]|y|and)\s*" + _ITEM + r")*)\s*\]")
+MARKER = re.compile(
+    r"(?P<space>(?:(?<![ \t])[ \t]++)?)\[\s*(?P<items>" + _ITEM + r"(?:\s*(?:[,;]|y|and)\s*" + _ITEM + r")*)\s*\]"
+)
 """`[2]`, `[1, 3]`, `[2-4]`, `[1 y 3]`, with the white space before."""
 _RANGE = re.compile(r"([0-9]+)(?:\s*[-–]\s*([0-9]+))?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")

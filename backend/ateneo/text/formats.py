@@ -1,5 +1,6 @@
 """What kind of file some bytes are, by their content first and by the name's extension where content cannot tell."""
 
+import codecs
 import io
 import re
 import zipfile
@@ -40,10 +41,15 @@ _MAGIC = {
     b"7z\xbc\xaf": "application/x-7z-compressed", b"Rar!": "application/vnd.rar", b"\x7fELF": "application/x-elf",
     b"MZ": "application/x-msdownload",
 }  # fmt: skip
+_PDF_START = re.compile(rb"%PDF-\d")
+_PDF_OBJECT = re.compile(rb"\d obj\b")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([\w-]{1,40})", re.IGNORECASE)
+_ENCODINGS = ("iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc", "iso2022")
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -54,9 +60,9 @@ def detect(data: bytes, name: str) -> str:
     DocumentCorrupt for a zip-based one that is damaged or unpacks to more than is safe.
     """
     extension = PurePath(name).suffix.lower()
-    if b"%PDF-" in data[:1024]:
+    if _PDF_START.search(data, 0, 1024) and (extension == ".pdf" or _PDF_OBJECT.search(data)):
         return PDF
-    if data.startswith(b"PK"):
+    if data.startswith(_ZIP):
         return _zip_kind(data, name, extension)
     if data.startswith(_OLE):
         return _ole_kind(data, name, extension)
@@ -72,24 +78,35 @@ def detect(data: bytes, name: str) -> str:
 
 def decode(data: bytes) -> str | None:
     """The text of `data` (UTF-8, UTF-16 with its mark, what an HTML page declares, else Windows-1252); None where it
-    is not text."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _decoded(data, "utf-16")
-    text = _decoded(data, "utf-8-sig")
-    if text is None and b"\x00" not in data:
-        declared = _CHARSET.search(data[:2048])
-        text = _decoded(data, declared[1].decode("ascii")) if declared else None
-        text = text if text is not None else _decoded(data, "cp1252")
-    if text is None or len(_CONTROL.findall(text)) > len(text) // 20 + 1:
+    is not text. Bytes that are none in its encoding are replacement characters."""
+    text = _decoded(data)
+    if text is None or sum(1 for _ in _CONTROL.finditer(text)) > len(text) // 20 + 1:
         return None
     return text
 
 
-def _decoded(data: bytes, encoding: str) -> str | None:
-    try:
-        return data.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+def _decoded(data: bytes) -> str | None:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+        return text if text.count(_REPLACED) <= len(text) // 100 + 1 else None
+    text = data.decode("utf-8-sig", "replace")
+    bad = text.count(_REPLACED) - data.count(_REPLACED.encode())
+    if bad * 2 <= len(text) - len(text.encode("ascii", "ignore")):
+        return text
+    if b"\x00" in data:
         return None
+    declared = _CHARSET.search(data[:2048])
+    encoding = _text_encoding(declared[1].decode("ascii")) if declared else None
+    return data.decode(encoding or "cp1252", "replace")
+
+
+def _text_encoding(name: str) -> str | None:
+    """The name of a codec of letters; Python has others, which a file must not choose."""
+    try:
+        found = codecs.lookup(name).name
+    except LookupError:
+        return None
+    return found if found.startswith(_ENCODINGS) and found != "utf-8" else None
 
 
 def _zip_kind(data: bytes, name: str, extension: str) -> str:

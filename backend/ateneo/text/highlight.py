@@ -16,7 +16,7 @@ Span = tuple[int, int]
 _MARKS = "\u0300-\u036f"
 # a letter goes with the combining marks behind it: no span ends inside what a reader sees as one letter
 _WORD = re.compile(f"(?:[^\\W_][{_MARKS}]*)+")
-_CODE = re.compile(f"(?<![^\\W_]){_WORD.pattern}(?:[-/._,]{_WORD.pattern})+")
+_CODE = re.compile(f"(?<![^\\W_])(?<![{_MARKS}]){_WORD.pattern}(?:[-/._,]{_WORD.pattern})+")
 _KEEPS_TILDE = re.compile(f"(n\u0303)|[{_MARKS}]")
 _VOWEL_CHANGE = re.compile("(?<=[^qg])ue")
 _TWO_SYLLABLES = re.compile("[aeiou][^aeiou].*[aeiou][^aeiou]")

@@ -4,49 +4,48 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ateneo.text.front_matter import read_front_matter
 from ateneo.text.outline import Outline
 from ateneo.text.tables import table_text
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s|$)")
 _SETEXT = re.compile(r" {0,3}(=+|-+)\s*$")
 _RULE = re.compile(r" {0,3}([-*_])(?:\s*\1){2,}\s*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM = re.compile(r"(\s*)(?:[-*+•–]|(\d{1,9}[.)]))\s+(?=\S)")
-_TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-*:?\s*)*\|?\s*$")
+_RULE_CELL = re.compile(r":?-*:?")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<body>(?:[^\n]*\n){0,100}?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
-_FIELD = re.compile(r"([\w-]+):\s*(.*)")
-
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
-_CODE = re.compile(r"(`+)(.+?)\1")
+_BACKTICKS = re.compile(r"`+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 _AUTOLINK = re.compile(r"<(https?://[^<>\s]+)>")
 _STARS = re.compile(r"(\*{1,3})(?=[^\s*])([^*]*[^\s*])\1")
 _UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_]*[^\s_])\1(?!\w)")
 _STRIKES = re.compile(r"~~(?=\S)([^~]+)~~")
 _PRIVATE = 0xE000
+_ABSTRACTS = ("description", "descripción", "descripcion", "summary", "resumen", "abstract")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file in Markdown says. `outline` holds its sections."""
+    """What a file in Markdown says. `outline` holds its sections, `metadata` its front matter."""
 
     outline: Outline
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Reading:
     """Reads headings (# and underlined), paragraphs, lists, tables and fenced code, without their inline marks.
 
-    Front matter becomes `metadata`. A line that `page_marker` matches begins the page that its first group numbers.
+    Front matter becomes `metadata`, and its description the first text. A line that `page_marker` matches begins the
+    page that its first group numbers.
     """
     text = _without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
-    metadata: dict[str, str] = {}
-    if front := _FRONT_MATTER.match(text):
-        metadata = {key.lower(): value.strip().strip("\"'") for key, value in _FIELD.findall(front["body"])}
-        text = text[front.end() :]
+    metadata, lines = read_front_matter(text.split("\n"))
     outline = Outline()
-    for block in _blocks(text.split("\n")):
+    for key in _ABSTRACTS:
+        outline.text(str(metadata.get(key, "")))
+    for block in _blocks(lines):
         marker = page_marker.fullmatch(block[0].strip()) if page_marker else None
         if marker:
             outline.turn_to(int(marker[1]))
@@ -58,12 +57,32 @@ def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Read
 def plain(text: str) -> str:
     """The text without inline marks: emphasis, code, links (their text stays), escapes."""
     text = _ESCAPE.sub(lambda found: chr(_PRIVATE + ord(found[1])), text)
-    text = _CODE.sub(lambda found: _hidden(found[2]), text)
+    text = "\n".join(map(_code_hidden, text.split("\n"))) if "`" in text else text
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))
     text = _AUTOLINK.sub(r"\1", text)
     for marks, group in ((_STARS, r"\2"), (_STARS, r"\2"), (_UNDERSCORES, r"\2"), (_STRIKES, r"\1")):
         text = marks.sub(group, text)
     return "".join(chr(ord(c) - _PRIVATE) if _PRIVATE <= ord(c) < _PRIVATE + 128 else c for c in text)
+
+
+def _code_hidden(line: str) -> str:
+    """The line without the backticks around code: a run of them ends with the next run of as many."""
+    runs = list(_BACKTICKS.finditer(line))
+    closing: dict[int, int] = {}
+    ends = [0] * len(runs)
+    for at in range(len(runs) - 1, -1, -1):
+        length = len(runs[at][0])
+        ends[at] = closing.get(length, at)
+        closing[length] = at
+    parts = []
+    written = at = 0
+    while at < len(runs):
+        opening, end = runs[at], runs[ends[at]]
+        if end is not opening:
+            parts += [line[written : opening.start()], _hidden(line[opening.end() : end.start()])]
+            written = end.end()
+        at = ends[at] + 1
+    return "".join([*parts, line[written:]])
 
 
 def _hidden(code: str) -> str:
@@ -108,14 +127,19 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
 
 def _add(outline: Outline, block: list[str]) -> None:
     if found := _HEADING.match(block[0]):
-        outline.heading(len(found[1]), plain(found[2] or "").strip())
+        outline.heading(len(found[1]), plain(_without_closing_marks(block[0][found.end(1) :].strip())).strip())
     elif _FENCE.match(block[0]):
         closed = len(block) > 1 and _FENCE.match(block[-1])
         outline.text("\n".join(block[1:-1] if closed else block[1:]))
-    elif len(block) > 1 and "|" in block[0] and _TABLE_RULE.match(block[1]):
-        outline.text(table_text([_cells(line) for at, line in enumerate(block) if at != 1]))
+    elif len(block) > 1 and "|" in block[0] and _is_table_rule(block[1]):
+        outline.text(table_text([[*map(plain, _cells(line))] for at, line in enumerate(block) if at != 1]))
     else:
         _add_prose(outline, block)
+
+
+def _without_closing_marks(heading: str) -> str:
+    bare = heading.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else heading
 
 
 def _add_prose(outline: Outline, block: list[str]) -> None:
@@ -151,8 +175,13 @@ def _item(raw: str, found: re.Match[str]) -> str:
     return f"{found[2] or '-'} {raw[found.end() :].strip()}"
 
 
+def _is_table_rule(line: str) -> bool:
+    first, *others = _cells(line)
+    return "-" in first and all(_RULE_CELL.fullmatch(cell) for cell in (first, *others))
+
+
 def _cells(line: str) -> list[str]:
     inner = line.strip()
     inner = inner.removeprefix("|")
     inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
-    return [plain(cell.strip()) for cell in _CELL_BORDER.split(inner)]
+    return [cell.strip() for cell in _CELL_BORDER.split(inner)]

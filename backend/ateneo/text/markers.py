@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ateneo.text.citations import MARKER, numbers_of
 
 _HELD_CHARS = 80
-_UNFINISHED = re.compile(r"[ \t]*\[[\[\s0-9,;yand–-]{0," + str(_HELD_CHARS) + r"}$|[ \t]+$")
+_UNFINISHED = re.compile(r"(?:(?<![ \t])[ \t]++)?\[[\[\s0-9,;yand–-]{0," + str(_HELD_CHARS) + r"}$|(?<![ \t])[ \t]++$")
 _FALSE = re.compile(r"(\[\s*[0-9]{1,3}\s*)\]")
 
 

@@ -14,7 +14,7 @@ class Outline:
     page: int | None = None
     first_heading: str = ""
     _path: list[tuple[int, str]] = field(default_factory=list)
-    _blocks: list[str] = field(default_factory=list)
+    _blocks: list[list[str]] = field(default_factory=list)
     _sections: list[Section] = field(default_factory=list)
     _bare: bool = False
 
@@ -33,13 +33,13 @@ class Outline:
     def text(self, block: str) -> None:
         """A paragraph, list or table, lines between line ends."""
         if block.strip():
-            self._blocks.append(block.strip())
+            self._blocks.append([block.strip()])
             self._bare = False
 
     def line(self, text: str) -> None:
         """A further line of the last block: a list item, a table's row."""
         if self._blocks:
-            self._blocks[-1] += "\n" + text
+            self._blocks[-1].append(text)
         else:
             self.text(text)
 
@@ -57,14 +57,15 @@ class Outline:
         """Ends the open section. A heading that nothing stands under becomes text, so that it is not lost."""
         if self._bare and self._path and level <= self._path[-1][0]:
             _, heading = self._path.pop()
-            self._blocks.append(heading)
+            self._blocks.append([heading])
         self._bare = False
         self._flush()
 
     def _flush(self) -> None:
         if self._blocks:
             headings = tuple(text for _, text in self._path)
-            self._sections.append(Section("\n\n".join(self._blocks), headings, self.page))
+            text = "\n\n".join(map("\n".join, self._blocks))
+            self._sections.append(Section(text, headings, self.page))
             self._blocks = []
 
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 from ateneo.text.outline import Outline
@@ -17,9 +18,16 @@ _FULL_LINE = 0.85
 
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
+    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
+    r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$"
+)
+_NUMBER = re.compile(
     r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}"
     r"|\s*\b\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$|\s+[ivxlc]{1,7}$"
 )
+_NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
+_ONLY_A_NUMBER = re.compile(r"#-?\d+$")
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
 _BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\s+[A-ZÁÉÍÓÚÑÜ¿¡«\"“].*[^\d\s.,;:]$")
@@ -68,23 +76,26 @@ def read_pages(pages: Sequence[str], title: str = "") -> Outline:
 def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
     """Every line with its page, empty ones included, without running headers and footers."""
     split = [[_LEADERS.sub(" … ", line.strip()) for line in page.splitlines()] for page in pages]
-    running = _running(split)
-    kept = []
-    for number, lines in enumerate(split, start=1):
-        edges = _edges(lines)
-        kept += [(line, number) for at, line in enumerate(lines) if at not in edges or _shape(line) not in running]
-    return kept
+    shapes = [{at: _shapes(lines[at], page, len(pages)) for at in _edges(lines)} for page, lines in enumerate(split, 1)]
+    running = _running(shapes)
+    return [
+        (line, page)
+        for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1)
+        for at, line in enumerate(lines)
+        if running.isdisjoint(edges.get(at, ()))
+    ]
 
 
-def _running(split: list[list[str]]) -> set[str]:
-    if len(split) < 2:
+def _running(pages: list[dict[int, set[str]]]) -> set[str]:
+    """The shapes that stand at the edges of most pages."""
+    if len(pages) < 2:
         return set()
-    seen = Counter(shape for lines in split for shape in {_shape(lines[at]) for at in _edges(lines)})
-    least = max(2, ceil(len(split) * _RUNNING_SHARE))
+    seen = Counter(shape for edges in pages for shape in set().union(*edges.values()))
+    least = max(2, ceil(len(pages) * _RUNNING_SHARE))
     return {
         shape
         for shape, count in seen.items()
-        if count >= least and (shape == "#" or any(character.isalpha() for character in shape))
+        if count >= least and (_ONLY_A_NUMBER.match(shape) or any(character.isalpha() for character in shape))
     }
 
 
@@ -93,9 +104,21 @@ def _edges(lines: list[str]) -> set[int]:
     return {*filled[:_EDGE_LINES], *filled[-_EDGE_LINES:]}
 
 
-def _shape(line: str) -> str:
-    """The line with its page number as #: two running headers differ in nothing else."""
-    return _PAGE_NUMBER.sub("#", line.casefold())
+def _shapes(line: str, page: int, pages: int) -> set[str]:
+    """What two running headers have in common: all of the line, or all but the page's number, which here is said by
+    its distance from `page`. A number farther from it than there are pages is of something else, a record for one."""
+    line = " ".join(line.casefold().split())
+
+    def distance(found: re.Match[str]) -> str:
+        number = int(found[0]) if found[0].isdecimal() else _roman(found[0])
+        return f"#{number - page}" if abs(number - page) <= pages else found[0]
+
+    return {line, _PAGE_NUMBER.sub(lambda place: _NUMBER.sub(distance, place[0], count=1), line)}
+
+
+def _roman(numeral: str) -> int:
+    values = [_ROMAN[letter] for letter in numeral]
+    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
 
 
 # --- blocks -------------------------------------------------------------------------------------------------------
@@ -104,18 +127,18 @@ def _shape(line: str) -> str:
 def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
     lengths = sorted(len(line) for line, _ in lines if line)
     width = lengths[int(len(lengths) * 0.9)] if lengths else 0
-    blocks: list[_Block] = []
+    blocks: list[tuple[list[str], int]] = []
     previous = ""
     for line, page in lines:
         if line and previous and _flows_on(previous, line, width):
-            blocks[-1] = _Block(_joined(blocks[-1].text, line), blocks[-1].page, wrapped=True)
+            blocks[-1][0].append(line)
         elif line:
-            blocks.append(_Block(line, page, wrapped=False))
-        elif page == (blocks[-1].page if blocks else page):
+            blocks.append(([line], page))
+        elif page == (blocks[-1][1] if blocks else page):
             previous = ""
             continue
         previous = line or previous
-    return blocks
+    return [_Block(_joined(lines), page, wrapped=len(lines) > 1) for lines, page in blocks]
 
 
 def _flows_on(previous: str, line: str, width: int) -> bool:
@@ -130,10 +153,15 @@ def _flows_on(previous: str, line: str, width: int) -> bool:
     return len(previous) + 1 + len(line.split(maxsplit=1)[0]) > width * _FULL_LINE and len(previous) > width / 2
 
 
-def _joined(text: str, line: str) -> str:
-    if text.endswith("-") and len(text) > 1 and text[-2].islower() and line[0].islower():
-        return text[:-1] + line
-    return f"{text} {line}"
+def _joined(lines: list[str]) -> str:
+    parts = lines[:1]
+    for before, line in pairwise(lines):
+        if before.endswith("-") and len(before) > 1 and before[-2].islower() and line[0].islower():
+            parts[-1] = parts[-1][:-1]
+        else:
+            parts.append(" ")
+        parts.append(line)
+    return "".join(parts)
 
 
 # --- headings -----------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ Text formats are read here; PDF, Office, HTML and e-mail by kreuzberg (Rust), wh
 Any of it may hang, crash or take all memory with a hostile file: `isolation.read_file` does it in another process.
 """
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -15,6 +13,7 @@ from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentEncrypted, Doc
 from ateneo.lang import tr
 from ateneo.text import formats
 from ateneo.text.clean import clean
+from ateneo.text.csv_rows import read_csv
 from ateneo.text.markdown import read_markdown
 from ateneo.text.outline import Outline, under_title
 from ateneo.text.pages import read_pages
@@ -28,7 +27,11 @@ _NO_TITLE = re.compile(
     r"|microsoft (?:word|powerpoint) - .*)\)?$",
     re.IGNORECASE,
 )
-_HTML_HEADER = re.compile(r"\A---\n(?:[\w:.-]+:.*\n|\s*\n){0,200}?## [a-z][\w:.-]*:.*\n")
+_HTML_HEADER_END = re.compile(r"## (?:title|base|canonical|meta-[\w:.-]{1,200}): ")
+_HTML_HEADER_LINES = 200
+_LONGEST_TITLE = 500
+_LONGEST_VALUE = 2000
+_MOST_VALUES = 100
 _METADATA = ("authors", "subject", "keywords", "language", "created_at", "modified_at")
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
@@ -73,13 +76,14 @@ def _document(name: str, mime: str, outline: Outline, metadata: Mapping[str, Any
     if not any(character.isalnum() for section in sections for character in section.text):
         raise DocumentEmpty(name=name)
     title = clean(_title(metadata) or outline.first_heading or (_said(metadata, "subject") if _is_mail(mime) else ""))
-    kept = {key: metadata[key] for key in _METADATA if metadata.get(key) and not _NO_TITLE.match(str(metadata[key]))}
+    said = metadata.keys() - {"title"} if mime == formats.MARKDOWN else _METADATA
+    kept = {key: _shortened(metadata[key]) for key in said if metadata.get(key)}
     return Document(
         title=title or clean(PurePath(name).name),
         mime=mime,
         sections=under_title(sections, title) if title else sections,
         pages=pages,
-        metadata=kept,
+        metadata={key: value for key, value in kept.items() if not _NO_TITLE.match(str(value))},
     )
 
 
@@ -88,8 +92,15 @@ def _title(metadata: Mapping[str, Any]) -> str:
 
 
 def _said(metadata: Mapping[str, Any], key: str) -> str:
-    value = " ".join(str(metadata.get(key) or "").split())
+    value = " ".join(str(metadata.get(key) or "").split())[:_LONGEST_TITLE].strip()
     return "" if _NO_TITLE.match(value) else value
+
+
+def _shortened(value: Any) -> Any:
+    """Metadata travels with every passage: it is no place for a file's text."""
+    if isinstance(value, list):
+        return [_shortened(one) for one in value[:_MOST_VALUES]]
+    return value[:_LONGEST_VALUE] if isinstance(value, str) else value
 
 
 def _is_mail(mime: str) -> bool:
@@ -105,16 +116,11 @@ def _read_text(text: str, mime: str) -> _Read:
         return reading.outline, reading.metadata, None
     outline = Outline()
     if mime == formats.CSV:
-        outline.text(table_text(_rows(text)))
+        outline.text(table_text(read_csv(text)))
     else:
         for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
             outline.text(paragraph)
     return outline, {}, None
-
-
-def _rows(text: str) -> list[list[str]]:
-    delimiter = max(",;\t|", key=text.partition("\n")[0].count)
-    return list(csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter))
 
 
 # --- what kreuzberg reads -----------------------------------------------------------------------------------------
@@ -126,9 +132,18 @@ def _read_binary(data: bytes, name: str, mime: str) -> _Read:
     if mime == formats.PDF:
         pages = [page["content"] for page in result.pages or []]
         return read_pages(pages, _title(metadata)), metadata, len(pages)
-    content = _HTML_HEADER.sub("", result.content) if mime == formats.HTML else result.content
+    content = _without_header(result.content) if mime == formats.HTML else result.content
     reading = read_markdown(content, _PAGE_MARKER)
     return reading.outline, metadata, reading.outline.page
+
+
+def _without_header(content: str) -> str:
+    """Without what kreuzberg writes of a page's metadata above its text: a rule, fields, the last one as a heading."""
+    lines = content.split("\n", _HTML_HEADER_LINES)
+    if lines[0] != "---":
+        return content
+    end = next((at for at, line in enumerate(lines) if line.startswith("## ")), 0)
+    return "\n".join(lines[end + 1 :]) if _HTML_HEADER_END.match(lines[end]) else content
 
 
 def _as_utf8(data: bytes, mime: str) -> bytes:

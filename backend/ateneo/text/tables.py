@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 _BETWEEN = " | "
+_LONGEST_NAME = 100
+"""A longer cell names no column: as one it would be repeated in every row."""
 
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:
@@ -25,7 +27,9 @@ def _has_header(cells: list[list[str]]) -> bool:
     if len(cells) < 2 or len(cells[0]) < 2:
         return False
     first = cells[0]
-    return all(first[1:]) and not any(character.isdigit() for cell in first for character in cell)
+    if not all(first[1:]) or any(len(cell) > _LONGEST_NAME for cell in first):
+        return False
+    return not any(character.isdigit() for cell in first for character in cell)
 
 
 def _row(header: list[str], row: list[str]) -> str:

@@ -1,0 +1,49 @@
+"""Rows of cells from text with delimiters, as spreadsheets and people write it: quotes may stand where none belong."""
+
+import re
+
+_DELIMITERS = ",;\t|"
+
+
+def read_csv(text: str) -> list[list[str]]:
+    """Returns the cells of each row, quotes around them resolved. A quoted cell may hold delimiters and line ends; a
+    quote that no other closes before a delimiter is a letter as any other. No text is refused."""
+    text = text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")
+    first, _, _ = text.partition("\n")
+    delimiter = max(_DELIMITERS, key=first.count)
+    mark = re.escape(delimiter)
+    quoted = re.compile(rf'[ ]*+"((?:[^"]|"")*+)"[ ]*+(?={mark}|\n|\Z)')
+    plain = re.compile(rf"[^{mark}\n]*+")
+    rows: list[list[str]] = []
+    row: list[str] = []
+    at = 0
+    while at <= len(text):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        if not row and text.find('"', at, end) < 0:
+            rows.append(text[at:end].split(delimiter))
+            at = end + 1
+            continue
+        cell = quoted.match(text, at)
+        if cell is None or _holds_rows(text, at, cell.end(), delimiter, first.count(delimiter)):
+            cell = plain.match(text, at)
+            assert cell is not None
+            row.append(cell[0])
+        else:
+            row.append(cell[1].replace('""', '"'))
+        at = cell.end() + 1
+        if cell.end() == len(text) or text[cell.end()] == "\n":
+            rows.append(row)
+            row = []
+    return rows
+
+
+def _holds_rows(text: str, start: int, end: int, delimiter: str, width: int) -> bool:
+    """Whether what two quotes hold is no cell but whole rows, each with as many delimiters as the first one: then the
+    quotes are an inch mark here and another some rows below."""
+    if not width or text.find("\n", start, end) < 0:
+        return False
+    start = text.rfind("\n", 0, start) + 1
+    end = text.find("\n", end)
+    lines = text[start : end if end >= 0 else len(text)].split("\n")
+    return all(line.count(delimiter) == width for line in lines)
