@@ -17,6 +17,7 @@ from ateneo.errors import AteneoError
 from ateneo.lang import tr
 from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
+from ateneo.services.unexpected import known
 from ateneo.store import agents
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
@@ -130,7 +131,7 @@ async def chat(
     if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
         streams(request)
         events = _recorded(request, house.agent.stream(empresa_id, agent_id, body.message, **options))
-        response: Response = await sse.respond(events, described, request.scope["state"]["request_id"])
+        response: Response = await sse.respond(events, described, _broken, request.scope["state"]["request_id"])
         return response
     answer = await house.agent.chat(empresa_id, agent_id, body.message, **options)
     count(request, len(answer.citations))
@@ -220,8 +221,18 @@ def described(event: Event) -> tuple[str, dict[str, Any]]:
         case Done(answer):
             data = _answer(answer)
         case Failed(error, answer):
-            data = {"code": error.code, "detail": error.message, "remedy": error.remedy, "answer": _answer(answer)}
+            data = _problem(error, answer)
     return event.type, data
+
+
+def _broken(error: Exception) -> tuple[str, dict[str, Any]]:
+    """The last event of a stream that failed where no answer could be told any more."""
+    return Failed.type, _problem(known(error, tr("la respuesta", "the answer")), None)
+
+
+def _problem(error: AteneoError, answer: Answer | None) -> dict[str, Any]:
+    told = None if answer is None else _answer(answer)
+    return {"code": error.code, "detail": error.message, "remedy": error.remedy, "answer": told}
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from ateneo.api.context import response_headers
 from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.lang import tr
+from ateneo.services.unexpected import unexpected
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger("ateneo.api")
@@ -142,8 +142,7 @@ async def _of_http(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope["state"]["request_id"]
-    # As text: structlog's own rendering of exceptions shows local variables, and they may hold secrets.
-    _log.error("unexpected", traceback="".join(traceback.format_exception(error)))
+    code = unexpected(error, request.url.path).code
     detail = tr("Algo falló de nuestro lado.", "Something failed on our side.")
     remedy = tr(f"El registro lo explica: buscá {request_id}.", f"The log explains it: look for {request_id}.")
-    return problem(500, "unexpected", detail, remedy, headers=response_headers(request_id))
+    return problem(500, code, detail, remedy, headers=response_headers(request_id))

@@ -21,48 +21,57 @@ T = TypeVar("T")
 
 
 async def respond(
-    events: AsyncGenerator[T], described: Callable[[T], tuple[str, dict[str, Any]]], request_id: str
+    events: AsyncGenerator[T],
+    described: Callable[[T], tuple[str, dict[str, Any]]],
+    failed: Callable[[Exception], tuple[str, dict[str, Any]]],
+    request_id: str,
 ) -> StreamingResponse:
     """The response that streams `events`, each `described` as its name and its data.
 
-    The first one is awaited here, so that what it raises becomes a response of its own. `events` is closed when the
-    client leaves.
+    The first one is awaited here, so that what it raises becomes a response of its own; what is raised later becomes a
+    last event, as `failed` describes it. `events` is closed when the client leaves.
     """
-    first = await anext(events)
+    first = _frame(*described(await anext(events)))
     headers = response_headers(request_id) | {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_frames(first, events, described), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_frames(first, events, described, failed), media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _frames(
-    first: T, rest: AsyncGenerator[T], described: Callable[[T], tuple[str, dict[str, Any]]]
+    first: bytes,
+    rest: AsyncGenerator[T],
+    described: Callable[[T], tuple[str, dict[str, Any]]],
+    failed: Callable[[Exception], tuple[str, dict[str, Any]]],
 ) -> AsyncIterator[bytes]:
-    waiting: asyncio.Queue[T | None] = asyncio.Queue()
+    waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def produce() -> None:
         try:
             async with aclosing(rest):
                 async for event in rest:
-                    waiting.put_nowait(event)
+                    waiting.put_nowait(_frame(*described(event)))
+        except Exception as error:  # noqa: BLE001 - the outermost edge of the task: no stream ends without its last event
+            waiting.put_nowait(_frame(*failed(error)))
         finally:
             waiting.put_nowait(None)
 
     # In a task of its own: whoever cancels the response does so at every await, and the end of a stream takes some.
     producer = asyncio.create_task(produce())
     try:
-        yield _frame(*described(first))
+        yield first
         while True:
             try:
-                event = await asyncio.wait_for(waiting.get(), PING_S)
+                frame = await asyncio.wait_for(waiting.get(), PING_S)
             except TimeoutError:
                 yield _PING
                 continue
-            if event is None:
+            if frame is None:
                 break
-            yield _frame(*described(event))
-        await producer
+            yield frame
     finally:
         producer.cancel()
 
 
 def _frame(name: str, data: dict[str, Any]) -> bytes:
-    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False, default=str))
+    # A lone surrogate must not end a stream.
+    text = json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
+    return format_sse_event(event=name, data_str=text)

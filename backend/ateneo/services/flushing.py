@@ -1,14 +1,12 @@
 """What is stored a moment later, many at a time, so that nobody waits for it."""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import structlog
+from ateneo.services.unexpected import unexpected
 
 FLUSH_S = 1.0
-_log = structlog.get_logger(__name__)
 
 
 class Flushing:
@@ -43,4 +41,4 @@ class Flushing:
         try:
             await self._flush()
         except Exception as error:  # noqa: BLE001 - the outermost edge of a task: what waits is tried again
-            _log.error("not stored yet", traceback="".join(traceback.format_exception(error)))
+            unexpected(error, "flush")

@@ -15,6 +15,7 @@ from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, 
 from ateneo.services.agents.followup import standalone
 from ateneo.services.agents.prompt import repository, stable_prompt
 from ateneo.services.extractive import do_not_know
+from ateneo.services.unexpected import known
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.text.clean import clean
 from ateneo.text.context import Context, build_context
@@ -69,11 +70,14 @@ class Answering:
                     if isinstance(event, Said) and self._first_text_ms is None:
                         self._first_text_ms = self._ms()
                     yield event
-        except AteneoError as error:
-            self.state, self.error = "interrupted", error.code
-            yield Failed(error, self.answer())
+        except Exception as error:  # noqa: BLE001 - the outermost edge of an answer: whoever reads it is told of its end
+            yield self._failed(known(error, tr("la respuesta", "the answer")))
         else:
             yield Done(self.answer())
+
+    def _failed(self, error: AteneoError) -> Failed:
+        self.state, self.error = "interrupted", error.code
+        return Failed(error, self.answer())
 
     def answer(self) -> Answer:
         return Answer(
@@ -148,7 +152,7 @@ class Answering:
                 yield event
 
     async def _search_again(self, call: SearchPart) -> AsyncGenerator[Event]:
-        query = call.query.strip()[: self.search.max_query_chars]
+        query = clean(call.query).strip()[: self.search.max_query_chars]
         found = Context("", (), 0)
         first = len(self.citing.given) + 1
         if query:

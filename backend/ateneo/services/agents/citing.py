@@ -7,6 +7,7 @@ from ateneo.services.agents.events import Cited, Said
 from ateneo.store import passages as store
 from ateneo.store.pool import Database
 from ateneo.text.citations import cite, claim_at_end, locate
+from ateneo.text.clean import clean
 from ateneo.text.markers import Marker, MarkerStream
 from ateneo.types import Citation, Hit
 
@@ -36,7 +37,7 @@ class Citing:
 
     async def say(self, text: str) -> Shown:
         """Shows the text, its markers checked."""
-        for piece in self._markers.feed(text, len(self.given)):
+        for piece in self._markers.feed(clean(text), len(self.given)):
             if isinstance(piece, Marker):
                 async for event in self._marker(piece):
                     yield event
@@ -48,7 +49,9 @@ class Citing:
         number = next((at for at, hit in enumerate(self.given, 1) if hit.chunk_id == chunk_id), None)
         citation = None
         if number is not None:
-            citation = await self._verified(replace(cite(number, self.given[number - 1], ""), quote=quote.strip()))
+            citation = await self._verified(
+                replace(cite(number, self.given[number - 1], ""), quote=clean(quote).strip())
+            )
         if citation is None:
             self.dropped += 1
             return
