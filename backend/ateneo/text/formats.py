@@ -3,7 +3,9 @@
 import codecs
 import io
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import PurePath
 
 from ateneo.errors import DocumentCorrupt, DocumentEncrypted, DocumentUnsupported
@@ -44,6 +46,12 @@ _MAGIC = {
 _PDF_START = re.compile(rb"%PDF-\d")
 _PDF_OBJECT = re.compile(rb"\d obj\b")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError,
+    ValueError, OSError,
+)  # fmt: skip
+"""What zipfile raises for a damaged or encrypted archive."""
+
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE)
@@ -119,7 +127,7 @@ def _zip_kind(data: bytes, name: str, extension: str) -> str:
                 declared = archive.read("mimetype").decode("ascii", "replace").strip()
                 if declared in _BY_MIMETYPE_MEMBER:
                     return declared
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except _ZIP_ERRORS as error:
         if extension in _OFFICE_NAMES:
             raise DocumentCorrupt(name=name, detail=_broken_zip()) from error
         raise DocumentUnsupported(name=name, mime="application/zip") from error

@@ -10,7 +10,7 @@ _QUOTES = "\"'"
 Value = str | list[str]
 
 
-def read_front_matter(lines: Sequence[str]) -> tuple[dict[str, Value], Sequence[str]]:
+def read_front_matter(lines: list[str]) -> tuple[dict[str, Value], list[str]]:
     """Returns the fields, their names in lower case, and the lines that follow them; no fields and all of the lines
     where there are none: a line of hyphens is a rule, too, and then what follows it is text."""
     end = _end(lines)
