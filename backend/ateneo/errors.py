@@ -5,6 +5,7 @@
     ├── ExtraMissing                 an optional package is not installed
     ├── DatabaseError
     │   ├── DatabaseUnavailable      no server, wrong address or password, connection lost
+    │   ├── DirectConnectionNeeded  a pooler shares the session, and this needs its own
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
     │   ├── RightsMissing            the role may not do what is needed; NotTheOwner: nor can it be given that
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
@@ -127,6 +128,22 @@ class DatabaseUnavailable(DatabaseError):
     en = "No connection to the database ({where}): {detail}"
     remedy_es = "Revisá que el servidor esté en marcha y que DATABASE_URL sea correcta; `ateneo doctor` lo comprueba."
     remedy_en = "Check that the server is running and that DATABASE_URL is right; `ateneo doctor` checks it."
+
+
+class DirectConnectionNeeded(DatabaseError):
+    """Fields: where."""
+
+    code, exit_code = "direct-connection", 2
+    es = "Entre Ateneo y la base ({where}) hay un pooler que comparte las sesiones, y esto necesita una propia."
+    en = "A pooler that shares sessions stands between Ateneo and the database ({where}); this needs one of its own."
+    remedy_es = (
+        "Usá para esto la dirección directa del servidor (docs/how-to/database-url.md). Si el pooler da a cada "
+        "conexión su propia sesión, agregá pgbouncer=false a DATABASE_URL."
+    )
+    remedy_en = (
+        "Use the server's direct address for this (docs/how-to/database-url.md). If the pooler gives each connection a "
+        "session of its own, add pgbouncer=false to DATABASE_URL."
+    )
 
 
 class PgvectorMissing(DatabaseError):

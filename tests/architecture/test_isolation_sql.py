@@ -61,6 +61,9 @@ OUTSIDE = {
     "recall": ["keep_ef_search", "measure", "sample_vectors"],
     # a database of a measurement's own
     "scratch": ["_create", "insert_passages", "scratch_database", "stored_texts"],
+    # the one look at a new pool, and locks, which are of no company
+    "connection": ["open_pool"],
+    "pooler": ["locked"],
     # for the comparison of two models: the operator's
     "questions": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
@@ -69,7 +72,6 @@ OUTSIDE = {
     "statistics": ["refresh", "refresh_moved", "stale"],
     # the change of the model: the operator's
     "switch": [
-        "alone",
         "disk",
         "drop",
         "filled",
@@ -103,7 +105,7 @@ def opens_unbound(node: ast.AST) -> bool:
     return any(
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("acquire", "transaction")
+        and call.func.attr in ("acquire", "transaction", "session")
         and isinstance(call.func.value, ast.Name)
         and call.func.value.id not in ("connection", "self")
         for call in ast.walk(node)

@@ -1,6 +1,6 @@
 """`ateneo doctor`: checks the installation from the settings to the model, and says what to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -102,6 +102,8 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
         await adopt.check_server(connection)
     server, extension = await health.versions(db)
     yield Finding(True, f"PostgreSQL {server}, pgvector {extension or '–'} ({db.where}).")
+    for finding in _way(db):
+        yield finding
     if await migrate.plan(db):
         missing = NotUpgraded(where=db.where)
         yield Finding(False, missing.message, missing.remedy)
@@ -122,6 +124,18 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
             yield Finding(False, error.message, error.remedy)
     async for finding in _record(db, models, active):
         yield finding
+
+
+def _way(db: Database) -> Iterator[Finding]:
+    """What stands between Ateneo and the server."""
+    if db.shared:
+        what = tr("Hay un pooler antes de la base: nada queda en sus sesiones; los índices se construyen por otra vía.",
+                  "A pooler stands before the database: nothing is left in its sessions; indexes need another way.")  # fmt: skip
+        yield Finding(None, what, "docs/how-to/database-url.md")
+    for name in db.unheeded:
+        what = tr(f"DATABASE_URL: el controlador no puede cumplir {name}=require, así que no protege.",
+                  f"DATABASE_URL: the driver cannot honour {name}=require, so it does not protect.")  # fmt: skip
+        yield Finding(None, what, "sslmode=verify-full&sslrootcert=… (docs/how-to/database-url.md)")
 
 
 async def _isolation(db: Database) -> Finding:

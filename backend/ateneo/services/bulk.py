@@ -7,7 +7,7 @@ What is dropped stays noted in the database: whoever is interrupted in between l
 
 from collections.abc import AsyncIterator
 
-from ateneo.errors import MaintenanceRunning, RightsMissing
+from ateneo.errors import DirectConnectionNeeded, MaintenanceRunning, RightsMissing
 from ateneo.services import maintenance
 from ateneo.services.maintenance import Tuned
 from ateneo.store import indexes
@@ -29,7 +29,7 @@ async def set_aside(
     limit: int | None = None,
 ) -> list[Outgrown]:
     """Drops the indexes that a fill of at most `limit` chunks had better do without, and returns them. None where a
-    maintenance is at work, or where the login may not drop them: then the fill goes through the graphs."""
+    maintenance is at work, a pooler stands between or the login may not drop them: then the graphs are filled."""
     found = await indexes.outgrown(db, generation, share, empresa_id=empresa_id, limit=limit)
     if not found:
         return []
@@ -38,7 +38,7 @@ async def set_aside(
             for one in found:
                 # kept waiting, it is out of use all the same, and cleaned up before its successor is built
                 await indexes.carry_out(own, generation, one.task, wait_s=_WAIT_S, watcher=db)
-    except (MaintenanceRunning, RightsMissing):
+    except (MaintenanceRunning, RightsMissing, DirectConnectionNeeded):
         return []
     return found
 

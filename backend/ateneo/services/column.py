@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ateneo.errors import SwitchRefused
 from ateneo.lang import tr
-from ateneo.store import generations, health
+from ateneo.store import generations, health, pooler
 from ateneo.store import switch as store
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -43,7 +43,7 @@ async def refill(db: Database, on_page: Tell | None = None, *, wait: bool = True
         if active is None or active.legacy:
             return Refilled(0, 0)
         await _refuse_fixed(db, active)
-        async with store.alone(db, LOCK) as mine:
+        async with pooler.locked(db, LOCK) as mine:
             done = await _refill(db, active, on_page) if mine else None
         if done is not None:
             return done

@@ -181,7 +181,7 @@ async def finish_rebuilds(db: Database, *, on_page: Callable[[int, int], None] |
     chunks that were. Raises MaintenanceRunning."""
     if not await rebuild.unfinished(db):
         return 0
-    async with indexes.alone(db) as own:
+    async with indexes.alone(db, builds=False) as own:
         return sum([(await _rebuild(own, scope, on_page)).chunks for scope in await rebuild.unfinished(own)])
 
 

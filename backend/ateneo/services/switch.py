@@ -21,7 +21,7 @@ from ateneo.services.embedding_queue import LEASE_S
 from ateneo.services.filling import Fill
 from ateneo.services.generation import is_of
 from ateneo.services.maintenance import Progress, Task, Tuned
-from ateneo.store import generations, health, letters
+from ateneo.store import generations, health, letters, pooler
 from ateneo.store import switch as store
 from ateneo.store.letters import Depth
 from ateneo.store.pool import Database
@@ -248,7 +248,7 @@ def _incomplete(found: Filled, unpaid: int) -> SwitchRefused:
 @asynccontextmanager
 async def alone(db: Database) -> AsyncIterator[None]:
     """For one change of model at a time. Raises SwitchRefused where another one is at work."""
-    async with store.alone(db, _SWITCH) as mine:
+    async with pooler.locked(db, _SWITCH) as mine:
         if not mine:
             raise _changing()
         yield

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ateneo.errors import AteneoError, DatabaseError, MaintenanceRunning, NotUpgraded, RightsMissing, SwitchRefused
+from ateneo.errors import (
+    AteneoError,
+    DatabaseError,
+    DirectConnectionNeeded,
+    MaintenanceRunning,
+    NotUpgraded,
+    RightsMissing,
+    SwitchRefused,
+)
 from ateneo.lang import tr
 from ateneo.services import column, maintenance
 from ateneo.services.current_model import Models
@@ -321,9 +329,14 @@ class Worker:
                 lane.queue.wake()
 
         while True:
-            with contextlib.suppress(DatabaseError):
+            try:
                 async with queue.listening(self._db, wake) as ended:
                     await ended.wait()
+            except DirectConnectionNeeded as error:
+                log.warning("worker.polls", reason=error.code, detail=error.loggable, remedy=error.remedy)
+                return
+            except DatabaseError:
+                pass  # looked for again after the pause
             await asyncio.sleep(BEAT_S)
 
     async def _maintain(self) -> None:

@@ -72,14 +72,15 @@ async def texts_to_embed(
         " WHERE c.empresa_id = p.empresa_id AND c.content_hash = p.hash)"
     )
     async with db.transaction() as connection:
-        cursor = await connection.cursor(
-            "SELECT DISTINCT ON (p.empresa_id, p.hash) p.contenido FROM ("  # noqa: S608
+        # asyncpg's own cursor has a named statement, which outlives the transaction
+        await connection.execute(
+            "DECLARE texts CURSOR FOR SELECT DISTINCT ON (p.empresa_id, p.hash) p.contenido FROM ("  # noqa: S608
             " SELECT empresa_id, contenido, sha256(convert_to(contenido, 'UTF8')) AS hash FROM public.knowledge_chunks"
             f" WHERE {_PENDING} ORDER BY id, empresa_id LIMIT $2) p WHERE NOT {known} ORDER BY p.empresa_id, p.hash",
             empresa_id,
             limit,
         )
-        while rows := await cursor.fetch(size):
+        while rows := await connection.fetch(f"FETCH {size} FROM texts"):
             yield [row["contenido"] for row in rows]
 
 

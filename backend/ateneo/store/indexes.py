@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from ateneo.errors import DatabaseUnavailable, MaintenanceRunning
+from ateneo.store import pooler
 from ateneo.store.pool import Connection, Database
 
 WORN = 0.2
 """Share of a graph's vectors, deleted or changed since it was built, from which it is built anew."""
-_LOCK = "hashtextextended('ateneo.maintenance', 0)"
+_LOCK = "ateneo.maintenance"
 _DAY_S = 86_400.0
 _POLL_S = 0.5
 _SMALLEST_GRAPH, _LARGEST_GRAPH = 16 * 1024**2, 2 * 1024**3
@@ -139,19 +140,23 @@ async def parts(db: Database) -> list[Part]:
 
 
 @asynccontextmanager
-async def alone(db: Database) -> AsyncIterator[Database]:
-    """One connection of `db`, for one maintenance at a time in this database.
+async def alone(db: Database, *, builds: bool = True) -> AsyncIterator[Database]:
+    """One connection of `db`, for one maintenance at a time in this database. `builds`: of indexes too.
 
-    Raises MaintenanceRunning where another has begun.
+    Raises MaintenanceRunning where another has begun, DirectConnectionNeeded behind a pooler.
     """
-    async with db.acquire() as connection:
-        if not await connection.fetchval(f"SELECT pg_try_advisory_lock({_LOCK})"):
-            raise MaintenanceRunning()
-        try:
-            yield Database(connection, db.where, db.role, owned=False)
-        finally:
-            with contextlib.suppress(asyncpg.InterfaceError):  # the connection has gone, and the lock with it
-                await connection.execute(f"SELECT pg_advisory_unlock({_LOCK})")
+    if db.shared and not builds:
+        async with pooler.locked(db, _LOCK) as mine:
+            if not mine:
+                raise MaintenanceRunning()
+            yield db
+        return
+    async with db.session() as connection:
+        own = Database(connection, db.where, db.role, owned=False)
+        async with pooler.locked(own, _LOCK) as mine:
+            if not mine:
+                raise MaintenanceRunning()
+            yield own
 
 
 async def carry_out(

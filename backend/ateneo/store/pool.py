@@ -1,22 +1,20 @@
 """Connections to PostgreSQL, and the translation of its errors into ours."""
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
-from urllib.parse import urlsplit
+from typing import Self, cast
 
 import asyncpg
-import numpy as np
-from asyncpg.pool import PoolConnectionProxy
 
 from ateneo.errors import (
     AteneoError,
     BadArgument,
     DatabaseError,
     DatabaseUnavailable,
+    DirectConnectionNeeded,
     NotTheOwner,
     NotUpgraded,
     RecordRefused,
@@ -24,21 +22,23 @@ from ateneo.errors import (
     SettingsError,
 )
 from ateneo.lang import tr
-from ateneo.store import embedded
-from ateneo.store.tenant_token import sign
-from ateneo.types import Matrix
-
-if TYPE_CHECKING:  # generic in the stubs only
-    Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
-    Pool: TypeAlias = asyncpg.Pool[Any]
-    _Base: TypeAlias = asyncpg.Connection[Any]
-else:
-    Connection = _Base = asyncpg.Connection
-    Pool = asyncpg.Pool
-
-VECTOR_SCHEMA = (
-    "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
+from ateneo.store import address, embedded, pooler
+from ateneo.store.connection import (
+    APP_ROLE,
+    VECTOR_SCHEMA,
+    Connection,
+    OwnConnection,
+    Pool,
+    SharedConnection,
+    first_look,
+    is_isolated,
+    open_pool,
+    packed_vectors,
 )
+from ateneo.store.tenant_token import sign
+
+__all__ = ["APP_ROLE", "VECTOR_SCHEMA", "Connection", "Database", "Pool", "packed_vectors", "translated"]
+
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -51,16 +51,6 @@ _LOST = (
     OSError,
 )
 _GRANTS = 'GRANT ateneo_app TO "{role}";'
-APP_ROLE = "ateneo_app"
-"""What the API, the CLI and the agents act as (functions/120_protect.sql)."""
-# Whether the role stands here and this login may act as it. From the catalogs alone: a login that is nothing else may
-# not even look into the schema before it has become that role.
-_ISOLATED = """
-SELECT EXISTS (SELECT FROM pg_roles r, pg_namespace n
-  WHERE r.rolname = 'ateneo_app' AND n.nspname = 'ateneo' AND has_schema_privilege(r.oid, n.oid, 'USAGE')
-    AND pg_has_role(session_user, r.oid,
-      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
-"""
 _TENANT = "SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
 _WRITING = "SELECT ateneo.writing_tenant()"
 # A signed tenant opens a company's door to whoever reads it, and pg_stat_activity shows statements: it is bound to one.
@@ -109,34 +99,6 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def where_of(url: str) -> str:
-    """Host and database of an address, for messages: never the user's password."""
-    if embedded.is_embedded(url):
-        return url
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'local'}{parts.path or ''}"
-
-
-async def _speak_vectors(connection: Connection) -> None:
-    """Vectors in binary on this connection, where pgvector is installed: 40x cheaper for the client than `real[]`."""
-    schema = await connection.fetchval(VECTOR_SCHEMA)
-    if schema is not None:
-        await connection.set_type_codec(
-            "vector", schema=schema, encoder=_encode_vector, decoder=_decode_vector, format="binary"
-        )
-
-
-async def _isolated(connection: Connection) -> bool:
-    return bool(await connection.fetchval(_ISOLATED))
-
-
-async def _prepare_guarded(connection: Connection) -> None:
-    await _speak_vectors(connection)
-    if await _isolated(connection):
-        # RESET ALL, with which a pool takes a connection back, leaves the role as it is
-        await connection.execute(f"SET ROLE {APP_ROLE}")
-
-
 def _check_name(empresa_id: str) -> None:
     """Raises BadArgument where it is no company's name, or none that PostgreSQL can store."""
     if empresa_id.strip() and "\x00" not in empresa_id:
@@ -145,21 +107,6 @@ def _check_name(empresa_id: str) -> None:
             return
     rule = tr("hace falta decir de qué empresa", "a company must be named")
     raise BadArgument(name="empresa_id", value=ascii(empresa_id[:40]), rule=rule)
-
-
-def packed_vectors(vectors: Matrix) -> list[bytes]:
-    """Rows as pgvector's vector_recv reads them: int16 dimensions, int16 zero, float32 each, all big-endian."""
-    head = vectors.shape[1].to_bytes(2, "big") + b"\x00\x00"
-    return [head + row.tobytes() for row in vectors.astype(">f4")]
-
-
-def _encode_vector(vector: bytes | str) -> bytes:
-    # asyncpg takes an array for a row of an array, so that vectors come here packed; or as pgvector's text
-    return vector if isinstance(vector, bytes) else packed_vectors(np.array([json.loads(vector)], dtype=np.float32))[0]
-
-
-def _decode_vector(data: bytes) -> Matrix:
-    return np.frombuffer(data, dtype=">f4", offset=4).astype(np.float32)
 
 
 @lru_cache(maxsize=256)
@@ -174,21 +121,6 @@ def _alone(sql: str, last: int) -> str:
         f"SELECT found.* FROM (SELECT CASE WHEN set_config('ateneo.empresa_id', ${last}, true) <> '' THEN $1::text END"  # noqa: S608
         f" AS empresa_id OFFSET 0) own CROSS JOIN LATERAL ({inner} OFFSET 0) found"
     )
-
-
-class _Connection(_Base):
-    """A connection of our own pool: what a session keeps is given back in the round trip of a company's COMMIT."""
-
-    _settled = False
-
-    async def commit(self) -> None:
-        await self.execute(f"COMMIT; {super().get_reset_query()}")
-        self._settled = True
-
-    def get_reset_query(self) -> str:
-        """What the pool sends when the connection comes back; nothing right after `commit`."""
-        settled, self._settled = self._settled, False
-        return "" if settled else super().get_reset_query()
 
 
 class Database:
@@ -210,40 +142,48 @@ class Database:
         self._tenant_secret: str | None = None
         self.guarded = False
         """Whether every connection is the application's role, so that a statement without a tenant fails."""
+        self.shared = False
+        """Whether a pooler stands between, so that nothing may be left in a session: on our own pool alone."""
+        self._has_session = True
+        self.unheeded: tuple[str, ...] = ()
+        """Parameters of the address whose protection the driver cannot give."""
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10, guarded: bool = False, tenant_secret: str | None = None) -> Self:
+    async def open(
+        cls,
+        url: str,
+        *,
+        size: int = 10,
+        guarded: bool = False,
+        tenant_secret: str | None = None,
+        database: str | None = None,
+    ) -> Self:
         """Opens a pool; `guarded` where it serves companies: each of its connections is the application's role, if the
-        database has it. `tenant_secret`: what companies are signed with, where the database asks for it.
+        database has it. `tenant_secret`: what companies are signed with, where the database asks for it. `database`:
+        another one of the same server.
 
         Raises SettingsError for an address that is none, DatabaseUnavailable for no connection."""
-        where = where_of(url)
-        address = embedded.start(url) if embedded.is_embedded(url) else url
-        if urlsplit(address).scheme not in ("postgresql", "postgres"):
-            raise SettingsError(
-                name="DATABASE_URL",
-                detail=tr(
-                    "no es una dirección de PostgreSQL (postgresql://usuario:clave@servidor:5432/base).",
-                    "this is not an address of PostgreSQL (postgresql://user:password@server:5432/database).",
-                ),
-            )
-        with translated(where):
+        at = address.parse(embedded.start(url) if embedded.is_embedded(url) else url)
+        at = replace(at, database=database) if database else at
+        where = url if embedded.is_embedded(url) else at.where
+        with translated(where, at.user or "?"):
             try:
-                pool = await asyncpg.create_pool(
-                    address,
-                    min_size=0,  # a floor would be restored behind our back, with a traceback where it cannot be
-                    max_size=size,
-                    command_timeout=300,
-                    init=_prepare_guarded if guarded else _speak_vectors,
-                    connection_class=_Connection,
-                )
-                installed = await pool.fetchval(VECTOR_SCHEMA) is not None
-            except (ValueError, asyncpg.exceptions.ClientConfigurationError) as error:
-                raise SettingsError(name="DATABASE_URL", detail=_first_line(error)) from None
+                pool, shared = await open_pool(at, size, guarded=guarded)
+                role, installed = await first_look(pool)
             except TimeoutError as error:
                 raise DatabaseUnavailable(where=where, detail=tr("tiempo agotado.", "timed out.")) from error
-        db = cls(pool, where, urlsplit(address).username or "?", owned=True)
+            except OSError:
+                raise
+            except asyncpg.exceptions.ClientConfigurationError as error:
+                raise SettingsError(name="DATABASE_URL", detail=_first_line(error)) from None
+            except ValueError:  # what it says may quote the address
+                detail = tr("el controlador no la acepta.", "the driver does not accept it.")
+                raise SettingsError(name="DATABASE_URL", detail=detail) from None
+        db = cls(pool, where, role, owned=True)
         db.binary_vectors = installed
+        db.shared = shared
+        db._has_session = not shared or at.pooled is False
+        db.unheeded = at.unheeded
         db._tenant_secret = tenant_secret
         await db.look_for_isolation()
         db.guarded = guarded and db.isolated
@@ -253,7 +193,7 @@ class Database:
         """Notes whether the application's role stands here: at the opening, and again after an upgrade."""
         if self._owned:
             async with self.acquire() as connection:
-                self.isolated = await _isolated(connection)
+                self.isolated = await is_isolated(connection)
 
     @classmethod
     def wrap(cls, source: "Pool | Connection | Database") -> "Database":
@@ -261,7 +201,7 @@ class Database:
         return source if isinstance(source, Database) else cls(source, "DATABASE_URL", owned=False)
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         with translated(self.where, self.role, is_application=self.isolated):
             if isinstance(self._source, asyncpg.Pool):
                 async with self._source.acquire() as connection:
@@ -270,9 +210,38 @@ class Database:
                 yield self._source
 
     @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """A connection; behind a pooler a transaction of one, so that it stays with one session of the server."""
+        async with self._connection() as connection:
+            if not self.shared:
+                yield connection
+                return
+            async with connection.transaction():
+                if self.guarded:
+                    await connection.execute(f"SET LOCAL ROLE {APP_ROLE}")
+                yield connection
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        async with self.acquire() as connection, connection.transaction():
-            yield connection
+        async with self.acquire() as connection:
+            if self.shared:
+                yield connection
+                return
+            async with connection.transaction():
+                yield connection
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection outside of a transaction whose session is its own, for what cannot do without: LISTEN, and what
+        builds indexes while they are in use. Raises DirectConnectionNeeded behind a pooler."""
+        async with self._connection() as connection:
+            if not self._has_session or (not self._owned and await pooler.is_shared(connection)):
+                raise DirectConnectionNeeded(where=self.where)
+            try:
+                yield connection
+            finally:
+                if self.shared and not connection.is_closed():
+                    await cast(SharedConnection, connection).give_back()
 
     def named(self, empresa_id: str) -> str:
         """What the setting ateneo.empresa_id takes: the company's id, signed where there is a secret."""
@@ -287,7 +256,7 @@ class Database:
         """
         _check_name(empresa_id)
         named = self.named(empresa_id)
-        async with self.acquire() as connection:
+        async with self._connection() as connection:
             if connection.is_in_transaction():  # the caller's
                 async with connection.transaction():
                     await connection.execute("SELECT set_config('ateneo.empresa_id', $1, true)", named)
@@ -302,7 +271,7 @@ class Database:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
                 raise
-            await (cast(_Connection, connection).commit() if self._owned else connection.execute("COMMIT"))
+            await (cast(OwnConnection, connection).commit() if self._owned else connection.execute("COMMIT"))
 
     async def read(self, empresa_id: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement that only reads, as one company: `$1`, and the `arguments` are `$2` and on. In one
@@ -310,7 +279,7 @@ class Database:
 
         Raises BadArgument for a company without a name.
         """
-        if not self.guarded:
+        if not self.guarded or self.shared:
             async with self.tenant(empresa_id) as connection:
                 return await connection.fetch(sql, empresa_id, *arguments)
         _check_name(empresa_id)

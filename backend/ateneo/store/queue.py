@@ -131,7 +131,9 @@ async def leased(db: Database, generation: int, empresa_id: str | None) -> int:
 
 @asynccontextmanager
 async def listening(db: Database, on_row: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    """Calls `on_row` when rows come in, as long as the connection lasts; gives what is set at its end."""
+    """Calls `on_row` when rows come in, as long as the connection lasts; gives what is set at its end.
+
+    Raises DirectConnectionNeeded behind a pooler."""
     ended = asyncio.Event()
 
     def hear(*_: object) -> None:
@@ -140,7 +142,7 @@ async def listening(db: Database, on_row: Callable[[], None]) -> AsyncIterator[a
     def end(*_: object) -> None:
         ended.set()
 
-    async with db.acquire() as connection:
+    async with db.session() as connection:
         connection.add_termination_listener(end)
         await connection.add_listener(CHANNEL, hear)
         try:

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -50,10 +49,10 @@ async def scratch_database(url: str | None, *, size: int = 4) -> AsyncIterator[D
     async with await Database.open(url, size=1) as server:
         try:  # around the creation too: one that is interrupted may have been done
             await _create(server, name)
-            async with await Database.open(urlsplit(url)._replace(path=f"/{name}").geturl(), size=size) as db:
+            async with await Database.open(url, size=size, database=name) as db:
                 yield db
         finally:
-            async with server.acquire() as connection:
+            async with server.session() as connection:
                 await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
@@ -69,7 +68,7 @@ def _temporary_server() -> Iterator[str]:
 
 
 async def _create(server: Database, name: str) -> None:
-    async with server.acquire() as connection:
+    async with server.session() as connection:
         try:
             await connection.execute(f"CREATE DATABASE {name}")
         except asyncpg.InsufficientPrivilegeError as error:

@@ -1,10 +1,7 @@
 """The change of model in the database: what a generation lacks, the guide's column refilled, and a generation's end."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,19 +89,6 @@ async def sample_chunks(db: Database, empresa_id: str | None, size: int, seed: s
     async with db.acquire() as connection:
         rows = await connection.fetch("SELECT * FROM ateneo.sample_chunks($1, $2, $3)", empresa_id, size, seed)
     return [SampledChunk(row["empresa_id"], row["contenido"], frozenset(row["twins"])) for row in rows]
-
-
-@asynccontextmanager
-async def alone(db: Database, what: str) -> AsyncIterator[bool]:
-    """Whether nobody else does `what` in this database; nobody else will until the end."""
-    async with db.acquire() as connection:
-        mine = bool(await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", what))
-        try:
-            yield mine
-        finally:
-            if mine:
-                with contextlib.suppress(asyncpg.InterfaceError):  # the connection has gone, and the lock with it
-                    await connection.fetchval("SELECT pg_advisory_unlock(hashtextextended($1, 0))", what)
 
 
 async def under_way(db: Database, what: str) -> bool:
