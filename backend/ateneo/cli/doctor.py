@@ -129,8 +129,8 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
 def _way(db: Database) -> Iterator[Finding]:
     """What stands between Ateneo and the server."""
     if db.shared:
-        what = tr("Hay un pooler antes de la base: no queda nada en sus sesiones; los índices van por otra vía.",
-                  "A pooler stands before the database: its sessions stay clean; indexes need another way.")  # fmt: skip
+        what = tr("Hay un pooler antes de la base: sus sesiones quedan limpias; los índices van por otra vía.",
+                  "A pooler stands before the database: its sessions stay clean; indexes go another way.")  # fmt: skip
         yield Finding(None, what, "docs/how-to/database-url.md")
     for name in db.unheeded:
         what = tr(f"DATABASE_URL: el controlador no puede cumplir {name}=require, así que no protege.",
