@@ -16,7 +16,7 @@
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
     │   └── GenerationMismatch       the vectors stored belong to another model; SwitchRefused: a change of it
     ├── InputError
-    │   ├── EmptyQuery, QueryTooLong, BadArgument, AgentUnusable, DatasetInvalid
+    │   ├── EmptyQuery, QueryTooLong, BadArgument, AgentUnusable, OtherAgent, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
@@ -309,6 +309,16 @@ class AgentUnusable(InputError):
         "Correct its filter, for example: ateneo agents set {agent_id} --empresa-id {empresa_id} "
         '--filter \'{{"tipo": "manual"}}\' (or PUT /agents/{agent_id}).'
     )
+
+
+class OtherAgent(InputError):
+    """Fields: conversation_id, agent_id (whose it is), asked."""
+
+    code, status = "other-agent", 409
+    es = "La conversación «{conversation_id}» es del agente «{agent_id}», no de «{asked}»."
+    en = "Conversation “{conversation_id}” is agent “{agent_id}”'s, not “{asked}”'s."
+    remedy_es = "Seguila con ese agente, o empezá otra."
+    remedy_en = "Go on with that agent, or begin another."
 
 
 class DatasetInvalid(InputError):

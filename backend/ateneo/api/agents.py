@@ -37,10 +37,15 @@ class ChatTurn(BaseModel):
 class ChatBody(Body):
     message: Text = Field(examples=["¿Cuánto me pagan si trabajo un feriado?"])
     history: list[ChatTurn] = Field(
-        [], max_length=100, description=tr("los turnos anteriores, del más viejo", "earlier turns, oldest first")
+        [],
+        max_length=100,
+        description=tr(
+            "los turnos anteriores, del más viejo; si son muchos o largos cuentan los últimos (unos 2.000 tokens)",
+            "earlier turns, oldest first; where they are many or long the last ones count (some 2,000 tokens)",
+        ),
     )
     conversation_id: Text | None = Field(
-        None, description=tr("sigue una conversación guardada", "goes on with a stored conversation")
+        None, description=tr("sigue una conversación de este agente", "goes on with a conversation of this agent")
     )
     store: bool | None = Field(
         None,

@@ -12,7 +12,7 @@ from ateneo.ports import ChatModel
 from ateneo.services.agents.answering import Answering
 from ateneo.services.agents.definition import usable
 from ateneo.services.agents.events import Done, Event, Failed
-from ateneo.services.agents.memory import Memory, recall
+from ateneo.services.agents.memory import Memory, bounded, recall
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import agents, conversations
 from ateneo.text.citations import MARKER
@@ -27,7 +27,8 @@ DEFAULT_AGENT = "asistente"
 class AgentService:
     """`answer_tokens` is the longest answer, `context_tokens` the most that passages take, `passages` how many are
     looked at, `may_search` whether the model may search again: what agents have that say nothing else.
-    `history_tokens` is the most that a stored conversation takes, before its older turns are summed up."""
+    `history_tokens` is the most that earlier turns take: of a stored conversation the older ones are summed up, of a
+    caller's history they are left out."""
 
     def __init__(
         self,
@@ -99,13 +100,13 @@ class AgentService:
 
         `agent_id` names one of the company's agents; the default one answers to DEFAULT_AGENT, and to every name where
         the company has none. `history` (oldest first) is the caller's own; `conversation_id` is one that is stored
-        here, and goes on; `store` begins one. In a conversation the question is rewritten first, so that it can be
-        searched alone. Where no passage is found no model is asked, and the answer says so (`state` unknown,
-        `stop_reason` no_passages). Closing the generator ends the request to the provider; what was said so far is
-        stored all the same.
+        here, with this agent, and goes on; `store` begins one. In a conversation the question is rewritten first, so
+        that it can be searched alone. Where no passage is found no model is asked, and the answer says so (`state`
+        unknown, `stop_reason` no_passages). Closing the generator ends the request to the provider; what was said so
+        far is stored all the same.
 
-        Raises Unknown, AgentUnusable, EmptyQuery, QueryTooLong, BadArgument before the first event, and ProviderError
-        where a long conversation cannot be summed up; what fails later is a Failed event.
+        Raises Unknown, AgentUnusable, OtherAgent, EmptyQuery, QueryTooLong, BadArgument before the first event, and
+        ProviderError where a long conversation cannot be summed up; what fails later is a Failed event.
         """
         text = self._checked_message(message)
         agent = await self._agent(empresa_id, clean(agent_id))
@@ -113,7 +114,7 @@ class AgentService:
         if tokens < 1:
             raise BadArgument(name="max_tokens", value=tokens, rule=tr("tiene que ser 1 o más", "it must be 1 or more"))
         conversation_id = conversation_id and clean(conversation_id)
-        memory = await self._memory(empresa_id, history, conversation_id)
+        memory = await self._memory(empresa_id, agent, history, conversation_id)
         answering = Answering(
             self.vector_search, self._chat, agent, empresa_id, text, memory.history, tokens, usage=memory.usage
         )
@@ -144,9 +145,12 @@ class AgentService:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
         return usable(empresa_id, found or self._default)
 
-    async def _memory(self, empresa_id: str, history: Sequence[Turn] | None, conversation_id: str | None) -> Memory:
+    async def _memory(
+        self, empresa_id: str, agent: Agent, history: Sequence[Turn] | None, conversation_id: str | None
+    ) -> Memory:
         if conversation_id is None:
-            return Memory(_without_numbers(_checked(history or ())), Usage())
+            given = bounded(_checked(history or ()), self.vector_search.embedding, budget=self._history_tokens)
+            return Memory(_without_numbers(given), Usage())
         if history:
             rule = tr("va history o conversation_id, no los dos", "history or conversation_id, not both")
             raise BadArgument(name="history", value=len(history), rule=rule)
@@ -156,6 +160,7 @@ class AgentService:
             self.vector_search.embedding,
             empresa_id,
             conversation_id,
+            agent=agent,
             budget=self._history_tokens,
         )
         return replace(memory, history=_without_numbers(memory.history))

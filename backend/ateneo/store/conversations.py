@@ -1,7 +1,7 @@
 """Conversations: what was asked, what was answered from which passages, and what people thought of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -177,6 +177,25 @@ async def turns(db: Database, empresa_id: str, conversation_id: str, *, since: i
         since,
     )
     return [_turn(row) for row in rows]
+
+
+async def outside(db: Database, empresa_id: str, conversation_id: str, filter: Mapping[str, Any]) -> set[int]:
+    """The positions of the turns that were answered from a passage that is not within the filter now, or is gone."""
+    rows = await db.read(
+        empresa_id,
+        "SELECT DISTINCT t.position FROM ateneo.turn t CROSS JOIN unnest(t.passages) given (chunk_id)"
+        " LEFT JOIN public.knowledge_chunks r ON r.empresa_id = $1 AND r.id = given.chunk_id"
+        " LEFT JOIN ateneo.document doc ON doc.empresa_id = $1 AND doc.document_id = r.document_id::text"
+        " LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $1 AND meta.chunk_id = r.id"
+        " WHERE t.empresa_id = $1 AND t.conversation_id = $2 AND (r.id IS NOT NULL AND"
+        "  coalesce(doc.metadata, '{}') || coalesce(meta.metadata, '{}') || jsonb_build_object("
+        "   'document_id', r.document_id, 'chunk_index', r.chunk_index, 'source', doc.source, 'title', doc.title,"
+        "   'mime', doc.mime, 'page', meta.page, 'created_at', doc.created_at)"
+        "  @@ ateneo.filter_path($3::text::jsonb)) IS NOT TRUE",
+        conversation_id,
+        json.dumps(filter),
+    )
+    return {row["position"] for row in rows}
 
 
 async def keep_summary(db: Database, empresa_id: str, conversation_id: str, summary: str, summary_to: int) -> None:
