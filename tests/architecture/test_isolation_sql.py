@@ -29,7 +29,7 @@ OUTSIDE = {
     # models, of no company
     "generations": ["activate", "all_generations", "begin", "create", "forget", "searchable"],
     # doctor
-    "health": ["census", "guide_column", "indexed_vectors", "versions"],
+    "health": ["census", "guide_column", "index_faults", "indexed_vectors", "versions"],
     # upkeep
     "indexes": [
         "_watch",

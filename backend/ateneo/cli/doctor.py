@@ -171,6 +171,8 @@ async def _record(db: Database, models: Models | None, active: Generation | None
     index = tr(f"Índice: {count(census.words, 'chunk', 'chunks')} por palabras, {vectors:,} por significado.",
                f"Index: {count(census.words, 'chunk', 'chunks')} by words, {vectors:,} by meaning.")  # fmt: skip
     yield Finding(True, index)
+    async for finding in _index_faults(db):
+        yield finding
     counts = tr(
         f"{count(census.companies, 'empresa', 'empresas')}, {count(census.documents, 'documento', 'documentos')}, "
         f"{count(census.chunks, 'chunk', 'chunks')}.",
@@ -189,3 +191,22 @@ async def _record(db: Database, models: Models | None, active: Generation | None
         remedy = tr("Los hace `ateneo backfill` o `ateneo worker`; los rechazados: `ateneo queue list`.",
                     "`ateneo backfill` or `ateneo worker` makes them; those refused: `ateneo queue list`.")  # fmt: skip
         yield Finding(None, what, remedy)
+
+
+async def _index_faults(db: Database) -> AsyncIterator[Finding]:
+    faults = await health.index_faults(db)
+    if faults.unindexed:
+        what = tr(
+            "cuyas palabras faltan en el índice, o están dañadas.", "whose words the index lacks, or has damaged."
+        )
+        yield Finding(False, count(faults.unindexed, "chunk ", "chunks ") + what, "ateneo db upgrade")
+    if faults.unkeyed:
+        what = tr("con id y empresa_id de más de 2000 bytes: no se indexan.",
+                  "with id and empresa_id of over 2,000 bytes: not indexed.")  # fmt: skip
+        remedy = tr("Acortá esos id.", "Shorten those ids.")
+        yield Finding(None, count(faults.unkeyed, "chunk ", "chunks ") + what, remedy)
+    if faults.cut:
+        what = tr("demasiado largos: se buscan solo su comienzo y sus palabras más frecuentes.",
+                  "too long: only their beginning and their most frequent words are searched.")  # fmt: skip
+        remedy = tr("Dividí esos textos en chunks más cortos.", "Divide those texts into shorter chunks.")
+        yield Finding(None, count(faults.cut, "chunk ", "chunks ") + what, remedy)

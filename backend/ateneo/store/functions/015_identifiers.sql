@@ -1,8 +1,13 @@
 -- What must be kept whole: codes (RG-4310/2021, 00-1234-B), dates and amounts, each in one canonical form, so that
 -- "12/03/2025", "2025-03-12" and "12 de marzo de 2025" are the same, and "$ 85.000" is "85000". They come beside the
 -- words that the parser makes of the same text. Takes folded text. Only tokens with a digit are looked at closely.
+
+-- The month that a word of three letters or more is, or begins, in Spanish or Portuguese ("marco" is "março", folded); NULL: it is none.
 CREATE OR REPLACE FUNCTION ateneo.month_number(abbreviation text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT lpad(array_position(ARRAY['ene','feb','mar','abr','may','jun','jul','ago','sep','oct','nov','dic'], abbreviation)::text, 2, '0')
+  SELECT lpad(min(number)::text, 2, '0')
+  FROM unnest('{enero janeiro,febrero fevereiro,marzo marco,abril,mayo maio,junio junho,julio julho,agosto,
+    septiembre setiembre setembro,octubre outubro,noviembre novembro,diciembre dezembro}'::text[]) WITH ORDINALITY AS m(names, number)
+  WHERE length(abbreviation) >= 3 AND strpos(' ' || names, ' ' || abbreviation) > 0
 $$;
 
 CREATE OR REPLACE FUNCTION ateneo.canonical_amount(figure text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -28,7 +33,8 @@ CREATE OR REPLACE FUNCTION ateneo.identifiers(folded text) RETURNS SETOF text LA
     FROM unnest(string_to_array(translate(folded, E'\n\r\t()[]{}<>«»"“”''*|;:¿?¡!%$€#', repeat(' ', 40)), ' ')) w
     WHERE folded ~ '[0-9]' AND w ~ '\d.*[-/._,].*\w|\w.*[-/._,].*\d') found WHERE id IS NOT NULL
   UNION ALL
-  SELECT 'd:' || m[3] || ateneo.month_number(m[2]) || lpad(m[1], 2, '0')
-  FROM regexp_matches(folded, '\m(\d{1,2}).? de ([a-z]{3})[a-z]* del? ((?:19|20)\d\d)\M', 'g') m
-  WHERE strpos(folded, ' de 20') > 0 OR strpos(folded, ' de 19') > 0 OR strpos(folded, ' del 20') > 0 OR strpos(folded, ' del 19') > 0
+  SELECT 'd:' || m[3] || month || lpad(m[1], 2, '0')
+  FROM regexp_matches(folded, '\m(\d{1,2}).? de ([a-z]+) del? ((?:19|20)\d\d)\M', 'g') m, ateneo.month_number(m[2]) month
+  WHERE month IS NOT NULL AND (strpos(folded, ' de 20') > 0 OR strpos(folded, ' de 19') > 0
+    OR strpos(folded, ' del 20') > 0 OR strpos(folded, ' del 19') > 0)
 $$;

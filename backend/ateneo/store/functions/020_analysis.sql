@@ -20,13 +20,19 @@ CREATE OR REPLACE FUNCTION ateneo.stem(lexeme text) RETURNS text LANGUAGE sql IM
     ELSE ateneo.one_vowel(lexeme) END
 $$;
 
+-- What the parser gets of a folded text. A tsvector holds at most 1 MB, and 300,000 bytes of words make no more, however short or
+-- foreign; 75,000 characters are never longer.
+CREATE OR REPLACE FUNCTION ateneo.parsed_part(folded text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(folded) > 300000 THEN left(folded, 75000) ELSE folded END
+$$;
+
 -- The parser reads "rg-4310/2021" as a negative number and a path, so its marks become spaces; codes are kept whole
 -- by ateneo.identifiers. A word with ñ is indexed with n as well: who types "ano" finds "año".
 CREATE OR REPLACE FUNCTION ateneo.doc_lexemes(folded text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
   SELECT CASE WHEN strpos(f, 'ñ') = 0 THEN to_tsvector('ateneo.es', f)
     ELSE to_tsvector('ateneo.es', f) || to_tsvector('ateneo.es',
       (SELECT string_agg(translate(m[1], 'ñ', 'n'), ' ') FROM regexp_matches(f, '(\w*ñ\w*)', 'g') m)) END
-  FROM (SELECT translate(folded, '-/_', '   ') AS f OFFSET 0) x
+  FROM (SELECT translate(ateneo.parsed_part(folded), '-/_', '   ') AS f OFFSET 0) x
 $$;
 
 -- md5, not hashtext(): the same in every version of PostgreSQL.
@@ -38,8 +44,8 @@ $$;
 CREATE OR REPLACE FUNCTION ateneo.dimension(term bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
   'SELECT 1 + (term & 268435455)';
 
--- A passage's terms and how often each occurs. A tsvector holds at most 1 MB: beyond 200,000 characters the legacy
--- INSERT would fail, so the rest is left out; of a sparsevec's 16,000 entries 15,000 are used, the frequent first.
+-- A passage's terms and how often each occurs, in its first 200,000 characters; of a sparsevec's 16,000 entries 15,000 are used,
+-- the frequent first.
 CREATE OR REPLACE FUNCTION ateneo.doc_terms(empresa text, contenido text) RETURNS TABLE (t bigint, tf float8)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT ateneo.term(empresa, l), sum(n)::float8

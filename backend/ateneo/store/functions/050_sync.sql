@@ -5,6 +5,11 @@ CREATE OR REPLACE FUNCTION ateneo.indexable(v @vector@.vector) RETURNS boolean L
   SELECT @vector@.vector_norm(v) BETWEEN 1e-6 AND 1e18   -- a zero vector has no cosine; beyond, halfvec overflows
 $$;
 
+-- A row of the record can be told by its key, which is in one entry of a B-tree (2.7 kB at most).
+CREATE OR REPLACE FUNCTION ateneo.indexable_key(p_empresa text, p_id text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT coalesce(octet_length(p_empresa) + octet_length(p_id) <= 2000, false)
+$$;
+
 CREATE OR REPLACE FUNCTION ateneo.put_vec(p_empresa text, p_id text, p_vec @vector@.vector) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint; d int;
@@ -20,15 +25,25 @@ BEGIN
   END IF;
 END $$;
 
+-- Analysis is not known to fail on any text; if it does, the write goes on and `ateneo doctor` counts the chunk. It is caught where
+-- nothing has been written yet: such a subtransaction takes no transaction number.
 CREATE OR REPLACE FUNCTION ateneo.put_words(p_empresa text, p_id text, p_text text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
+DECLARE a record;
+BEGIN
+  BEGIN
+    a := ateneo.analyse(p_empresa, p_text,
+      coalesce((SELECT s.avgdl FROM ateneo.tenant_stats s WHERE s.empresa_id = p_empresa), 60));
+  EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'ateneo: the words of chunk % of % are not indexed: %', p_id, p_empresa, SQLERRM;
+    DELETE FROM ateneo.chunk_lex c WHERE c.empresa_id = p_empresa AND c.chunk_id = p_id;
+    RETURN;
+  END;
   INSERT INTO ateneo.chunk_lex (empresa_id, chunk_id, dl, terms, bm25, content_hash)
-  SELECT p_empresa, p_id, a.dl, a.terms, a.bm25, sha256(convert_to(p_text, 'UTF8'))
-  FROM ateneo.analyse(p_empresa, p_text,
-    coalesce((SELECT s.avgdl FROM ateneo.tenant_stats s WHERE s.empresa_id = p_empresa), 60)) a
-  ON CONFLICT (empresa_id, chunk_id) DO UPDATE
-    SET dl = excluded.dl, terms = excluded.terms, bm25 = excluded.bm25, content_hash = excluded.content_hash
-$$;
+    VALUES (p_empresa, p_id, a.dl, a.terms, a.bm25, sha256(convert_to(p_text, 'UTF8')))
+    ON CONFLICT (empresa_id, chunk_id) DO UPDATE
+      SET dl = excluded.dl, terms = excluded.terms, bm25 = excluded.bm25, content_hash = excluded.content_hash;
+END $$;
 
 CREATE OR REPLACE FUNCTION ateneo.drop_vectors(p_empresa text, p_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -68,6 +83,7 @@ BEGIN
       IF NEW.contenido IS NULL THEN PERFORM ateneo.drop_chunk(OLD.empresa_id, OLD.id); END IF;
     END IF;
   END IF;
+  IF NOT ateneo.indexable_key(NEW.empresa_id, NEW.id) THEN RETURN NULL; END IF;
   IF retext AND NEW.contenido IS NOT NULL THEN
     PERFORM ateneo.put_words(NEW.empresa_id, NEW.id, NEW.contenido);
   END IF;

@@ -28,8 +28,9 @@ BEGIN
     ON CONFLICT (empresa_id, chunk_id, generation) DO UPDATE
       SET content_hash = excluded.content_hash, queued_at = now(), attempts = 0, next_try_at = now(),
         leased_by = NULL, lease_until = NULL, state = 'pending', error = NULL, deaths = 0;
-  -- a hint for who waits; it is left out while all are at work, because NOTIFY takes a lock on all commits
-  IF FOUND AND EXISTS (SELECT FROM ateneo.worker w WHERE w.state = 'idle' AND w.seen_at > now() - interval '1 minute') THEN
+  -- a hint for who waits; it is left out while all are at work, because NOTIFY takes a lock on all commits, and where transactions
+  -- can be prepared, because one that has notified cannot
+  IF FOUND AND current_setting('max_prepared_transactions') = '0' AND EXISTS (SELECT FROM ateneo.worker w WHERE w.state = 'idle' AND w.seen_at > now() - interval '1 minute') THEN
     PERFORM pg_notify('ateneo_queue', '');
   END IF;
 END $$;
@@ -43,7 +44,7 @@ BEGIN
   EXECUTE format($q$
     INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
     SELECT k.empresa_id, k.id, $1, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
-    WHERE ateneo.wants_vector(k.contenido) AND ($2 IS NULL OR k.empresa_id = $2) AND %s
+    WHERE ateneo.wants_vector(k.contenido) AND ateneo.indexable_key(k.empresa_id, k.id) AND ($2 IS NULL OR k.empresa_id = $2) AND %s
       AND NOT EXISTS (SELECT FROM ateneo.embedding_queue q WHERE q.empresa_id = k.empresa_id AND q.chunk_id = k.id AND q.generation + 0 = $1)
     ORDER BY k.id
     ON CONFLICT DO NOTHING $q$,

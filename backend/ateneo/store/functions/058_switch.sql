@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp S
 BEGIN
   RETURN QUERY EXECUTE format($q$
     SELECT k.empresa_id::text, k.id::text, k.contenido::text FROM public.knowledge_chunks k
-    WHERE ateneo.wants_vector(k.contenido) AND ($1 IS NULL OR (k.id >= $1 AND (k.id, k.empresa_id) > ($1, $2)))
+    WHERE ateneo.wants_vector(k.contenido) AND ateneo.indexable_key(k.empresa_id, k.id) AND ($1 IS NULL OR (k.id >= $1 AND (k.id, k.empresa_id) > ($1, $2)))
       AND NOT EXISTS (SELECT FROM ateneo.chunk_lex c JOIN ateneo.chunk_lex t
         ON t.empresa_id = c.empresa_id AND t.content_hash = c.content_hash AND t.chunk_id < c.chunk_id
         WHERE c.empresa_id = k.empresa_id AND c.chunk_id = k.id)
@@ -27,7 +27,8 @@ RETURNS TABLE (generation smallint, chunks bigint, vectors bigint, dead bigint, 
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint; total bigint;
 BEGIN
-  SELECT count(*) INTO total FROM public.knowledge_chunks k WHERE ateneo.wants_vector(k.contenido);
+  SELECT count(*) INTO total FROM public.knowledge_chunks k
+    WHERE ateneo.wants_vector(k.contenido) AND ateneo.indexable_key(k.empresa_id, k.id);
   FOR g IN SELECT x.generation FROM ateneo.generation x WHERE x.state <> 'retired' ORDER BY 1 LOOP
     RETURN QUERY EXECUTE format($q$
       SELECT $1, $2, (SELECT count(*) FROM ateneo.vec_g%1$s v JOIN public.knowledge_chunks k

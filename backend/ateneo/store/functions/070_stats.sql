@@ -50,9 +50,9 @@ BEGIN
     ON CONFLICT (empresa_id) DO UPDATE
       SET n = excluded.n, avgdl = excluded.avgdl, k1 = excluded.k1, b = excluded.b, built_at = now();
   IF weigh THEN
-    UPDATE ateneo.chunk_lex c SET bm25 = a.bm25
-      FROM public.knowledge_chunks k, LATERAL ateneo.analyse(k.empresa_id, k.contenido, now_avgdl) a
-      WHERE c.empresa_id = p_empresa AND k.empresa_id = p_empresa AND k.id = c.chunk_id AND k.contenido IS NOT NULL;
+    PERFORM ateneo.put_words(k.empresa_id, k.id, k.contenido) FROM ateneo.chunk_lex c
+      JOIN public.knowledge_chunks k ON k.empresa_id = p_empresa AND k.id = c.chunk_id
+      WHERE c.empresa_id = p_empresa AND k.contenido IS NOT NULL;
   END IF;
   DELETE FROM ateneo.term_stats WHERE empresa_id = p_empresa;
   INSERT INTO ateneo.term_stats (empresa_id, term, df)

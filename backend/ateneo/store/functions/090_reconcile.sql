@@ -1,3 +1,17 @@
+-- Whether the words of a chunk are missing from the index, are another text's, or hold a NULL (once written for a
+-- date whose month was not known).
+CREATE OR REPLACE FUNCTION ateneo.lacks_words(p_empresa text, p_id text, p_text text, words ateneo.chunk_lex) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT p_text IS NOT NULL AND ateneo.indexable_key(p_empresa, p_id) AND (words.chunk_id IS NULL
+    OR words.content_hash <> sha256(convert_to(p_text, 'UTF8')) OR array_position(words.terms, NULL) IS NOT NULL)
+$$;
+
+-- Whether only a part of a text can be looked up by its words: the limits of ateneo.doc_terms.
+CREATE OR REPLACE FUNCTION ateneo.is_cut(contenido text, terms bigint[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT coalesce(length(contenido) > 200000 OR (octet_length(contenido) > 300000 AND length(contenido) > 75000)
+    OR cardinality(terms) >= 14900, false)   -- two terms may share a dimension
+$$;
+
 -- Brings the index in step with rows whose triggers did not fire: those from before the adoption, restores, replica
 -- role. One page of the record at a time, by id, so that it can stop and go on; returns where it stopped.
 CREATE OR REPLACE FUNCTION ateneo.reconcile_page(after_id text, size int, OUT last_id text, OUT words bigint, OUT vectors bigint)
@@ -8,17 +22,9 @@ BEGIN
     WHERE after_id IS NULL OR id > after_id ORDER BY id LIMIT size) page;
   words := 0; vectors := 0;
   IF last_id IS NULL THEN RETURN; END IF;
-  INSERT INTO ateneo.chunk_lex AS lex (empresa_id, chunk_id, dl, terms, bm25, content_hash)
-    SELECT k.empresa_id, k.id, a.dl, a.terms, a.bm25, sha256(convert_to(k.contenido, 'UTF8'))
-    FROM public.knowledge_chunks k
+  SELECT count(ateneo.put_words(k.empresa_id, k.id, k.contenido)) INTO words FROM public.knowledge_chunks k
     LEFT JOIN ateneo.chunk_lex c ON c.empresa_id = k.empresa_id AND c.chunk_id = k.id
-    LEFT JOIN ateneo.tenant_stats s ON s.empresa_id = k.empresa_id,
-    LATERAL ateneo.analyse(k.empresa_id, k.contenido, coalesce(s.avgdl, 60)) a
-    WHERE (after_id IS NULL OR k.id > after_id) AND k.id <= last_id AND k.contenido IS NOT NULL
-      AND (c.chunk_id IS NULL OR c.content_hash <> sha256(convert_to(k.contenido, 'UTF8')))
-    ON CONFLICT (empresa_id, chunk_id) DO UPDATE
-      SET dl = excluded.dl, terms = excluded.terms, bm25 = excluded.bm25, content_hash = excluded.content_hash;
-  GET DIAGNOSTICS words = ROW_COUNT;
+    WHERE (after_id IS NULL OR k.id > after_id) AND k.id <= last_id AND ateneo.lacks_words(k.empresa_id, k.id, k.contenido, c);
   -- the vectors that the column holds; what the other generations lack waits for its own model
   FOR g, d, legacy IN SELECT x.generation, x.dims, x.legacy FROM ateneo.generation x
       WHERE x.generation IN (SELECT ateneo.live_generations()) LOOP
@@ -28,13 +34,14 @@ BEGIN
         SELECT k.empresa_id, k.id, @vector@.l2_normalize(k.embedding)::@vector@.halfvec FROM public.knowledge_chunks k
         WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND k.embedding IS NOT NULL AND k.contenido IS NOT NULL
           AND @vector@.vector_dims(k.embedding) = $3 AND ateneo.indexable(k.embedding)
+          AND ateneo.indexable_key(k.empresa_id, k.id)
         ON CONFLICT (empresa_id, chunk_id) DO NOTHING $q$, g) USING after_id, last_id, d;
       GET DIAGNOSTICS vectors = ROW_COUNT;
     END IF;
     EXECUTE format($q$
       INSERT INTO ateneo.embedding_queue (empresa_id, chunk_id, generation, content_hash)
       SELECT k.empresa_id, k.id, $3, sha256(convert_to(k.contenido, 'UTF8')) FROM public.knowledge_chunks k
-      WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND ateneo.wants_vector(k.contenido) AND %s
+      WHERE ($1 IS NULL OR k.id > $1) AND k.id <= $2 AND ateneo.wants_vector(k.contenido) AND ateneo.indexable_key(k.empresa_id, k.id) AND %s
       ON CONFLICT DO NOTHING $q$,
       CASE WHEN legacy THEN 'k.embedding IS NULL'
         ELSE format('NOT EXISTS (SELECT FROM ateneo.vec_g%s v WHERE v.empresa_id = k.empresa_id AND v.chunk_id = k.id)', g) END)

@@ -50,7 +50,8 @@ BEGIN
   IF last_id IS NULL THEN RETURN; END IF;
   SELECT array_agg(k.empresa_id ORDER BY k.id), array_agg(k.id ORDER BY k.id), count(*) INTO empresas, ids, chunks
     FROM public.knowledge_chunks k
-    WHERE (p_empresa IS NULL OR k.empresa_id = p_empresa) AND (after_id IS NULL OR k.id > after_id) AND k.id <= last_id;
+    WHERE (p_empresa IS NULL OR k.empresa_id = p_empresa) AND (after_id IS NULL OR k.id > after_id) AND k.id <= last_id
+      AND ateneo.indexable_key(k.empresa_id, k.id);
   SELECT r.words, r.vectors, r.busy_empresas, r.busy_ids INTO words, vectors, busy_empresas, busy_ids
     FROM ateneo.rebuild_rows(empresas, ids, false) r;
 END $$;
