@@ -13,7 +13,7 @@ import typer
 
 from ateneo import lang, wiring
 from ateneo.cli import backfill_screen as screen
-from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, print_json, run_or_exit
+from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, print_json, run_or_exit, stop_embedded_on_end
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill, BackfillPlan, BackfillReport
@@ -212,6 +212,7 @@ async def _work(work: Backfill, plan: BackfillPlan, options: Options) -> Backfil
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        stop_embedded_on_end()
 
 
 def _show_report(report: BackfillReport, embedding: EmbeddingService, options: Options) -> int:

@@ -25,7 +25,7 @@ from ateneo import lang
 from ateneo.errors import AteneoError, InputError, SettingsError
 from ateneo.lang import tr
 from ateneo.settings import load
-from ateneo.store import audit
+from ateneo.store import audit, embedded
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
 from ateneo.text.clean import showable
@@ -52,6 +52,7 @@ def prepare() -> None:
     """To be called first in a `main`: the language of the help, logs on stderr, terminals that lack letters."""
     with contextlib.suppress(SettingsError):  # the command reads the settings itself, and reports them
         lang.use(load().lang)
+    stop_embedded_on_end()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -89,6 +90,20 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, log
         else:
             report(error, logged=logged)
         return error.exit_code
+
+
+def stop_embedded_on_end() -> None:
+    """SIGTERM and SIGHUP end the process as ever, and with it the embedded server that nobody else uses. To be called
+    again where a handler of one's own was taken away."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    embedded.stop_all()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def end_on_sigterm() -> None:

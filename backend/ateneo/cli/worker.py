@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ateneo import lang, wiring
-from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
 from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.lang import tr
 from ateneo.services.embedding_queue import Batch
@@ -106,6 +106,7 @@ async def _until_told(work: Worker, screen: "_Screen", once: bool) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        stop_embedded_on_end()
 
 
 class _Screen:
