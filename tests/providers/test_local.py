@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import json
 import shutil
+import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,37 @@ async def test_unit_vectors_in_the_order_asked(embedder: LocalEmbedder) -> None:
     for text, vector in zip(TEXTS, together.vectors, strict=True):
         alone = (await embedder.embed([text])).vectors[0]
         assert alone @ vector > 0.9999
+
+
+async def test_what_is_closed_goes_at_once(tmp_path: Path) -> None:
+    """The model takes 70 MB; whoever opens and closes must not wait for the collector of cycles to come by."""
+    gc.collect()
+    gc.disable()
+    try:
+        embedder = LocalEmbedder(bundled_model_dir(), threads=2)
+        before = _threads()
+        for _ in range(2):
+            # two windows of words in pieces: the reader of unknown words remembers them
+            await embedder.embed(["vacacioens feriado"] * 8)
+            model = embedder._loaded
+            assert model is not None
+            assert model._reader is not None
+            left = [weakref.ref(part) for part in (model, model._session, model._reader)]
+            left.append(weakref.ref(model._reader._read.__wrapped__.__self__))
+            assert _threads() > before
+            del model
+            await embedder.close()
+            assert [part() for part in left] == [None] * 4
+            assert _threads() == before
+        itself = weakref.ref(embedder)
+        del embedder
+        assert itself() is None
+    finally:
+        gc.enable()
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("ateneo-embed")}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Embeddings on this machine: an ONNX model folder, run by ONNX Runtime. No network, no price."""
 
+import asyncio
 import hashlib
 import os
 import threading
@@ -61,8 +62,8 @@ class LocalEmbedder:
         self._manifest = Manifest.read(folder)
         self._dims = self._manifest.dims
         self._loaded: Model | None = None
+        self._workers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ateneo-embed")
 
     def __repr__(self) -> str:
         return f"LocalEmbedder(model={self.model!r}, dims={self.dims})"
@@ -112,8 +113,11 @@ class LocalEmbedder:
         return await in_thread(kind == "query", self._embed, texts, kind)
 
     async def close(self) -> None:
+        """Lets go of the model and ends its threads; a later use loads it again."""
         with self._lock:
-            self._loaded = None
+            workers, self._workers, self._loaded = self._workers, None, None
+        if workers is not None:
+            await asyncio.to_thread(workers.shutdown)
 
     def verify(self) -> None:
         """Compares each file with the manifest's sha256. Raises ModelError for the first that differs."""
@@ -133,6 +137,12 @@ class LocalEmbedder:
                 self._dims = self._loaded.dims
             return self._loaded
 
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._workers is None:
+                self._workers = ThreadPoolExecutor(self._threads, thread_name_prefix="ateneo-embed")
+            return self._workers
+
     def _embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         model = self._model()
         prefix = self._manifest.query_prefix if kind == "query" else self._manifest.passage_prefix
@@ -142,7 +152,7 @@ class LocalEmbedder:
         if len(texts) == 1:
             # not in the pool, where it would stand in line behind a batch
             return _embedded(model, prefixed)
-        shares = list(self._pool.map(lambda text: _embedded(model, [text]), prefixed))
+        shares = list(self._pool().map(lambda text: _embedded(model, [text]), prefixed))
         vectors = [share.vectors for share in shares] or [np.zeros((0, model.dims), dtype=np.float32)]
         return Embedded(vectors=np.concatenate(vectors), tokens=sum(share.tokens for share in shares))
 

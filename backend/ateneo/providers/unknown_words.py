@@ -40,11 +40,9 @@ class WordReader:
     """Reads its glosses at the first word in pieces. Threads may share it."""
 
     def __init__(self, tokenizer: Tokenizer, folder: Path, rules: UnknownWords, max_tokens: int) -> None:
-        self._tokenizer = tokenizer
-        self._folder = folder
-        self._rules = rules
         self._max_tokens = max_tokens
-        self._read = lru_cache(_REMEMBERED)(self._meaning)
+        # of another object's method: a cache of one's own would keep the tokeniser alive, in a cycle
+        self._read = lru_cache(_REMEMBERED)(_Meanings(tokenizer, folder, rules).of)
 
     def ids(self, encoding: Encoding, text: str) -> list[int]:
         """The encoding's ids, with words in pieces replaced as far as they are understood; never over `max_tokens`."""
@@ -66,7 +64,14 @@ class WordReader:
             start = end
         return read
 
-    def _meaning(self, word: str) -> Ids:
+
+class _Meanings:
+    def __init__(self, tokenizer: Tokenizer, folder: Path, rules: UnknownWords) -> None:
+        self._tokenizer = tokenizer
+        self._folder = folder
+        self._rules = rules
+
+    def of(self, word: str) -> Ids:
         """The ids that an unknown word is read as; none where nothing is known of it."""
         folded = _folded(word)
         if folded in self._glosses:
