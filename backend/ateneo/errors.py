@@ -14,7 +14,8 @@
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
-    │   └── GenerationMismatch       the vectors stored belong to another model; SwitchRefused: a change of it
+    │   └── GenerationMismatch       the vectors stored belong to another model (ForeignVectors: those that other
+    │                                programs left in the column); SwitchRefused: a change of it
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, AgentUnusable, OtherAgent, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
@@ -255,6 +256,20 @@ class GenerationMismatch(DatabaseError):
     en = "The stored vectors are of {stored}, but the settings ask for {asked}: they cannot be compared."
     remedy_es = "Volvé a ese modelo (ATENEO_EMBEDDING_PROVIDER), o pasá al otro sin cortes: `ateneo embeddings switch`."
     remedy_en = "Go back to that model (ATENEO_EMBEDDING_PROVIDER), or change to the other: `ateneo embeddings switch`."
+
+
+class ForeignVectors(GenerationMismatch):  # fields: stored (dimensions), asked
+    code = "foreign-vectors"
+    es = "knowledge_chunks.embedding ya tiene vectores de {stored} dimensiones; el modelo configurado es {asked}."
+    en = "knowledge_chunks.embedding has vectors of {stored} dimensions already; the settings' model is {asked}."
+    remedy_es = (
+        "Quedan como están. Configurá el modelo que los hizo (si es de OpenAI: OPENAI_API_KEY) y se usan sin pagarlos"
+        " otra vez; solo si no los querés: `ateneo db forget-embeddings`."
+    )
+    remedy_en = (
+        "They stay. Set the model that made them (one of OpenAI's: OPENAI_API_KEY) and they are used without paying"
+        " again; only if you do not want them: `ateneo db forget-embeddings`."
+    )
 
 
 class SwitchRefused(DatabaseError):  # fields: detail, remedy

@@ -19,14 +19,15 @@ from ateneo.services.agent import AgentService
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.extractive import ExtractiveChat
-from ateneo.services.generation import own_generation
+from ateneo.services.generation import own_generation, settle_model
 from ateneo.services.ingestion import IngestionService
 from ateneo.services.kept_queries import KeptQueries
+from ateneo.services.model_in_use import Difference, difference
 from ateneo.services.reranking import Reranking
 from ateneo.services.trail import AuditTrail
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
-from ateneo.store import generations, migrate, statistics
+from ateneo.store import migrate, statistics
 from ateneo.store.migrate import Step
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -276,6 +277,12 @@ def access_service(settings: Settings, db: Database) -> AccessService:
     )
 
 
+async def model_difference(db: Database, settings: Settings, embedding: EmbeddingService) -> Difference | None:
+    """Of the model in use from the settings' own, `embedding`."""
+    asked = settings.embedding_dimensions if embedding.provider == "openai" else None
+    return await difference(db, embedding, asked)
+
+
 async def open_database(settings: Settings, *, guarded: bool = False) -> Database:
     """`guarded`: as `Database.open`. Raises DatabaseUrlMissing, SettingsError, DatabaseUnavailable."""
     secret = settings.tenant_secret
@@ -300,8 +307,7 @@ async def upgrade(
     knows gets its generation with the first embedding.
     """
     steps = await migrate.upgrade(db)
-    if embedding.dims is not None and await generations.active(db) is None:
-        await own_generation(db, embedding)
+    await settle_model(db, embedding)
     await migrate.reconcile(db, on_page=on_page)
     await statistics.refresh_moved(db)
     with suppress(MaintenanceRunning):  # then whoever is at it ends them

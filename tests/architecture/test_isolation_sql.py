@@ -27,7 +27,17 @@ OUTSIDE = {
     # the operator's
     "empresas": ["erase", "listed", "remaining"],
     # models, of no company
-    "generations": ["activate", "all_generations", "begin", "create", "forget", "searchable"],
+    "generations": [
+        "activate",
+        "all_generations",
+        "begin",
+        "column_dims",
+        "create",
+        "forget",
+        "is_open",
+        "retire_empty",
+        "searchable",
+    ],
     # doctor
     "health": ["census", "guide_column", "index_faults", "indexed_vectors", "versions"],
     # upkeep

@@ -311,6 +311,11 @@ async def test_another_models_vectors_are_not_mixed_in(
     database: Database, embedding: EmbeddingService, provider: ProviderServer
 ) -> None:
     await generations.create(database, "openai", "otro-modelo", 8)
+    async with database.acquire() as connection:  # with a vector: an empty one would give way
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " VALUES ('de-otro', 'otra', 'Un texto de otro modelo', array_fill(1.0::real, ARRAY[8])::vector)"
+        )
     ingestion = IngestionService(database, embedding)
     with pytest.raises(GenerationMismatch):
         await ingestion.process_document(b"Un texto cualquiera.", "acme", name="uno.txt")

@@ -26,7 +26,9 @@ NO_TENANT_NEEDED = {
     "tenant": "is the check itself",
     "authenticate": "takes a secret of 256 bits",
     "active_generation": "which model is in use",
-    "begin_generation": "does nothing where there is a generation",
+    "begin_generation": "does nothing where there is a generation with vectors",
+    "model_is_open": "one bit, whether there is a vector",
+    "column_dims": "one number, how long vectors are; asked of a database without a generation",
     "any_embedding": "one bit, asked of a database without a generation",
     "queue_figures": "counts of all companies together, without a name",
 }

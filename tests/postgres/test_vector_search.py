@@ -144,6 +144,11 @@ async def test_the_context_stays_within_its_budget(search: VectorSearchService, 
 
 async def test_vectors_of_another_model_are_never_compared(database: Database, embedding: EmbeddingService) -> None:
     await generations.create(database, "openai", "text-embedding-3-small", 1536)
+    async with database.acquire() as connection:  # with a vector: an empty one would give way
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " VALUES ('de-otro', 'otra', 'Un texto de otro modelo', array_fill(1.0::real, ARRAY[1536])::vector)"
+        )
     with pytest.raises(GenerationMismatch) as error:
         await VectorSearchService(database, embedding).search("acme", "feriado")
     assert "1536" in error.value.message

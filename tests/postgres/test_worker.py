@@ -203,6 +203,11 @@ async def test_two_workers_share_the_rows(pool: Database) -> None:
 
 async def test_a_model_that_is_not_the_databases_is_refused(pool: Database) -> None:
     await generations.create(pool, "openai", "otro-modelo", DIMS)
+    await execute(
+        pool,
+        "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+        " VALUES ('de-otro', 'otra', 'Un texto de otro modelo', array_fill(1.0::real, ARRAY[8])::vector)",
+    )
     with ProviderServer(dims=DIMS) as server:
         async with service(server) as embedding:
             with pytest.raises(GenerationMismatch):

@@ -63,6 +63,7 @@ async def _upgrade() -> None:
                 progress.update(task, description=text)
 
             steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt)
+            different = await wiring.model_difference(db, settings, embedding)
         missing = await migrate.rights_missing(db)
         for step in steps:
             out.print(Text.assemble(("  ✓ ", "green"), step.title))
@@ -73,6 +74,8 @@ async def _upgrade() -> None:
             if steps or seen
             else tr("La base ya estaba al día.", "The database was up to date already.")
         )
+        if different is not None:
+            err.print(f"! {different.what}\n  {different.remedy}", style="yellow", soft_wrap=True)
         _ask_the_administrator(missing)
 
 

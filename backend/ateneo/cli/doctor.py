@@ -16,7 +16,7 @@ from ateneo.services import maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.readiness import check_ready
-from ateneo.settings import load
+from ateneo.settings import Settings, load
 from ateneo.store import adopt, generations, health, migrate
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -79,6 +79,9 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
             models = None if embedding is None else wiring.models(settings, embedding)
             async for finding in _database(db, models):
                 yield finding
+            if embedding is not None and not await migrate.plan(db):
+                async for finding in _model_in_use(db, settings, embedding):
+                    yield finding
             if recall:
                 async for finding in _recall(db):
                     yield finding
@@ -138,6 +141,12 @@ def _way(db: Database) -> Iterator[Finding]:
         yield Finding(None, what, "sslmode=verify-full&sslrootcert=… (docs/how-to/database-url.md)")
 
 
+async def _model_in_use(db: Database, settings: Settings, embedding: EmbeddingService) -> AsyncIterator[Finding]:
+    different = await wiring.model_difference(db, settings, embedding)
+    if different is not None:
+        yield Finding(None, different.what, different.remedy)
+
+
 async def _isolation(db: Database) -> Finding:
     if db.isolated:
         what = tr("Aislamiento entre empresas: la base lo impone (ateneo_app, seguridad por filas).",
@@ -159,11 +168,12 @@ async def _recall(db: Database) -> AsyncIterator[Finding]:
 
 async def _record(db: Database, models: Models | None, active: Generation | None) -> AsyncIterator[Finding]:
     fixed = await health.guide_column(db)
-    embedding = models.main if models else None
-    if fixed not in (None, "vector") and embedding is not None and fixed != f"vector({embedding.dims})":
-        what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {embedding.dims} dimensiones.",
-                  f"knowledge_chunks.embedding is {fixed} and the model has {embedding.dims} dimensions.")  # fmt: skip
-        yield Finding(False, what, "SELECT ateneo.widen_column(); · ateneo db forget-embeddings · ateneo backfill")
+    dims = models.main.dims if models else None
+    unfit = fixed not in (None, "vector") and dims is not None and fixed != f"vector({dims})"
+    if unfit and await generations.column_dims(db) is None:
+        what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {dims} dimensiones.",
+                  f"knowledge_chunks.embedding is {fixed} and the model has {dims} dimensions.")  # fmt: skip
+        yield Finding(False, what, "SELECT ateneo.widen_column(); · ateneo backfill")
     else:
         yield Finding(True, f"knowledge_chunks.embedding: {fixed}.")
     census = await health.census(db)

@@ -1,5 +1,6 @@
 """`ateneo status`: companies, queue, workers and generations on one screen."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,7 +9,9 @@ from rich.table import Table
 
 from ateneo import wiring
 from ateneo.cli.runtime import out, print_json, run_or_exit
+from ateneo.errors import ModelError, SettingsError
 from ateneo.lang import tr
+from ateneo.services.model_in_use import Difference
 from ateneo.services.status import SystemStatus, system_status
 from ateneo.settings import load
 
@@ -24,11 +27,17 @@ def status(
 
 
 async def _status(as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    settings = load()
+    different: Difference | None = None
+    async with await wiring.open_database(settings) as db:
         found = await system_status(db)
+        with suppress(SettingsError, ModelError):  # `ateneo doctor` tells
+            different = await wiring.model_difference(db, settings, wiring.embedding_service(settings))
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | {"model_difference": different and asdict(different)})
         return
+    if different is not None:
+        out.print(f"{different.what}\n{different.remedy}", style="yellow")
     _queue(found)
     _workers(found)
     _generations(found)

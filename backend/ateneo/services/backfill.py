@@ -15,7 +15,7 @@ from ateneo.lang import tr
 from ateneo.services import bulk, maintenance
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk, new_name
-from ateneo.services.generation import own_generation, refuse_other_model
+from ateneo.services.generation import gives_way, own_generation, refuse_foreign_vectors, refuse_other_model
 from ateneo.services.maintenance import Tuned
 from ateneo.services.presence import Rate, seen_working
 from ateneo.store import chunks, generations, queue, usage
@@ -125,11 +125,13 @@ class Backfill:
         """Counts, and changes nothing. Tokens are counted of each text that would be sent: once a company, and not
         where the company has its vector already. That reads every waiting text, a page at a time.
 
-        Raises BadArgument, UnknownEmpresa, GenerationMismatch, DatabaseError.
+        Raises BadArgument, UnknownEmpresa, GenerationMismatch (ForeignVectors), DatabaseError.
         """
         await self._check(empresa_id, limit)
         active = await generations.active(self._db)
-        if active is not None:
+        if active is None or await gives_way(self._db, active, self._embedding):
+            await refuse_foreign_vectors(self._db, self._embedding)
+        else:
             refuse_other_model(active, self._embedding)
         pending = await chunks.count_pending(self._db, empresa_id)
         tokens = await self._count_tokens(empresa_id, limit) if count_tokens else None

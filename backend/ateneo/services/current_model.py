@@ -8,8 +8,9 @@ from typing import Self
 
 import structlog
 
+from ateneo.errors import ForeignVectors
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import is_of, mismatch, own_generation
+from ateneo.services.generation import gives_way, is_of, mismatch, own_generation
 from ateneo.services.unexpected import known
 from ateneo.store import chunks, generations
 from ateneo.store.pool import Database
@@ -49,9 +50,11 @@ class Models:
         return self._made[key]
 
     async def present(self, db: Database) -> EmbeddingService:
-        """The active generation's service; the settings' own where that is out of reach, or there is none yet."""
+        """The active generation's service; the settings' own where that is out of reach, or nothing has vectors yet."""
         active = await generations.active(db)
-        return (active and self.of(active)) or self.main
+        if active is None or await gives_way(db, active, self.main):
+            return self.main
+        return self.of(active) or self.main
 
     async def close(self) -> None:
         """Closes all of them, the settings' own included; a later call opens them again."""
@@ -90,6 +93,8 @@ class CurrentModel:
         self._until = 0.0
         self._trials: dict[int, asyncio.Task[bool]] = {}
         self._failed_until: dict[int, float] = {}
+        self.foreign: ForeignVectors | None = None
+        """Why there is no model though there are vectors, since the last look-up."""
 
     async def get(self, *, fresh: bool = False) -> Model | None:
         """None in a database without vectors. Vectors that other programs wrote there get their generation here.
@@ -103,9 +108,14 @@ class CurrentModel:
         return self._model
 
     async def to_write(self) -> Model:
-        """As `get`, and the first generation is made where there is none."""
-        found = await self.get(fresh=True)
-        return found or Model(await own_generation(self._db, self.models.main), self.models.main)
+        """As `get`, and the first generation is made where there is none, or none with a vector in it.
+
+        Raises ForeignVectors, too.
+        """
+        found, main = await self.get(fresh=True), self.models.main
+        if found is not None and not await gives_way(self._db, found.generation, main):
+            return found
+        return Model(await own_generation(self._db, main), main)
 
     def forget(self) -> None:
         """To be called where the generation turned out to be gone: the next `get` looks for another."""
@@ -127,9 +137,7 @@ class CurrentModel:
     async def _chosen(self) -> Model | None:
         kept = await generations.searchable(self._db)
         if not kept:
-            if not await chunks.any_embedding(self._db):
-                return None
-            return Model(await own_generation(self._db, self.models.main), self.models.main)
+            return await self._taken_over()
         current = next((g for g in kept if self._model and g.number == self._model.generation.number), None)
         last_resort: Model | None = None
         for generation in kept:
@@ -140,9 +148,20 @@ class CurrentModel:
             if generation == current or await self._trusted(found, wait=current is None):
                 return found
             last_resort = last_resort or found
-        if last_resort is None:
+        if last_resort is None and not await gives_way(self._db, kept[0], self.models.main):
             raise mismatch(kept[0], self.models.main)
         return last_resort
+
+    async def _taken_over(self) -> Model | None:
+        """The vectors that other programs left in the guide's column, if they are as long as our model's."""
+        self.foreign = None
+        if not await chunks.any_embedding(self._db):
+            return None
+        try:
+            return Model(await own_generation(self._db, self.models.main), self.models.main)
+        except ForeignVectors as error:
+            self.foreign = error
+            return None
 
     async def _trusted(self, model: Model, *, wait: bool) -> bool:
         """Whether the model has answered. With `wait` it is waited for; without, it is asked meanwhile."""

@@ -1,7 +1,7 @@
 """Whether a database can be served from: reachable, upgraded, and with vectors of our own model."""
 
 from ateneo.services.current_model import Model, Models
-from ateneo.services.generation import mismatch
+from ateneo.services.generation import gives_way, mismatch
 from ateneo.store import generations, versions
 from ateneo.store.pool import Database
 
@@ -16,6 +16,6 @@ async def check_ready(db: Database, models: Models) -> Model | None:
     kept = await generations.searchable(db)
     found = (Model(one, service) for one in kept if (service := models.of(one)) is not None)
     model = next(found, None)
-    if model is None and kept:
+    if model is None and kept and not await gives_way(db, kept[0], models.main):
         raise mismatch(kept[0], models.main)
     return model

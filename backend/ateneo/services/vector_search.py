@@ -116,7 +116,7 @@ class VectorSearchService:
         own_weight = dense_weight is None and self._weight is None
         asked, found = await self._ask(asked, mode, own_weight=own_weight)
         by_meaning = asked.generation is not None
-        hits, warnings = found.hits, list(_warnings(found, no_vectors=not by_meaning and mode != "lexical"))
+        hits, warnings = found.hits, list(self._warnings(found, no_vectors=not by_meaning and mode != "lexical"))
         if reranking and first == 0:
             hits, failed = await reranking.order(text, hits)
             warnings += failed
@@ -224,6 +224,21 @@ class VectorSearchService:
             dense_weight=model.embedding.dense_weight if own_weight else asked.dense_weight,
         )
 
+    def _warnings(self, found: door.Found, *, no_vectors: bool) -> Iterator[str]:
+        foreign = self._current.foreign
+        if no_vectors and foreign is not None:
+            yield tr(f"Busqué solo por palabras. {foreign}", f"I searched by words alone. {foreign}")
+        elif no_vectors:
+            yield tr(
+                "Todavía no hay embeddings: busqué solo por palabras. Generalos con `ateneo backfill`.",
+                "There are no embeddings yet: I searched by words alone. Make them with `ateneo backfill`.",
+            )
+        if found.phrases_nowhere:
+            yield tr(
+                "Ningún pasaje tiene la frase entre comillas tal cual: la busqué por sus palabras.",
+                "No passage has the quoted phrase as it stands: I searched for its words.",
+            )
+
 
 def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tuple[int, int]:
     """The first and the number of the hits to fetch. A page that a reranker's candidates reach into starts at them."""
@@ -232,16 +247,3 @@ def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tu
     if reranking and skip < reranking.candidates:
         return 0, min(MOST_HITS, max(reranking.candidates, skip + k))
     return skip, k
-
-
-def _warnings(found: door.Found, *, no_vectors: bool) -> Iterator[str]:
-    if no_vectors:
-        yield tr(
-            "Todavía no hay embeddings: busqué solo por palabras. Generalos con `ateneo backfill`.",
-            "There are no embeddings yet: I searched by words alone. Make them with `ateneo backfill`.",
-        )
-    if found.phrases_nowhere:
-        yield tr(
-            "Ningún pasaje tiene la frase entre comillas tal cual: la busqué por sus palabras.",
-            "No passage has the quoted phrase as it stands: I searched for its words.",
-        )

@@ -27,7 +27,7 @@ from ateneo.lang import tr
 from ateneo.services import column, maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_name
-from ateneo.services.generation import mismatch, own_generation
+from ateneo.services.generation import gives_way, mismatch, own_generation
 from ateneo.services.hands import Hands
 from ateneo.services.presence import BEAT_S, Rate, report
 from ateneo.services.unexpected import known
@@ -169,7 +169,7 @@ class Worker:
 
     async def _look(self, *, once: bool) -> None:
         known = await generations.all_generations(self._db)
-        if not known:
+        if not known or await gives_way(self._db, known[0], self._models.main):
             known = [await own_generation(self._db, self._models.main)]
         reachable = {one.number: one for one in known if self._models.of(one) is not None}
         self._out_of_reach = next((one.label for one in known if one.active and one.number not in reachable), None)

@@ -58,6 +58,25 @@ async def begin(db: Database, provider: str, model: str, dims: int) -> Generatio
     return next((g for g in await all_generations(db) if g.number == number), None)
 
 
+async def is_open(db: Database) -> bool:
+    """Whether another model may still take over without a loss: no generation is kept, or one alone without vectors."""
+    async with db.acquire() as connection:
+        return bool(await connection.fetchval("SELECT ateneo.model_is_open()"))
+
+
+async def column_dims(db: Database) -> int | None:
+    """How long the vectors in the guide's column are, of whichever company; None where it holds none."""
+    async with db.acquire() as connection:
+        dims: int | None = await connection.fetchval("SELECT ateneo.column_dims()")
+    return dims
+
+
+async def retire_empty(db: Database, number: int) -> bool:
+    """Ends the active generation if it is the only one and holds no vector; returns whether it did."""
+    async with db.transaction() as connection:
+        return bool(await connection.fetchval("SELECT ateneo.retire_empty($1::smallint)", number))
+
+
 async def activate(db: Database, number: int) -> None:
     """Makes it the one that is searched, in one transaction; the one before can be returned to.
 

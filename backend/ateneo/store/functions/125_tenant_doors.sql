@@ -21,12 +21,14 @@ CREATE OR REPLACE FUNCTION ateneo.any_embedding() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
   'SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE embedding IS NOT NULL)';
 
--- The first generation, with the vectors that other programs left in the guide's column. Where there is one already,
--- it is that one or nothing: an application does not change the model.
+-- The first generation, with the vectors that other programs left in the guide's column. Where there is one already
+-- that holds vectors, it is that one or nothing: an application does not change the model.
 CREATE OR REPLACE FUNCTION ateneo.begin_generation(p_provider text, p_model text, p_dims int) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint; page record; after_id text;
 BEGIN
+  PERFORM ateneo.retire_empty(x.generation) FROM ateneo.generation x
+    WHERE x.active AND (x.provider, x.model, x.dims) IS DISTINCT FROM (p_provider, p_model, p_dims);
   IF NOT EXISTS (SELECT FROM ateneo.generation WHERE state <> 'retired') THEN
     g := ateneo.create_generation(p_provider, p_model, p_dims);
     LOOP
