@@ -31,6 +31,11 @@ async def test_not_ready_before_the_upgrade(bare_url: str) -> None:
 
 async def test_not_ready_with_vectors_of_another_model(database_url: str, database: Database) -> None:
     await generations.create(database, "openai", "text-embedding-3-small", 1536)
+    async with database.acquire() as connection:  # with a vector: an empty one would give way
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " VALUES ('de-otro', 'otra', 'Un texto de otro modelo', array_fill(1.0::real, ARRAY[1536])::vector)"
+        )
     with serving(settings(database_url)) as url:
         answer = httpx.get(f"{url}/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "generation")

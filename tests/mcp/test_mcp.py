@@ -163,12 +163,17 @@ async def test_after_a_switch_and_a_prune_it_serves_the_active_model(database: D
     await generations.activate(database, switched.number)
     async with database.acquire() as connection:
         await connection.execute("SELECT ateneo.mark_column($1::smallint)", switched.number)
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido, embedding)"
+            " VALUES ('c', 'acme', 'El feriado se paga doble', array_fill(1.0::real, ARRAY[8])::vector)"
+        )
     assert await switch.prune(database, await switch.prunable(database))
     key = (await keys.create(database, "acme")).secret
     with ProviderServer(dims=8) as server:
         reach = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.url, "ATENEO_EMBEDDING_PROVIDER": "local"}
         variables = environment(database_url, ATENEO_API_KEY=key, **reach)
         async with Client(StdioServerParameters(command=ATENEO, args=["mcp"], env=variables)) as client:
-            assert (await answer(client, "search", query="feriado"))["hits"] == []
+            [hit] = (await answer(client, "search", query="feriado"))["hits"]
+            assert hit["chunk_id"] == "c"
         with serving(Place(database_url, {}, ""), None, **reach) as address:
             assert post(address, Authorization=f"Bearer {key}").status_code == 200
