@@ -176,11 +176,30 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value()
 
 
+class _Language(BaseSettings):
+    """The one setting that has to be known before anything is said."""
+
+    model_config = Settings.model_config
+
+    lang: Lang = _named("ATENEO_LANG", "es", "")
+
+
+def language(secrets_file: Path | None = None) -> Lang:
+    """The language of messages, whatever is wrong with the settings; "es" where that is what is wrong."""
+    try:
+        return _Language(_env_file=_secrets(secrets_file)).lang  # type: ignore[call-arg]
+    except ValidationError:
+        return "es"
+
+
+def _secrets(given: Path | None) -> Path:
+    return given or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
+
+
 def load(secrets_file: Path | None = None) -> Settings:
     """Reads the settings. Raises SettingsError that names the variable and its rule."""
-    path = secrets_file or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
     try:
-        return Settings(_env_file=path)  # type: ignore[call-arg]
+        return Settings(_env_file=_secrets(secrets_file))  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -85,3 +85,30 @@ def test_nothing_names_a_registry_or_a_folder_of_one_machine() -> None:
             and path.stat().st_size < 2_000_000
         ):
             assert not forbidden.search(path.read_text(encoding="utf-8", errors="ignore")), name
+
+
+class _AtImport(ast.NodeVisitor):
+    """The calls of `tr` that run when a module is loaded: not inside the body of a function."""
+
+    def __init__(self) -> None:
+        self.lines: list[int] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+        for part in (*getattr(node, "decorator_list", ()), node.args, getattr(node, "returns", None)):
+            if part is not None:
+                self.visit(part)
+
+    visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id == "tr":
+            self.lines.append(node.lineno)
+        self.generic_visit(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_no_text_is_chosen_before_the_language_is_known(path: Path) -> None:
+    """Commands are loaded once it is (cli/main.py); what else is made at import holds `lang.both`."""
+    found = _AtImport()
+    found.visit(ast.parse(path.read_text()))
+    assert not found.lines or path.is_relative_to(PACKAGE / "cli")

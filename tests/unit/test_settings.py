@@ -6,7 +6,7 @@ import pytest
 
 from ateneo import wiring
 from ateneo.errors import DatabaseUrlMissing, SettingsError
-from ateneo.settings import Settings, load
+from ateneo.settings import Settings, language, load
 from ateneo.types import Usage
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -59,3 +59,13 @@ def test_the_settings_choose_the_chat_model(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ATENEO_CHAT_PRICE", "[1, 2]")
     chat = wiring.chat_model(load(), embedding)
     assert (chat.provider, chat.model, chat.cost(Usage(1_000_000, 0), "llama3.3")) == ("openai", "llama3.3", 1.0)
+
+
+def test_the_language_is_known_whatever_else_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "my.env").write_text("ATENEO_LANG=en\nATENEO_POOL_SIZE=many\n")
+    monkeypatch.setenv("ATENEO_SECRETS_FILE", str(tmp_path / "my.env"))
+    assert language() == "en"
+    monkeypatch.setenv("ATENEO_LANG", "es")
+    assert language() == "es"
+    monkeypatch.setenv("ATENEO_LANG", "quechua")
+    assert language() == "es"

@@ -14,7 +14,7 @@ from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.api.trail import count, record, streams
 from ateneo.errors import AteneoError
-from ateneo.lang import tr
+from ateneo.lang import both, tr
 from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
 from ateneo.services.unexpected import known
@@ -39,24 +39,24 @@ class ChatBody(Body):
     history: list[ChatTurn] = Field(
         [],
         max_length=100,
-        description=tr(
+        description=both(
             "los turnos anteriores, del más viejo; si son muchos o largos cuentan los últimos (unos 2.000 tokens)",
             "earlier turns, oldest first; where they are many or long the last ones count (some 2,000 tokens)",
         ),
     )
     conversation_id: Text | None = Field(
-        None, description=tr("sigue una conversación de este agente", "goes on with a conversation of this agent")
+        None, description=both("sigue una conversación de este agente", "goes on with a conversation of this agent")
     )
     store: bool | None = Field(
         None,
-        description=tr(
+        description=both(
             "guarda la conversación; si falta, se guarda salvo que venga history (ATENEO_CONVERSATIONS)",
             "stores the conversation; if missing, it is stored unless there is history (ATENEO_CONVERSATIONS)",
         ),
     )
     stream: bool = Field(
         False,
-        description=tr(
+        description=both(
             "la respuesta mientras se escribe, como server-sent events (también con Accept: text/event-stream)",
             "the answer while it is written, as server-sent events (with Accept: text/event-stream, too)",
         ),
@@ -92,7 +92,7 @@ class ChatResponse(BaseModel):
     model: str
     extractive: bool
     stop_reason: str | None
-    queries: tuple[str, ...] = Field(description=tr("lo que se buscó", "what was searched"))
+    queries: tuple[str, ...] = Field(description=both("lo que se buscó", "what was searched"))
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
@@ -100,18 +100,18 @@ class ChatResponse(BaseModel):
     cost: float | None
     latency_ms: int
     first_text_ms: int | None
-    markers_removed: int = Field(description=tr("citas a nada, quitadas", "citations of nothing, taken out"))
-    citations_dropped: int = Field(description=tr("citas que no se pudieron comprobar", "citations not verified"))
-    error: str | None = Field(description=tr("el código de lo que la cortó", "the code of what interrupted it"))
+    markers_removed: int = Field(description=both("citas a nada, quitadas", "citations of nothing, taken out"))
+    citations_dropped: int = Field(description=both("citas que no se pudieron comprobar", "citations not verified"))
+    error: str | None = Field(description=both("el código de lo que la cortó", "the code of what interrupted it"))
     conversation_id: str | None
-    position: int | None = Field(description=tr("su lugar en la conversación", "its place in the conversation"))
+    position: int | None = Field(description=both("su lugar en la conversación", "its place in the conversation"))
 
 
 @router.post(
     "/agents/{agent_id}/chat",
     operation_id="chat_with_agent",
-    summary=tr("Responde con citas", "Answers with citations"),
-    description=tr(
+    summary=both("Responde con citas", "Answers with citations"),
+    description=both(
         "Con stream, los eventos son: searching {query}, passages {passages}, text {text}, citation, y al final done"
         " (la respuesta entera) o error (el problema, y en `answer` lo dicho hasta ahí).",
         "With stream the events are: searching {query}, passages {passages}, text {text}, citation, and at the end done"
@@ -193,12 +193,16 @@ class AgentResponse(BaseModel):
 AgentId = Annotated[str, Path(examples=["rrhh"])]
 
 
-@definitions.get("/agents", operation_id="list_agents", summary=tr("Los agentes de la empresa", "The company's agents"))
+@definitions.get(
+    "/agents", operation_id="list_agents", summary=both("Los agentes de la empresa", "The company's agents")
+)
 async def list_agents(house: OpenHouse, empresa_id: Tenant) -> list[AgentResponse]:
     return [AgentResponse.model_validate(one) for one in await agents.list_agents(house.db, empresa_id)]
 
 
-@definitions.put("/agents/{agent_id}", operation_id="save_agent", summary=tr("Crea o reemplaza", "Creates or replaces"))
+@definitions.put(
+    "/agents/{agent_id}", operation_id="save_agent", summary=both("Crea o reemplaza", "Creates or replaces")
+)
 async def save_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId, body: AgentBody) -> AgentResponse:
     agent = checked(Agent(agent_id, **body.model_dump(exclude={"empresa_id"})))
     await agents.save(house.db, empresa_id, agent)
@@ -206,7 +210,10 @@ async def save_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId, bo
 
 
 @definitions.delete(
-    "/agents/{agent_id}", operation_id="delete_agent", summary=tr("Borra", "Deletes"), status_code=HTTPStatus.NO_CONTENT
+    "/agents/{agent_id}",
+    operation_id="delete_agent",
+    summary=both("Borra", "Deletes"),
+    status_code=HTTPStatus.NO_CONTENT,
 )
 async def delete_agent(house: OpenHouse, empresa_id: Tenant, agent_id: AgentId) -> None:
     await agents.delete(house.db, empresa_id, clean(agent_id))

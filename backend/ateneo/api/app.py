@@ -10,7 +10,7 @@ from ateneo.api import agents, audit, conversations, documents, health, metrics,
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
 from ateneo.api.trail import Audited
-from ateneo.lang import tr
+from ateneo.lang import both, in_current
 from ateneo.settings import Settings, load
 from ateneo.wiring import House
 
@@ -31,8 +31,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Ateneo",
         version=version("ateneo"),
-        summary=tr("Los documentos de una empresa, por su significado", "A company's documents, by meaning"),
-        description=tr(
+        summary=both("Los documentos de una empresa, por su significado", "A company's documents, by meaning"),
+        description=both(
             "La clave de API dice de qué empresa es cada pedido. Los errores son problem+json.",
             "The API key says which company a request is of. Errors are problem+json.",
         ),
@@ -50,4 +50,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for room in (search, documents, agents, conversations, audit, health, metrics):
         app.include_router(room.router)
     app.include_router(agents.definitions)
+    described = app.openapi
+    app.openapi = lambda: in_current(described())  # type: ignore[method-assign]
     return app

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import both, tr
 from ateneo.store import audit
 
 LARGEST_PAGE = 1000
@@ -41,14 +41,14 @@ class AuditPage(BaseModel):
 @router.get(
     "/audit",
     operation_id="list_audit",
-    summary=tr("Quién hizo qué, lo último primero", "Who did what, newest first"),
+    summary=both("Quién hizo qué, lo último primero", "Who did what, newest first"),
 )
 async def list_audit(
     house: OpenHouse,
     empresa_id: Tenant,
     limit: Annotated[int, Query(json_schema_extra=_LIMIT_RANGE)] = 100,
     before: Annotated[
-        int | None, Query(description=tr("`next` de la página anterior", "`next` of the last page"))
+        int | None, Query(description=both("`next` de la página anterior", "`next` of the last page"))
     ] = None,
 ) -> AuditPage:
     if not 1 <= limit <= LARGEST_PAGE:

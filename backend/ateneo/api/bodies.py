@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ateneo.lang import tr
+from ateneo.lang import both
 from ateneo.text.clean import clean
 
 
@@ -23,7 +23,7 @@ class Body(BaseModel):
 
     empresa_id: Text | None = Field(
         None,
-        description=tr(
+        description=both(
             "No hace falta: la clave dice de quién es el pedido. Si está, tiene que ser la de la clave.",
             "Not needed: the key says whose the request is. If present, it must be the key's.",
         ),

@@ -11,7 +11,7 @@ from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import both, tr
 from ateneo.services.agents.transcript import transcript
 from ateneo.store import conversations
 from ateneo.text.clean import clean
@@ -78,17 +78,19 @@ class Transcript(BaseModel):
 
 class FeedbackBody(Body):
     position: int = Field(examples=[0], ge=0, le=2_000_000_000)
-    rating: Literal[1, -1] | None = Field(description=tr("1, -1, o null para quitarla", "1, -1, or null to remove it"))
+    rating: Literal[1, -1] | None = Field(
+        description=both("1, -1, o null para quitarla", "1, -1, or null to remove it")
+    )
     comment: Text | None = Field(None, max_length=4000, examples=["Faltó decir desde cuándo."])
 
 
-@router.get("/conversations", operation_id="list_conversations", summary=tr("Las últimas primero", "Last used first"))
+@router.get("/conversations", operation_id="list_conversations", summary=both("Las últimas primero", "Last used first"))
 async def list_conversations(
     house: OpenHouse,
     empresa_id: Tenant,
     limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": _MOST})] = 50,
     after: Annotated[
-        str | None, Query(description=tr("`next` de la página anterior", "`next` of the last page"))
+        str | None, Query(description=both("`next` de la página anterior", "`next` of the last page"))
     ] = None,
 ) -> ConversationPage:
     if not 1 <= limit <= _MOST:
@@ -102,7 +104,7 @@ async def list_conversations(
     )
 
 
-@router.get("/conversations/{conversation_id}", operation_id="get_conversation", summary=tr("Entera", "The whole"))
+@router.get("/conversations/{conversation_id}", operation_id="get_conversation", summary=both("Entera", "The whole"))
 async def get_conversation(house: OpenHouse, empresa_id: Tenant, conversation_id: ConversationId) -> Transcript:
     turns = await transcript(house.db, empresa_id, clean(conversation_id))
     return Transcript(turns=[TurnResponse.model_validate(turn) for turn in turns])
@@ -111,7 +113,7 @@ async def get_conversation(house: OpenHouse, empresa_id: Tenant, conversation_id
 @router.delete(
     "/conversations/{conversation_id}",
     operation_id="delete_conversation",
-    summary=tr("Borra todo lo suyo", "Deletes all that is its"),
+    summary=both("Borra todo lo suyo", "Deletes all that is its"),
     status_code=HTTPStatus.NO_CONTENT,
 )
 async def delete_conversation(house: OpenHouse, empresa_id: Tenant, conversation_id: ConversationId) -> None:
@@ -121,7 +123,7 @@ async def delete_conversation(house: OpenHouse, empresa_id: Tenant, conversation
 @router.put(
     "/conversations/{conversation_id}/feedback",
     operation_id="rate_answer",
-    summary=tr("Qué te pareció una respuesta", "What you thought of an answer"),
+    summary=both("Qué te pareció una respuesta", "What you thought of an answer"),
     status_code=HTTPStatus.NO_CONTENT,
 )
 async def rate_answer(

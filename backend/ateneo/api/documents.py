@@ -13,7 +13,7 @@ from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant, refuse_other
 from ateneo.api.trail import count
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import both, tr
 from ateneo.types import StoredDocument
 
 PATH = "/documents"
@@ -31,7 +31,7 @@ _FORM: dict[str, Any] = {
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "title": {"type": "string", "examples": ["Manual de la autoclave"]},
-                        "document_id": {"type": "string", "description": tr("uno propio", "one of your own")},
+                        "document_id": {"type": "string", "description": both("uno propio", "one of your own")},
                         "metadata": {"type": "string", "description": "JSON", "examples": ['{"area": "calidad"}']},
                     },
                 }
@@ -67,14 +67,14 @@ class DocumentPage(BaseModel):
 @router.post(
     PATH,
     operation_id="upload_document",
-    summary=tr("Carga un archivo (PDF, DOCX, HTML, Markdown...)", "Loads a file (PDF, DOCX, HTML, Markdown...)"),
-    description=tr(
+    summary=both("Carga un archivo (PDF, DOCX, HTML, Markdown...)", "Loads a file (PDF, DOCX, HTML, Markdown...)"),
+    description=both(
         "El mismo archivo otra vez no hace nada; otro contenido con el mismo nombre reemplaza al anterior.",
         "The same file again does nothing; other content under the same name replaces the earlier one.",
     ),
     status_code=HTTPStatus.CREATED,
     responses={
-        200: {"model": DocumentResponse, "description": tr("ya estaba, o reemplazado", "was there, or replaced")}
+        200: {"model": DocumentResponse, "description": both("ya estaba, o reemplazado", "was there, or replaced")}
     },
     openapi_extra=_FORM,
 )
@@ -102,7 +102,7 @@ async def upload_document(
 @router.get(
     PATH,
     operation_id="list_documents",
-    summary=tr("Los documentos, por nombre", "The documents, by name"),
+    summary=both("Los documentos, por nombre", "The documents, by name"),
 )
 async def list_documents(
     request: Request,
@@ -110,7 +110,7 @@ async def list_documents(
     empresa_id: Tenant,
     limit: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": 1000})] = 100,
     after: Annotated[
-        str | None, Query(description=tr("`next` de la página anterior", "`next` of the last page"))
+        str | None, Query(description=both("`next` de la página anterior", "`next` of the last page"))
     ] = None,
 ) -> DocumentPage:
     found: list[StoredDocument] = await house.ingestion.list_documents(empresa_id, limit=limit, after=after)
@@ -124,7 +124,7 @@ async def list_documents(
 @router.delete(
     f"{PATH}/{{document_id}}",
     operation_id="delete_document",
-    summary=tr("Borra un documento y todo lo suyo", "Deletes a document and all that is its"),
+    summary=both("Borra un documento y todo lo suyo", "Deletes a document and all that is its"),
     status_code=HTTPStatus.NO_CONTENT,
 )
 async def delete_document(house: OpenHouse, empresa_id: Tenant, document_id: Annotated[str, Path()]) -> None:

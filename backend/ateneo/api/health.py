@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from ateneo.api.problems import RESPONSES, of_error
 from ateneo.api.tenant import OpenHouse
 from ateneo.errors import AteneoError
-from ateneo.lang import tr
+from ateneo.lang import both
 from ateneo.services.readiness import check_ready
 
 router = APIRouter(tags=["health"])
@@ -21,10 +21,10 @@ class Health(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     model: str = Field(examples=["local/ateneo-minilm-es-v2"])
-    vectors: bool = Field(description=tr("si ya hay embeddings", "whether there are embeddings yet"))
+    vectors: bool = Field(description=both("si ya hay embeddings", "whether there are embeddings yet"))
 
 
-@router.get("/health", operation_id="health", summary=tr("El proceso vive", "The process lives"))
+@router.get("/health", operation_id="health", summary=both("El proceso vive", "The process lives"))
 async def health() -> Health:
     return Health()
 
@@ -32,7 +32,7 @@ async def health() -> Health:
 @router.get(
     "/ready",
     operation_id="ready",
-    summary=tr("Puede atender: base al día y del mismo modelo", "It can serve: database upgraded, of the same model"),
+    summary=both("Puede atender: base al día y del mismo modelo", "It can serve: database upgraded, of the same model"),
     response_model=Ready,
     responses=RESPONSES,
 )

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from ateneo.api.tenant import OpenHouse
-from ateneo.lang import tr
+from ateneo.lang import both
 from ateneo.store.letters import figures
 
 router = APIRouter(tags=["health"])
@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/metrics",
     operation_id="metrics",
-    summary=tr("Métricas para Prometheus", "Metrics for Prometheus"),
+    summary=both("Métricas para Prometheus", "Metrics for Prometheus"),
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )

@@ -9,7 +9,7 @@ from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenHouse, Tenant
 from ateneo.api.trail import count
-from ateneo.lang import tr
+from ateneo.lang import both
 from ateneo.types import Fusion, Mode
 
 router = APIRouter(tags=["search"], responses=RESPONSES)
@@ -18,20 +18,20 @@ _QUESTION = "¿Cuánto me pagan si trabajo un feriado?"
 # In the description alone: the service checks them, and says what is wrong in the reader's language.
 _K_RANGE: dict[str, Any] = {"minimum": 1, "maximum": 200}
 _WEIGHT_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1}
-_MODE = tr("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
-_WEIGHT = tr("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
-_FILTER = tr("condiciones sobre los metadatos", "conditions on the metadata")
-_LANGUAGE = tr("idioma de los documentos: es, en, pt, unknown", "language of the documents: es, en, pt, unknown")
-_FUSION = tr("cómo se juntan significado y palabras", "how meaning and words are put together")
-_SKIP = tr("cuántos resultados saltear", "how many hits to skip")
+_MODE = both("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
+_WEIGHT = both("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
+_FILTER = both("condiciones sobre los metadatos", "conditions on the metadata")
+_LANGUAGE = both("idioma de los documentos: es, en, pt, unknown", "language of the documents: es, en, pt, unknown")
+_FUSION = both("cómo se juntan significado y palabras", "how meaning and words are put together")
+_SKIP = both("cuántos resultados saltear", "how many hits to skip")
 _SKIP_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1000}
-_EXPLAIN = tr("agrega cómo se buscó", "adds how it was searched")
-_NEIGHBOURS = tr("pasajes vecinos a cada lado", "neighbouring passages to each side")
+_EXPLAIN = both("agrega cómo se buscó", "adds how it was searched")
+_NEIGHBOURS = both("pasajes vecinos a cada lado", "neighbouring passages to each side")
 _NEIGHBOURS_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 10}
-_SECTION = tr("agrega toda la sección de cada resultado", "adds the whole section of each hit")
-_GROUP = tr("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
-_HIGHLIGHT = tr("marca las palabras encontradas", "marks the words that were found")
-_RERANK = tr("false: sin el reranker configurado", "false: without the reranker that is configured")
+_SECTION = both("agrega toda la sección de cada resultado", "adds the whole section of each hit")
+_GROUP = both("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
+_HIGHLIGHT = both("marca las palabras encontradas", "marks the words that were found")
+_RERANK = both("false: sin el reranker configurado", "false: without the reranker that is configured")
 
 
 class SearchRequest(Body):
@@ -123,7 +123,7 @@ class SearchResponse(BaseModel):
 @router.get(
     "/search/semantic",
     operation_id="search_semantic",
-    summary=tr("Busca por significado y por palabras", "Searches by meaning and by words"),
+    summary=both("Busca por significado y por palabras", "Searches by meaning and by words"),
 )
 async def search_semantic(
     request: Request,
@@ -163,7 +163,7 @@ async def search_semantic(
 @router.post(
     "/search/semantic",
     operation_id="search_semantic_post",
-    summary=tr("Busca, con la pregunta en el cuerpo", "Searches, the question in the body"),
+    summary=both("Busca, con la pregunta en el cuerpo", "Searches, the question in the body"),
 )
 async def search_semantic_post(
     request: Request, house: OpenHouse, empresa_id: Tenant, body: SearchRequest

@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for every
 """
 
 import asyncio
-import contextlib
 import getpass
 import io
 import json
@@ -22,9 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo import lang
-from ateneo.errors import AteneoError, InputError, SettingsError
+from ateneo.errors import AteneoError, InputError
 from ateneo.lang import tr
-from ateneo.settings import load
+from ateneo.settings import language
 from ateneo.store import audit, embedded
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
@@ -50,8 +49,7 @@ err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 def prepare() -> None:
     """To be called first in a `main`: the language of the help, logs on stderr, terminals that lack letters."""
-    with contextlib.suppress(SettingsError):  # the command reads the settings itself, and reports them
-        lang.use(load().lang)
+    lang.use(language())
     stop_embedded_on_end()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     for stream in (sys.stdout, sys.stderr):
