@@ -299,6 +299,8 @@ async def upgrade(
     embedding: EmbeddingService,
     on_page: Callable[[int, int], None],
     on_rebuilt: Callable[[int, int], None] | None = None,
+    *,
+    allow_downgrade: bool = False,
 ) -> list[Step]:
     """Brings the database to this version and indexes what was there before; returns the steps done.
 
@@ -306,7 +308,7 @@ async def upgrade(
     made anew, since this version analyses them in another way. No provider is called: a model whose dimensions nobody
     knows gets its generation with the first embedding.
     """
-    steps = await migrate.upgrade(db)
+    steps = await migrate.upgrade(db, allow_downgrade=allow_downgrade)
     await settle_model(db, embedding)
     await migrate.reconcile(db, on_page=on_page)
     await statistics.refresh_moved(db)

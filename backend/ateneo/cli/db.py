@@ -9,6 +9,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo import wiring
+from ateneo.cli import schema_screen
 from ateneo.cli.runtime import confirmed, count, err, out, run_or_exit
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -22,14 +23,28 @@ def upgrade(
     plan: Annotated[
         bool, typer.Option("--plan", help=tr("Muestra el SQL y no cambia nada.", "Shows the SQL, changes nothing."))
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help=tr("Nombra cada archivo y permiso.", "Names each file and right."))
+    ] = False,
+    allow_downgrade: Annotated[
+        bool,
+        typer.Option(
+            "--allow-downgrade",
+            help=tr(
+                "Repone funciones más viejas que las de la base.", "Puts back functions older than the database's."
+            ),
+        ),
+    ] = False,
 ) -> None:
-    run_or_exit(_plan() if plan else _upgrade())
+    run_or_exit(
+        _plan(allow_downgrade=allow_downgrade) if plan else _upgrade(verbose=verbose, allow_downgrade=allow_downgrade)
+    )
 
 
-async def _plan() -> None:
+async def _plan(*, allow_downgrade: bool) -> None:
     settings = load()
     async with await wiring.open_database(settings) as db:
-        steps = await migrate.plan(db)
+        steps = await migrate.plan(db, allow_downgrade=allow_downgrade)
         if not steps:
             err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
         for step in steps:
@@ -42,7 +57,7 @@ async def _plan() -> None:
                 out.print(sql.strip(), soft_wrap=True)
 
 
-async def _upgrade() -> None:
+async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
     settings = load()
     embedding = wiring.embedding_service(settings)
     async with await wiring.open_database(settings) as db, embedding:
@@ -62,11 +77,11 @@ async def _upgrade() -> None:
                 )
                 progress.update(task, description=text)
 
-            steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt)
+            steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
             different = await wiring.model_difference(db, settings, embedding)
         missing = await migrate.rights_missing(db)
-        for step in steps:
-            out.print(Text.assemble(("  ✓ ", "green"), step.title))
+        for line in [step.title for step in steps] if verbose else schema_screen.summary(steps):
+            out.print(Text.assemble(("  ✓ ", "green"), line))
         if seen:
             out.print(Text.assemble(("  ✓ ", "green"), _indexed(seen)))
         out.print(
@@ -93,8 +108,8 @@ def _ask_the_administrator(missing: list[str]) -> None:
         ),
         style="yellow",
     )
-    for statement in missing:
-        out.print(f"  {statement};", soft_wrap=True)
+    for line in schema_screen.administrators(missing):
+        out.print(line, soft_wrap=True)
 
 
 @app.command(

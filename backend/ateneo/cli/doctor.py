@@ -1,7 +1,6 @@
 """`ateneo doctor`: checks the installation from the settings to the model, and says what to do."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -9,29 +8,22 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
+from ateneo.cli import schema_screen
+from ateneo.cli.finding import Finding
 from ateneo.cli.runtime import count, out, run_or_exit
-from ateneo.errors import AteneoError, GenerationMismatch, NotUpgraded
+from ateneo.errors import AteneoError, GenerationMismatch
 from ateneo.lang import tr
 from ateneo.services import maintenance
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.readiness import check_ready
 from ateneo.settings import Settings, load
-from ateneo.store import adopt, generations, health, migrate
+from ateneo.store import adopt, generations, health
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
 _GOOD_RECALL = 0.99
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`ok` None is a remark: nothing is broken, but something is worth knowing."""
-
-    ok: bool | None
-    what: str
-    remedy: str = ""
 
 
 def doctor(
@@ -79,7 +71,7 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
             models = None if embedding is None else wiring.models(settings, embedding)
             async for finding in _database(db, models):
                 yield finding
-            if embedding is not None and not await migrate.plan(db):
+            if embedding is not None and await schema_screen.is_upgraded(db):
                 async for finding in _model_in_use(db, settings, embedding):
                     yield finding
             if recall:
@@ -107,12 +99,11 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
     yield Finding(True, f"PostgreSQL {server}, pgvector {extension or '–'} ({db.where}).")
     for finding in _way(db):
         yield finding
-    if await migrate.plan(db):
-        missing = NotUpgraded(where=db.where)
-        yield Finding(False, missing.message, missing.remedy)
+    schema = await schema_screen.findings(db)
+    for finding in schema:
+        yield finding
+    if any(finding.ok is False for finding in schema):
         return
-    yield Finding(True, tr("Tablas al día.", "Tables up to date."))
-    yield await _isolation(db)
     active = await generations.active(db)
     if active is not None and models is not None:
         try:
@@ -145,17 +136,6 @@ async def _model_in_use(db: Database, settings: Settings, embedding: EmbeddingSe
     different = await wiring.model_difference(db, settings, embedding)
     if different is not None:
         yield Finding(None, different.what, different.remedy)
-
-
-async def _isolation(db: Database) -> Finding:
-    if db.isolated:
-        what = tr("Aislamiento entre empresas: la base lo impone (ateneo_app, seguridad por filas).",
-                  "Isolation of companies: the database enforces it (ateneo_app, row-level security).")  # fmt: skip
-        return Finding(True, what)
-    what = tr("Aislamiento entre empresas: la base NO lo impone; solo lo hacen las consultas.",
-              "Isolation of companies: the database does NOT enforce it; only the queries do.")  # fmt: skip
-    missing = await migrate.rights_missing(db)
-    return Finding(None, what, "\n".join([*(f"{statement};" for statement in missing), "ateneo db upgrade"]))
 
 
 async def _recall(db: Database) -> AsyncIterator[Finding]:

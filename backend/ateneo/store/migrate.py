@@ -34,8 +34,9 @@ artículo 00-1234-B. The companies."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One piece of SQL to run, or that ran. `kind`: extension, schema, table, adoption, migration, functions, role, or
-    what is mended (owner, policy, right ...). `name`: the file, where it is one."""
+    """One piece of SQL to run, or that ran. `kind`: extension, schema, table, adoption, migration, functions, or what
+    is mended: definition (a function file whose text is installed, but not what it made), role, owner, policy, right,
+    row-level security, statistics, figures. `name`: the file, where it is one."""
 
     kind: str
     title: str
@@ -72,7 +73,10 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
     steps += [_step("migration", item) for item in schema_files.migrations() if item.name not in recorded.applied]
     adoption = tr("adopción de knowledge_chunks", "adoption of knowledge_chunks")
     steps += [Step("adoption", adoption, sql) for sql in adopt.statements(found)]
-    return steps + [_step("functions", item) for item in await versions.outdated(connection, recorded)]
+    for item in await versions.outdated(connection, recorded):
+        same = recorded.installed.get(item.name, ("", None))[0] == item.digest
+        steps.append(_step("definition" if same else "functions", item))
+    return steps
 
 
 def _step(kind: str, item: SchemaFile) -> Step:

@@ -98,8 +98,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- What differs from what should be, each with the statement that mends it: owners, row-level security, policies, rights,
--- statistics. Read from the catalogs alone, so that a restored database, or one that somebody changed, is told from a whole
--- one without a lock. Empty where the roles are missing, but for owners: then nothing of this applies.
+-- statistics, figures. Read from the catalogs alone, so that a restored database, or one that somebody changed, is told from a whole
+-- one without a lock. Where the roles are missing, owners and
+-- figures alone: then nothing else of this applies.
 CREATE OR REPLACE FUNCTION ateneo.deviations() RETURNS TABLE (kind text, object text, statement text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE owner oid := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'ateneo');
@@ -110,6 +111,12 @@ BEGIN
     UNION ALL
     SELECT 'owner', p.oid::regprocedure::text, format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, owner::regrole::text)
     FROM pg_proc p WHERE p.pronamespace = 'ateneo'::regnamespace AND p.proowner <> owner;
+  -- Another server's transactions, in a database restored from a dump: a graph was built then, at the earliest.
+  IF has_table_privilege('ateneo.own_index', 'SELECT') THEN
+    RETURN QUERY SELECT 'figures', 'ateneo.own_index', 'UPDATE ateneo.own_index SET built_xid = pg_snapshot_xmax(pg_current_snapshot()) '
+        'WHERE built_xid > pg_snapshot_xmax(pg_current_snapshot())'
+      WHERE EXISTS (SELECT FROM ateneo.own_index o WHERE o.built_xid > pg_snapshot_xmax(pg_current_snapshot()));
+  END IF;
   IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
   RETURN QUERY SELECT 'policy', t.name, format('DROP POLICY IF EXISTS ateneo_tenant ON %1$s; '
       -- binds the application to its company whatever other policies allow it
