@@ -5,18 +5,19 @@ questions are asked among everything that could distract.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ateneo.errors import DatasetInvalid
+from ateneo.lang import tr
 from ateneo.store import conversations, documents
 from ateneo.store.conversations import RatedTurn
 from ateneo.store.pool import Database
+from ateneo.text.filenames import file_name
 
 QUESTIONS, REJECTED = "questions.jsonl", "rejected.jsonl"
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,22 @@ class Export:
 
 async def export(db: Database, empresa_id: str, folder: Path) -> Export:
     """Writes into `folder`: questions.jsonl (each citation of an answer that was liked: its question, document and
-    passage), rejected.jsonl (the answers that were not, with their comments), and the company's documents.
+    passage), rejected.jsonl (the answers that were not, with their comments), and the company's documents. A folder
+    holds the exports of several companies.
 
-    Raises DatabaseError, OSError.
+    Raises DatabaseError, DatasetInvalid, OSError.
     """
     rated = await conversations.rated(db, empresa_id)
     texts = await documents.texts(db, empresa_id)
-    place = folder / _safe(empresa_id)
+    place = folder / file_name(empresa_id)
     place.mkdir(parents=True, exist_ok=True)
-    names = {document_id: f"{_safe(document_id)}.md" for document_id in texts}
+    names = {document_id: f"{file_name(document_id)}.md" for document_id in texts}
     for document_id, text in texts.items():
         (place / names[document_id]).write_text(text, encoding="utf-8")
     liked = [row for one in rated if one.turn.rating == 1 for row in _questions(one, place.name, names)]
-    rejected = [_rejected(one) for one in rated if one.turn.rating == -1]
-    _write(folder / QUESTIONS, liked)
-    _write(folder / REJECTED, rejected)
+    rejected = [_rejected(one, place.name) for one in rated if one.turn.rating == -1]
+    _write(folder / QUESTIONS, place.name, liked)
+    _write(folder / REJECTED, place.name, rejected)
     return Export(len(liked), len(rejected), len(texts))
 
 
@@ -65,9 +67,10 @@ def _questions(one: RatedTurn, empresa: str, names: dict[str, str]) -> Iterator[
             }
 
 
-def _rejected(one: RatedTurn) -> dict[str, Any]:
+def _rejected(one: RatedTurn, empresa: str) -> dict[str, Any]:
     return {
         "id": f"{one.conversation_id}/{one.turn.position}",
+        "empresa_id": empresa,
         "agent_id": one.agent_id,
         "question": one.turn.question,
         "queries": one.turn.queries,
@@ -78,9 +81,19 @@ def _rejected(one: RatedTurn) -> dict[str, Any]:
     }
 
 
-def _safe(name: str) -> str:
-    return _UNSAFE.sub("-", name).strip(".-") or "x"
+def _write(path: Path, empresa: str, rows: list[dict[str, Any]]) -> None:
+    """The company's rows in the place of those of its last export; other companies' stay. Raises DatasetInvalid for a
+    file that is no such export."""
+    others = [row for row in _read(path) if row.get("empresa_id") != empresa]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in others + rows), encoding="utf-8")
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+def _read(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    try:
+        rows = [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise DatasetInvalid(where=path, detail=tr("no es JSON", "it is not JSON")) from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise DatasetInvalid(where=path, detail=tr("una línea no es un objeto", "a line is not an object"))
+    return rows
