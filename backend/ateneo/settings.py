@@ -18,7 +18,9 @@ def _named(name: str, default: object, description: str, **rules: Any) -> Any:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True, str_strip_whitespace=True
+    )
 
     database_url: SecretStr | None = _named(
         "DATABASE_URL", None, "postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own"

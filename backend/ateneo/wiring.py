@@ -68,6 +68,7 @@ def _openai(settings: Settings, model: str, dimensions: int | None) -> Embedder:
         base_url=settings.other_base_url if other else settings.openai_base_url,
         dimensions=dimensions,
         timeout_s=settings.embedding_timeout_s,
+        names=("ATENEO_OTHER_API_KEY", "ATENEO_OTHER_BASE_URL") if other else ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     )
 
 
@@ -198,6 +199,10 @@ def _openai_chat(settings: Settings) -> ChatModel:
         base_url=settings.chat_base_url or settings.openai_base_url,
         timeout_s=settings.chat_timeout_s,
         price=settings.chat_price,
+        names=(
+            "ATENEO_CHAT_API_KEY" if settings.chat_api_key or settings.chat_base_url else "OPENAI_API_KEY",
+            "ATENEO_CHAT_BASE_URL" if settings.chat_base_url else "OPENAI_BASE_URL",
+        ),
     )
 
 

@@ -44,9 +44,9 @@ def test_the_other_model_goes_to_its_own_address_with_its_own_key(monkeypatch: p
     own = wiring.embedder_of(settings, _openai("text-embedding-3-small", 1536))
     assert other is not None
     assert own is not None
-    assert vars(other)["_base_url"] == "http://tei:80/v1"
-    assert vars(other)["_key"] == "no-key", "the key of one server is not sent to another"
-    assert (vars(own)["_key"], vars(own)["_base_url"]) == ("sk-mine", "https://api.openai.com/v1")
+    assert vars(other)["_address"].url == "http://tei:80/v1"
+    assert vars(other)["_key"] == "", "the key of one server is not sent to another"
+    assert (vars(own)["_key"], vars(own)["_address"].url) == ("sk-mine", "https://api.openai.com/v1")
 
 
 def test_a_local_model_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from ateneo.errors import (
 )
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
+from ateneo.providers.endpoint import EVENTS, checked_key, checked_url, is_stream, said
+from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
 from ateneo.providers.retry_after import retry_after
@@ -56,13 +58,16 @@ class AnthropicChat:
         max_retries: int = 2,
         citations: Literal["markers", "native"] = "markers",
     ) -> None:
-        self._api_key = api_key
+        self._api_key = checked_key(api_key, "ANTHROPIC_API_KEY", needed=True)
         self._model = model
-        self._base_url = base_url
+        # the SDK adds the version itself
+        address = base_url and checked_url(base_url, "ANTHROPIC_BASE_URL")
+        self._base_url = address and address.removesuffix("/messages").removesuffix("/v1").rstrip("/")
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._native = citations == "native"
-        self._clients = PerLoop(self._new_client)
+        check_environment()
+        self._clients = PerLoop(lambda: made(self._new_client))
 
     @property
     def provider(self) -> str:
@@ -92,6 +97,7 @@ class AnthropicChat:
         said = False
         async with self._errors(), self._clients.get().messages.stream(**self._params(request)) as stream:
             message = None
+            await _refuse_other_bodies(stream.response)
             async for event in stream:
                 if event.type == "text" and event.text:
                     said = True
@@ -253,6 +259,16 @@ def _param(turn: Turn) -> claude.MessageParam:
     if turn.role == "user":
         return claude.UserMessageParam(role="user", content=turn.content)
     return claude.AssistantMessageParam(role="assistant", content=turn.content)
+
+
+async def _refuse_other_bodies(response: httpx2.Response) -> None:
+    """Raises ProviderAnswerInvalid for an answer of success that is no stream of events: an error, a page."""
+    if is_stream(response.headers.get("content-type", "")):
+        return
+    body = await response.aread()
+    if not body.lstrip().startswith(EVENTS):
+        detail = tr("no es un mensaje de la API", "it is not a message of the API")
+        raise ProviderAnswerInvalid(provider=_NAME, detail=f"{detail}: {said(body)}")
 
 
 def _broken_off() -> str:

@@ -11,6 +11,7 @@ import structlog
 
 from ateneo.errors import AccessDenied, SettingsError
 from ateneo.lang import tr
+from ateneo.providers.http_environment import check_environment
 from ateneo.types import Caller
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
@@ -36,6 +37,7 @@ class LoginTokens:
         self._client: jwt.PyJWKClient | None = None
         self._keys: jwt.PyJWKSet | None = None
         if jwks.startswith(("http://", "https://")):
+            check_environment()
             self._client = jwt.PyJWKClient(jwks, timeout=_TIMEOUT_S)
         else:
             self._keys = _from_file(Path(jwks))

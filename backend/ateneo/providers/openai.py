@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import openai
@@ -12,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
 from ateneo.lang import tr
 from ateneo.providers import tokens
+from ateneo.providers.endpoint import checked_key, redacted
+from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
-from ateneo.providers.openai_protocol import DEFAULT_BASE_URL, checked_host, checked_key, problem_of, redacted
+from ateneo.providers.openai_protocol import NO_KEY, Address
 from ateneo.providers.prices import EMBEDDING_MODELS
 from ateneo.providers.query_threads import in_thread
 from ateneo.types import Embedded, Kind, Limits, Matrix
@@ -31,14 +35,9 @@ class _Row(BaseModel):
     index: int | None = None
 
 
-class _Usage(BaseModel):
-    total_tokens: int | None = None
-    prompt_tokens: int | None = None
-
-
 class _Answer(BaseModel):
     data: list[_Row]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 class OpenAIEmbedder:
@@ -56,21 +55,22 @@ class OpenAIEmbedder:
         base_url: str | None = None,
         dimensions: int | None = None,
         timeout_s: float = 30.0,
+        names: tuple[str, str] = ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     ) -> None:
-        """`timeout_s`: seconds that one request may take as a whole. Raises SettingsError for a missing or unusable
-        key (a compatible server may need none) and for a `base_url` that is not an address."""
-        self._key = checked_key(api_key, needed=base_url is None)
+        """`timeout_s`: seconds that one request may take as a whole; `names`: the variables that key and address come
+        from. Raises SettingsError for a missing or unusable key (a compatible server may need none) and for a
+        `base_url` that is not an address."""
+        self._key = checked_key(api_key, names[0], needed=base_url is None)
+        self._address = Address.of(base_url, names[1], self._key)
         self._model = model or DEFAULT_MODEL
-        self._base_url = base_url or DEFAULT_BASE_URL
-        host = checked_host(self._base_url)
         self._dimensions = dimensions
         self._timeout_s = timeout_s
         known = EMBEDDING_MODELS.get(self._model)
         self._dims = dimensions or (known.dims if known else None)
         self._price = known.price if known else None
         self._limits = OPENAI_LIMITS if known else COMPATIBLE_LIMITS
-        self._label = f"openai ({host})" if base_url else "openai"
-        self._clients = PerLoop(self._new_client)
+        check_environment()
+        self._clients = PerLoop(lambda: made(self._new_client))
 
     def __repr__(self) -> str:
         return f"OpenAIEmbedder(model={self._model!r}, dims={self._dims})"
@@ -117,7 +117,9 @@ class OpenAIEmbedder:
         await self._clients.close(lambda client: client.close())
 
     def _new_client(self) -> AsyncOpenAI:
-        return AsyncOpenAI(api_key=self._key, base_url=self._base_url, timeout=self._timeout_s, max_retries=0)
+        return AsyncOpenAI(
+            api_key=self._key or NO_KEY, base_url=self._address.url, timeout=self._timeout_s, max_retries=0
+        )
 
     async def _post(self, texts: Sequence[str]) -> bytes:
         try:
@@ -139,8 +141,7 @@ class OpenAIEmbedder:
     def _decoded(self, body: bytes) -> tuple[Matrix, int | None]:
         """The vectors and the tokens billed, None where the server does not tell."""
         answer = self._parsed(body)
-        usage = answer.usage or _Usage()
-        return self._matrix(answer.data), usage.total_tokens or usage.prompt_tokens
+        return self._matrix(answer.data), _billed(answer.usage)
 
     def _parsed(self, body: bytes) -> _Answer:
         try:
@@ -148,7 +149,7 @@ class OpenAIEmbedder:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "JSON"
-            problem = self._invalid(f"{place}: {first['msg']}")
+            problem = self._address.unusable(body, f"{place}: {first['msg']}")
         raise problem
 
     def _matrix(self, rows: list[_Row]) -> Matrix:
@@ -180,7 +181,7 @@ class OpenAIEmbedder:
 
     def _translated(self, error: openai.APIError) -> ProviderError:
         if isinstance(error, openai.APIStatusError):
-            return problem_of(error, self._label, self._key)
+            return self._address.refusal(error)
         if isinstance(error, openai.APITimeoutError):
             return self._unavailable(self._took_too_long())
         return self._unavailable(self._redacted(str(error.__cause__ or error) or type(error.__cause__).__name__))
@@ -192,7 +193,18 @@ class OpenAIEmbedder:
         return tr(f"más de {self._timeout_s:g} s sin respuesta", f"no answer within {self._timeout_s:g} s")
 
     def _unavailable(self, detail: str) -> ProviderUnavailable:
-        return ProviderUnavailable(provider=self._label, detail=detail)
+        return ProviderUnavailable(provider=self._address.label, detail=detail)
 
     def _invalid(self, detail: str) -> ProviderAnswerInvalid:
-        return ProviderAnswerInvalid(provider=self._label, detail=detail)
+        return ProviderAnswerInvalid(provider=self._address.label, detail=detail)
+
+
+def _billed(usage: Any) -> int | None:
+    """The tokens of a bill; None where it does not tell them, or not as a number of tokens."""
+    if not isinstance(usage, dict):
+        return None
+    for name in ("total_tokens", "prompt_tokens"):
+        count = usage.get(name)
+        if isinstance(count, int | float) and not isinstance(count, bool) and 0 < count < 1e12:
+            return math.ceil(count)
+    return None

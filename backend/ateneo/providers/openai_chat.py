@@ -17,8 +17,10 @@ from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavaila
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
 from ateneo.providers import tokens
+from ateneo.providers.endpoint import EVENTS, checked_key, is_stream, redacted
+from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
-from ateneo.providers.openai_protocol import DEFAULT_BASE_URL, checked_host, checked_key, problem_of, redacted
+from ateneo.providers.openai_protocol import NO_KEY, Address
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
 from ateneo.types import Usage
 
@@ -43,11 +45,11 @@ class OpenAIChat:
         timeout_s: float = 60.0,
         max_retries: int = 2,
         price: tuple[float, float] | None = None,
+        names: tuple[str, str] = ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     ) -> None:
-        self._key = checked_key(api_key, needed=base_url is None)
-        self._base_url = base_url or DEFAULT_BASE_URL
-        host = checked_host(self._base_url)
-        self._label = f"openai ({host})" if base_url else "openai"
+        """`names`: the variables that key and address come from."""
+        self._key = checked_key(api_key, names[0], needed=base_url is None)
+        self._address = Address.of(base_url, names[1], self._key)
         self._model = model
         self._timeout_s = timeout_s
         self._max_retries = max_retries
@@ -55,7 +57,8 @@ class OpenAIChat:
         # OpenAI's newer models take no other; compatible servers know the older name
         self._limit_name = "max_completion_tokens" if base_url is None else "max_tokens"
         self._counter = tokens.ChatTokens() if base_url is None else None
-        self._clients = PerLoop(self._new_client)
+        check_environment()
+        self._clients = PerLoop(lambda: made(self._new_client))
 
     def __repr__(self) -> str:
         return f"OpenAIChat(model={self._model!r})"
@@ -92,6 +95,7 @@ class OpenAIChat:
         async with self._errors():
             stream = await self._clients.get().chat.completions.create(**self._params(request))
             async with stream:
+                await self._refuse_other_bodies(stream.response)
                 async for chunk in stream:
                     usage = _usage(chunk.usage) if chunk.usage is not None else usage
                     for choice in (chunk.choices or [])[:1]:
@@ -110,8 +114,19 @@ class OpenAIChat:
 
     def _new_client(self) -> AsyncOpenAI:
         return AsyncOpenAI(
-            api_key=self._key, base_url=self._base_url, timeout=self._timeout_s, max_retries=self._max_retries
+            api_key=self._key or NO_KEY,
+            base_url=self._address.url,
+            timeout=self._timeout_s,
+            max_retries=self._max_retries,
         )
+
+    async def _refuse_other_bodies(self, response: httpx2.Response) -> None:
+        """Raises what fits an answer of success that is no stream of events: an error, a page."""
+        if is_stream(response.headers.get("content-type", "")):
+            return
+        body = await response.aread()
+        if not body.lstrip().startswith(EVENTS):
+            raise self._address.unusable(body, tr("no es una respuesta de chat", "it is not an answer of a chat"))
 
     def _params(self, request: ChatRequest) -> dict[str, Any]:
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
@@ -136,9 +151,9 @@ class OpenAIChat:
     ) -> list[ChatPart]:
         if reason is None:
             if said or calls:
-                raise ProviderUnavailable(provider=self._label, detail=_broken_off())
+                raise ProviderUnavailable(provider=self._address.label, detail=_broken_off())
             detail = tr("no es una respuesta de chat.", "it is not an answer of a chat.")
-            raise ProviderAnswerInvalid(provider=self._label, detail=detail)
+            raise ProviderAnswerInvalid(provider=self._address.label, detail=detail)
         parts: list[ChatPart] = []
         if calls and request.may_search:
             parts.append(_search(said, next(iter(calls.values()))))
@@ -146,7 +161,7 @@ class OpenAIChat:
             parts.append(TextPart(tr("El modelo no quiso responder.", "The model declined to answer.")))
         elif not said and reason != "length":
             detail = tr(f"no trae texto ({reason}).", f"it has no text ({reason}).")
-            raise ProviderAnswerInvalid(provider=self._label, detail=detail)
+            raise ProviderAnswerInvalid(provider=self._address.label, detail=detail)
         parts.append(EndPart(reason, usage, request.model or self._model))
         return parts
 
@@ -158,19 +173,21 @@ class OpenAIChat:
             yield
             return
         except openai.APIStatusError as error:
-            problem = problem_of(error, self._label, self._key)
+            problem = self._address.refusal(error)
         except (openai.APITimeoutError, httpx2.TimeoutException):
             detail = tr(f"no contestó en {self._timeout_s:g} s.", f"no answer within {self._timeout_s:g} s.")
-            problem = ProviderUnavailable(provider=self._label, detail=detail)
+            problem = ProviderUnavailable(provider=self._address.label, detail=detail)
         except openai.APIConnectionError as error:
-            problem = ProviderUnavailable(provider=self._label, detail=self._redacted(str(error.__cause__ or error)))
+            problem = ProviderUnavailable(
+                provider=self._address.label, detail=self._redacted(str(error.__cause__ or error))
+            )
         except httpx2.HTTPError:
-            problem = ProviderUnavailable(provider=self._label, detail=_broken_off())
+            problem = ProviderUnavailable(provider=self._address.label, detail=_broken_off())
         except openai.APIError as error:  # inside the stream
-            problem = ProviderUnavailable(provider=self._label, detail=self._redacted(error.message))
+            problem = self._address.broken_off(error)
         except _GARBAGE:
             detail = tr("no es una respuesta de chat.", "it is not an answer of a chat.")
-            problem = ProviderAnswerInvalid(provider=self._label, detail=detail)
+            problem = ProviderAnswerInvalid(provider=self._address.label, detail=detail)
         raise problem
 
     def _redacted(self, message: str) -> str:

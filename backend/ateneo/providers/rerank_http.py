@@ -1,7 +1,8 @@
 """A reranker behind HTTP: Cohere's and Jina's `/rerank`, and servers that speak like them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter, ValidationError
@@ -16,6 +17,8 @@ from ateneo.errors import (
     SettingsError,
 )
 from ateneo.lang import tr
+from ateneo.providers.endpoint import checked_key, checked_url, redacted, said
+from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
 
 SERVICES = {
@@ -61,13 +64,14 @@ class HttpReranker:
                 f"is missing, and ATENEO_RERANKER={service} needs it.",
             )
             raise SettingsError(name="ATENEO_RERANKER_API_KEY", detail=detail)
-        self._url = _checked_url(url or usual_url or "", "ATENEO_RERANKER_URL" if service else "ATENEO_RERANKER")
+        self._url = checked_url(url or usual_url or "", "ATENEO_RERANKER_URL" if service else "ATENEO_RERANKER")
         self._service = service
-        self._provider = service or self._url.host
+        self._provider = service or urlsplit(self._url).hostname or "?"
         self._model = model or usual_model
-        self._key = _checked_key(api_key or "")
+        self._key = checked_key(api_key, "ATENEO_RERANKER_API_KEY")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._clients = PerLoop(lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers))
+        check_environment()
+        self._clients = PerLoop(lambda: made(lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers)))
 
     def __repr__(self) -> str:
         return f"HttpReranker(provider={self.provider!r}, model={self.model!r})"
@@ -106,7 +110,8 @@ class HttpReranker:
         try:
             read = _ANSWER.validate_json(content)
         except ValidationError as error:
-            raise self._problem(ProviderAnswerInvalid, error.errors(include_input=False)[0]["msg"]) from None
+            missing = error.errors(include_input=False)[0]["msg"]
+            raise self._problem(ProviderAnswerInvalid, f"{missing}: {said(content)}") from None
         rows = read if isinstance(read, list) else read.rows
         if sorted(row.index for row in rows) != list(range(count)):
             detail = tr(
@@ -118,7 +123,7 @@ class HttpReranker:
 
     def _for_status(self, answer: httpx.Response) -> ProviderError:
         status = answer.status_code
-        detail = f"HTTP {status} {answer.text[:200]}"
+        detail = f"HTTP {status} {said(answer.content)}"
         if status == 429:
             return self._problem(ProviderBusy, detail, retry_after=None)
         if status in {400, 413, 422}:
@@ -128,24 +133,4 @@ class HttpReranker:
         return self._problem(ProviderRejected, detail, http_status=status)
 
     def _problem(self, kind: type[ProviderError], detail: str, **fields: object) -> ProviderError:
-        shown = detail.replace(self._key, "***") if self._key else detail
-        return kind(provider=self._provider, detail=shown, **fields)
-
-
-def _checked_key(key: str) -> str:
-    key = key.strip()
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        detail = tr("tiene caracteres que una clave no lleva.", "it has characters that no key has.")
-        raise SettingsError(name="ATENEO_RERANKER_API_KEY", detail=detail)
-    return key
-
-
-def _checked_url(url: str, name: Literal["ATENEO_RERANKER", "ATENEO_RERANKER_URL"]) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL("")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        detail = tr("no es una dirección http:// o https://.", "it is not an http:// or https:// address.")
-        raise SettingsError(name=name, detail=detail)
-    return parsed
+        return kind(provider=self._provider, detail=redacted(detail, self._key), **fields)
