@@ -97,7 +97,7 @@ OUTSIDE = {
     # the operator's
     "tenant_token": ["is_signed", "store_secret"],
     # the worker's and the operator's
-    "usage": ["budgets", "month", "over_budget", "set_budget"],
+    "usage": ["budgets", "charge_now", "month", "over_budget", "set_budget"],
     # the worker's
     "workers": ["alive", "leave", "report"],
 }

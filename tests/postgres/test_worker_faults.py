@@ -16,7 +16,7 @@ from ateneo.services.embedding import HARMLESS, EmbeddingService
 from ateneo.services.embedding_queue import EmbeddingQueue
 from ateneo.services.generation import own_generation
 from ateneo.services.worker import Worker
-from ateneo.store import chunks, workers
+from ateneo.store import chunks, usage, workers
 from ateneo.store.pool import Connection, Database
 from ateneo.types import Embedded, Kind, Limits
 
@@ -222,3 +222,39 @@ async def test_leases_that_could_not_be_given_back_are_no_deaths(database_url: s
 
 async def _later() -> None:
     """The database is still away at the end of the drain."""
+
+
+_REFUSING = """
+CREATE FUNCTION no_vector() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.id LIKE '%7' AND NEW.embedding IS NOT NULL THEN RAISE EXCEPTION 'fila cerrada'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER no_vector BEFORE UPDATE ON knowledge_chunks FOR EACH ROW EXECUTE FUNCTION no_vector();
+"""
+
+
+async def test_rows_that_a_rule_of_the_users_refuses_hold_up_no_others(database: Database) -> None:
+    await insert(database, 30)
+    async with database.acquire() as connection:
+        await connection.execute(_REFUSING)
+
+    async def three_left() -> bool:
+        return await chunks.count_pending(database, None) == 3
+
+    async with working(database, OwnModel()):
+        await until(three_left)
+    rows = await queue_rows(database)
+    assert [row["chunk_id"] for row in rows] == ["c07", "c17", "c27"]
+    assert all("fila cerrada" in row["error"] and row["deaths"] == 0 for row in rows)
+    assert sum(one.tokens for one in await usage.month(database)) >= 30, "what was paid is in the account"
+
+
+async def test_a_table_that_refuses_every_row_pauses_the_lane(database: Database) -> None:
+    await insert(database, 8)
+    async with database.acquire() as connection:
+        await connection.execute(_REFUSING.replace("NEW.id LIKE '%7' AND", ""))
+
+    async def paused() -> bool:
+        return any(row.state == "paused" and "fila" in (row.note or "") for row in await workers.alive(database))
+
+    async with working(database, OwnModel()):
+        await until(paused)
+    assert {row["state"] for row in await queue_rows(database)} == {"pending"}

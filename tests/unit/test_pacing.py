@@ -5,8 +5,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ateneo.services.embedding_queue import split_bill
 from ateneo.services.pacing import Pace
+from ateneo.services.settling import split_bill
 from ateneo.types import Pending
 
 

@@ -279,7 +279,6 @@ class EmbeddingService:
         refused = tried is not None and isinstance(tried.error, (ProviderRefusedInput, ProviderAnswerInvalid))
         if refused and all(part.error is None for part in parts):
             self._limit.too_large(tokens)
-            log.info("embedding.smaller_requests", most_inputs=self._limit.now.inputs, model=self.model)
         return parts
 
     async def _tried(self, job: _Job, members: range, *, sound: bool) -> EmbeddedPart:

@@ -11,8 +11,7 @@ import os
 import random
 import secrets
 import socket
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +27,13 @@ from ateneo.lang import tr
 from ateneo.services.embedding import HARMLESS, EmbeddedPart, EmbeddingService
 from ateneo.services.generation import refuse_other_model
 from ateneo.services.hands import Hands
+from ateneo.services.settling import Settling, split_bill
 from ateneo.services.unexpected import known
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.store.usage import Share
 from ateneo.text.clean import clean
-from ateneo.types import Generation, Pending
+from ateneo.types import Generation, Matrix, Pending
 
 LEASE_S = 30.0
 POLL_S = 1.0
@@ -315,7 +315,7 @@ class EmbeddingQueue:
                 raise part.error
 
     async def _refused(self, chunks: Sequence[Pending], error: AteneoError) -> None:
-        """One text that does not go through while others do."""
+        """One text that does not go through, to the provider or into the table, while others do."""
         if isinstance(error, Unexpected):  # our fault, or a library's: it waits, and others go on
             await self._release(chunks, _LONGEST_DELAY_S, counted=False, error=error.message)
         elif isinstance(error, ProviderRefusedInput) or chunks[0].attempts >= MOST_ATTEMPTS:
@@ -349,37 +349,16 @@ class EmbeddingQueue:
             await self._release(waiting, _delay(chunks[0].attempts), counted=True, error=reason)
         self._tell(Batch(processed=kept, changed=len(chunks) - kept, tokens=part.billed))
 
-    async def _settle(self, chunks: Sequence[Pending], vectors: "np.ndarray", shares: dict[str, Share]) -> int:
-        return await queue.settle(
-            self._db,
-            self.generation.number,
-            chunks,
-            vectors,
-            provider=self._embedding.provider,
-            model=self._embedding.model,
-            shares=shares,
-        )
+    async def _settle(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> int:
+        done = await Settling(self._db, self.generation, self._embedding).settle(chunks, vectors, shares)
+        for chunk, error in done.refused:
+            await self._refused([chunk], error)
+        return done.kept
 
 
 def new_name() -> str:
     """A worker's name: host, process, and chance."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
-def split_bill(chunks: Sequence[Pending], tokens: Sequence[int], billed: int, price: float | None) -> dict[str, Share]:
-    """Each company's share of a request that was billed at `billed` tokens: by the tokens of its texts, in whole tokens
-    that add up to the bill (largest remainders). `price` in US dollars a million tokens."""
-    counted: dict[str, int] = defaultdict(int)
-    texts: dict[str, int] = defaultdict(int)
-    for chunk, count in zip(chunks, tokens, strict=True):
-        counted[chunk.empresa_id] += count
-        texts[chunk.empresa_id] += 1
-    total = sum(counted.values()) or 1
-    share = {one: billed * count // total for one, count in counted.items()}
-    by_remainder = sorted(counted, key=lambda one: (-(billed * counted[one] % total), one))
-    for one in by_remainder[: billed - sum(share.values())]:
-        share[one] += 1
-    return {one: Share(texts[one], share[one], share[one] * (price or 0.0) / 1e6) for one in counted}
 
 
 def _reason(error: AteneoError, chunks: Sequence[Pending]) -> str:

@@ -51,6 +51,12 @@ class Budget:
     spent: bool
 
 
+async def charge_now(db: Database, provider: str, model: str, shares: Mapping[str, Share]) -> None:
+    """As `charge`, in a transaction of its own."""
+    async with db.transaction() as connection:
+        await charge(connection, provider, model, shares)
+
+
 async def charge(connection: Connection, provider: str, model: str, shares: Mapping[str, Share]) -> None:
     """Adds to today's usage, in the caller's transaction; in the companies' order, so that no two can deadlock."""
     companies = sorted(shares)
