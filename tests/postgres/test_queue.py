@@ -68,7 +68,7 @@ async def test_every_kind_of_write_keeps_the_queue(database: Database, generatio
 async def test_a_new_text_is_a_new_entry(database: Database, generation: int) -> None:
     await insert(database, "acme", "a")
     [held] = await claim(database, generation, "w", 10, 60)
-    await queue.bury(database, generation, "w", [held], ["no se pudo"])
+    await queue.bury(database, generation, "w", [held], "no se pudo")
     assert await queued(database, "dead") == [("acme", "a")]
     await run(database, "UPDATE knowledge_chunks SET contenido = 'corregido y bastante largo' WHERE id = 'a'")
     [again] = await claim(database, generation, "w", 10, 60)
@@ -206,7 +206,7 @@ async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> 
 async def test_dead_letters_are_revived(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
     first, second = await claim(database, generation, "w", 2, 60)
-    await queue.bury(database, generation, "w", [first], ["ilegible"])
+    await queue.bury(database, generation, "w", [first], "ilegible")
     await queue.release(database, generation, "w", [second], delay_s=3600, counted=True, error="500")
     assert await claim(database, generation, "w", 2, 60) == []
     assert await queue.fill(database, generation, "otra", revive=True) == 0
@@ -232,7 +232,7 @@ async def test_each_row_is_counted_once(database: Database, generation: int) -> 
     await insert(database, "otra", "a", "b", "c")
     held = await claim(database, generation, "w", 3, 60, empresa_id="acme")
     await queue.release(database, generation, "w", held[:1], delay_s=60)
-    await queue.bury(database, generation, "w", held[1:2], ["x"])
+    await queue.bury(database, generation, "w", held[1:2], "x")
     await usage.set_budget(database, "otra", 0, None)
     await claim(database, generation, "dead", 1, 0.0, empresa_id="acme")
     await claim(database, generation, "v", 1, 60, empresa_id="acme")

@@ -323,11 +323,12 @@ class EmbeddingQueue:
             return
         else:
             await self._release(chunks, _delay(chunks[0].attempts), counted=True, error=error.message)
-        self._tell(Batch(failed=_failures(chunks, error.message, error.loggable, dead=False)))
+        failed = (FailedChunk(c.chunk_id, c.empresa_id, error.message, False, error.loggable) for c in chunks)
+        self._tell(Batch(failed=tuple(failed)))
 
     async def _bury(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
-        await queue.bury(self._db, self.generation.number, self.worker, chunks, [reason] * len(chunks))
-        self._tell(Batch(failed=_failures(chunks, reason, loggable or reason, dead=True)))
+        keys = await queue.bury(self._db, self.generation.number, self.worker, chunks, reason)
+        self._tell(Batch(failed=tuple(FailedChunk(i, e, reason, loggable=loggable or reason) for e, i in keys)))
 
     async def _store(self, chunks: Sequence[Pending], part: EmbeddedPart) -> None:
         assert part.vectors is not None
@@ -364,10 +365,6 @@ def new_name() -> str:
 def _reason(error: AteneoError, chunks: Sequence[Pending]) -> str:
     """What is kept with the chunks: a provider's words, which may quote its request, where that was one company's."""
     return error.message if len({chunk.empresa_id for chunk in chunks}) == 1 else error.loggable
-
-
-def _failures(chunks: Sequence[Pending], reason: str, loggable: str, *, dead: bool) -> tuple[FailedChunk, ...]:
-    return tuple(FailedChunk(chunk.chunk_id, chunk.empresa_id, reason, dead, loggable) for chunk in chunks)
 
 
 def _delay(attempts: int) -> float:

@@ -203,17 +203,28 @@ async def surrender(db: Database, generation: int, worker: str) -> None:
         )
 
 
-async def bury(db: Database, generation: int, worker: str, chunks: Sequence[Pending], reasons: Sequence[str]) -> int:
-    """Makes dead letters of them, each with its reason."""
-    return await _change(
-        db,
-        "UPDATE ateneo.embedding_queue q SET state = 'dead', leased_by = NULL, lease_until = NULL,"
-        " error = ($5::text[])[mine.turn] FROM mine WHERE q.ctid = mine.place",
-        generation,
-        worker,
-        chunks,
-        list(reasons),
-    )
+async def bury(
+    db: Database, generation: int, worker: str, chunks: Sequence[Pending], reason: str
+) -> list[tuple[str, str]]:
+    """Makes dead letters of them and of what waits with the same text in the same company, for one reason; returns
+    (empresa_id, chunk_id) of each."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            f"""{_MINE}, held AS (
+              SELECT copy.place FROM mine JOIN ateneo.embedding_queue q ON q.ctid = mine.place, LATERAL (
+                SELECT c.ctid AS place FROM ateneo.embedding_queue c
+                WHERE c.content_hash = q.content_hash AND c.empresa_id = q.empresa_id AND c.generation + 0 = $2
+                  AND CASE WHEN c.leased_by IS NULL THEN c.state = 'pending' ELSE c.ctid = mine.place END
+                FOR UPDATE SKIP LOCKED) copy)
+            UPDATE ateneo.embedding_queue q SET state = 'dead', leased_by = NULL, lease_until = NULL, error = $5
+            FROM held WHERE q.ctid = held.place RETURNING q.empresa_id, q.chunk_id""",  # noqa: S608
+            worker,
+            generation,
+            [chunk.empresa_id for chunk in chunks],
+            [chunk.chunk_id for chunk in chunks],
+            reason,
+        )
+    return [tuple(row) for row in rows]
 
 
 async def park(db: Database, generation: int, chunks: Sequence[Pending], reason: str) -> list[tuple[str, str]]:

@@ -94,44 +94,64 @@ BEGIN
   END LOOP;
 END $$;
 
--- Leases up to `size` rows to `worker`, shared evenly among the companies given, the oldest rows of each first; one row a
--- text, and none whose text is being embedded for the same company already: it will get a copy of that vector. A lease that
--- ended without being given back was a dead worker's: such rows, and their texts, are for 056_suspects.sql. Gives keys, hashes and
--- attempts, a company after the other, in the order of the queue's pages, which is that of the record's where a bulk load filled them.
+-- Leases up to `most` texts of one company to `worker`, the oldest first: one row a text, and none whose text is in hand, waits for its
+-- next try, or may have killed a worker; its copies get its vector. A lease that ended without being given back was a dead worker's: such
+-- rows, and their texts, are for 056_suspects.sql. Copies are skipped by reading farther, four times as far each time, and each text is
+-- looked up once, so that a claim is linear in them (docs/adr/0039-identical-texts.md). Keys, hashes and attempts are in the order of the
+-- queue's pages, which is that of the record's where a bulk load filled them.
+CREATE OR REPLACE FUNCTION ateneo.lease_texts(gen smallint, worker text, most int, lease interval, company text,
+  OUT ids text[], OUT hs bytea[], OUT tries int[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE wanted bigint := least(most, ateneo.affordable(company, gen)); depth bigint := greatest(wanted, 64); found_n bigint; lost tid[]; free tid[];
+BEGIN
+  LOOP
+    WITH head AS MATERIALIZED (
+      SELECT q.ctid AS place, q.queued_at, q.content_hash AS h, q.leased_by IS NOT NULL AS lost FROM ateneo.embedding_queue q
+      WHERE q.generation = gen AND q.empresa_id = company AND q.state = 'pending' AND q.next_try_at <= now()
+        AND (q.lease_until IS NULL OR q.lease_until < now()) AND q.deaths = 0
+      ORDER BY q.queued_at LIMIT depth),
+    texts AS (SELECT DISTINCT ON (h) h, queued_at, place FROM head ORDER BY h, queued_at, place)
+    SELECT (SELECT count(*) FROM head), ARRAY(SELECT place FROM head WHERE head.lost),
+      ARRAY(SELECT t.place FROM (SELECT * FROM texts ORDER BY queued_at, place OFFSET 0) t
+        WHERE (SELECT true FROM ateneo.embedding_queue s WHERE s.content_hash = t.h AND s.empresa_id = company AND s.generation + 0 = gen
+          AND (s.leased_by IS NOT NULL OR (s.state = 'pending' AND (s.deaths > 0 OR s.next_try_at > now()))) LIMIT 1) IS NULL
+        LIMIT wanted)
+      INTO found_n, lost, free;
+    EXIT WHEN cardinality(free) >= wanted OR found_n < depth;
+    depth := depth * 4;
+  END LOOP;
+  -- by place alone: a condition that an index knows could make the planner go through that, by all of the company's rows
+  WITH held AS (SELECT q.ctid AS place FROM unnest(lost) l(place) JOIN ateneo.embedding_queue q ON q.ctid = l.place
+    WHERE CASE WHEN q.state = 'pending' THEN q.leased_by IS NOT NULL AND q.lease_until < now() AND q.deaths = 0 END
+    FOR UPDATE OF q SKIP LOCKED)
+  UPDATE ateneo.embedding_queue q SET deaths = 1, attempts = q.attempts - 1, leased_by = NULL, lease_until = NULL
+    FROM held WHERE q.ctid = held.place;
+  WITH held AS (SELECT q.ctid AS place FROM unnest(free) f(place) JOIN ateneo.embedding_queue q ON q.ctid = f.place
+    WHERE CASE WHEN q.state = 'pending' THEN q.leased_by IS NULL AND q.deaths = 0 END FOR UPDATE OF q SKIP LOCKED),
+  leased AS (
+    UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
+    FROM held WHERE q.ctid = held.place RETURNING held.place, q.chunk_id, q.content_hash, q.attempts)
+  SELECT array_agg(l.chunk_id), array_agg(l.content_hash), array_agg(l.attempts) INTO ids, hs, tries
+    FROM (SELECT * FROM leased ORDER BY place) l;
+END $$;
+
+-- Leases up to `size` rows, shared evenly among the companies given.
 CREATE OR REPLACE FUNCTION ateneo.lease_rows(gen smallint, worker text, size int, lease interval, companies text[],
   OUT es text[], OUT ids text[], OUT hs bytea[], OUT tries int[])
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-  hungry text[]; company text; quota int; got int; missing int := size;
-  new_ids text[]; new_hs bytea[]; new_tries int[];
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE hungry text[]; company text; quota int; got int; missing int := size; l record;
 BEGIN
   es := '{}'; ids := '{}'; hs := '{}'; tries := '{}';
   WHILE missing > 0 AND cardinality(companies) > 0 LOOP
     hungry := '{}';
     quota := ceil(missing::float8 / cardinality(companies));
     FOREACH company IN ARRAY companies LOOP
-      WITH ready AS (
-        SELECT q.ctid AS place, q.content_hash AS h, q.leased_by IS NOT NULL AS lost FROM ateneo.embedding_queue q
-        WHERE q.generation = gen AND q.empresa_id = company AND q.state = 'pending' AND q.next_try_at <= now()
-          AND (q.lease_until IS NULL OR q.lease_until < now()) AND q.deaths = 0
-          AND NOT EXISTS (SELECT FROM ateneo.embedding_queue s WHERE s.empresa_id = q.empresa_id
-            AND s.content_hash = q.content_hash AND s.generation + 0 = gen
-            AND (s.lease_until >= now() OR (s.deaths > 0 AND s.state = 'pending')))
-        ORDER BY q.queued_at LIMIT least(quota, missing, ateneo.affordable(company, gen)) FOR UPDATE SKIP LOCKED),
-      suspected AS (
-        UPDATE ateneo.embedding_queue q SET deaths = 1, attempts = q.attempts - 1, leased_by = NULL, lease_until = NULL
-        FROM ready r WHERE r.lost AND q.ctid = r.place),
-      one AS (SELECT DISTINCT ON (h) place, lost FROM ready ORDER BY h, lost DESC),
-      leased AS (
-        UPDATE ateneo.embedding_queue q SET leased_by = worker, lease_until = now() + lease, attempts = q.attempts + 1
-        FROM (SELECT place FROM one WHERE NOT lost ORDER BY place) r WHERE q.ctid = r.place
-        RETURNING r.place, q.chunk_id, q.content_hash, q.attempts)
-      SELECT array_agg(l.chunk_id), array_agg(l.content_hash), array_agg(l.attempts), (SELECT count(*) FROM ready)
-        INTO new_ids, new_hs, new_tries, got FROM (SELECT * FROM leased ORDER BY place) l;
-      IF new_ids IS NOT NULL THEN
-        es := es || array_fill(company, ARRAY[cardinality(new_ids)]);
-        ids := ids || new_ids; hs := hs || new_hs; tries := tries || new_tries;
-        missing := missing - cardinality(new_ids);
+      SELECT * INTO l FROM ateneo.lease_texts(gen, worker, least(quota, missing), lease, company);
+      got := coalesce(cardinality(l.ids), 0);
+      IF got > 0 THEN
+        es := es || array_fill(company, ARRAY[got]);
+        ids := ids || l.ids; hs := hs || l.hs; tries := tries || l.tries;
+        missing := missing - got;
       END IF;
       IF got >= quota THEN hungry := hungry || company; END IF;
       EXIT WHEN missing <= 0;
@@ -179,21 +199,25 @@ BEGIN
 END $$;
 
 -- Of the rows given, with the hashes of their texts, those whose text the company has embedded already for another chunk get a
--- copy of that vector, and so do all that wait with the same text. Returns how many were copied.
+-- copy of that vector, and so do 2,000 of all that wait with the same texts: the next claims do the others. Returns how many were copied.
 CREATE OR REPLACE FUNCTION ateneo.settle_known(gen smallint, empresas text[], ids text[], hashes bytea[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE es text[]; tids text[]; hs bytea[]; vs @vector@.vector[];
   legacy boolean := (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
 BEGIN
   EXECUTE format($q$
-    SELECT array_agg(s.empresa_id), array_agg(s.chunk_id), array_agg(s.content_hash), array_agg(twin.v)
-    FROM unnest($1, $2, $4) t(e, i, h),
-    LATERAL (SELECT %s AS v FROM ateneo.chunk_lex c
-      JOIN ateneo.vec_g%s x ON x.empresa_id = c.empresa_id AND x.chunk_id = c.chunk_id
-      JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
-      WHERE c.empresa_id = t.e AND c.content_hash = t.h AND c.chunk_id <> t.i AND %s LIMIT 1) twin,
-    LATERAL (SELECT o.* FROM ateneo.embedding_queue o WHERE o.empresa_id = t.e AND o.content_hash = t.h
-      AND o.generation + 0 = $3) s $q$,
+    WITH known AS MATERIALIZED (
+      SELECT t.e, t.i, t.h, twin.v FROM unnest($1, $2, $4) t(e, i, h),
+      -- by the text's hash first, whatever the planner thinks of a column that was empty when it was counted
+      LATERAL (SELECT %s AS v FROM (SELECT c.chunk_id FROM ateneo.chunk_lex c
+          WHERE c.empresa_id = t.e AND c.content_hash = t.h AND c.chunk_id <> t.i OFFSET 0) c,
+        LATERAL (SELECT x.embedding FROM ateneo.vec_g%s x WHERE x.empresa_id = t.e AND x.chunk_id = c.chunk_id OFFSET 0) x,
+        LATERAL (SELECT k.embedding FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = t.e OFFSET 0) k
+        WHERE %s LIMIT 1) twin)
+    SELECT array_agg(s.e), array_agg(s.i), array_agg(s.h), array_agg(s.v) FROM (
+      SELECT * FROM known
+      UNION ALL (SELECT k.e, o.chunk_id, k.h, k.v FROM known k, LATERAL (SELECT o.chunk_id FROM ateneo.embedding_queue o
+        WHERE o.empresa_id = k.e AND o.content_hash = k.h AND o.generation + 0 = $3 AND o.chunk_id <> k.i) o LIMIT 2000)) s $q$,
     CASE WHEN legacy THEN 'k.embedding' ELSE 'x.embedding::@vector@.vector' END, gen,
     CASE WHEN legacy THEN 'k.embedding IS NOT NULL' ELSE 'true' END)
     INTO es, tids, hs, vs USING empresas, ids, gen, hashes;

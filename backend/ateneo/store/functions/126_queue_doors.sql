@@ -27,11 +27,12 @@ CREATE OR REPLACE FUNCTION ateneo.known_vectors(gen smallint, hashes bytea[]) RE
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY EXECUTE format($q$
-    SELECT h.h, twin.v FROM unnest($1) h(h), LATERAL (
-      SELECT CASE WHEN $3 THEN k.embedding::real[] ELSE x.embedding::@vector@.vector::real[] END AS v FROM ateneo.chunk_lex c
-      JOIN ateneo.vec_g%s x ON x.empresa_id = c.empresa_id AND x.chunk_id = c.chunk_id
-      JOIN public.knowledge_chunks k ON k.id = c.chunk_id AND k.empresa_id = c.empresa_id
-      WHERE c.empresa_id = $2 AND c.content_hash = h.h LIMIT 1) twin WHERE twin.v IS NOT NULL $q$, gen)
+    SELECT h.h, twin.v FROM unnest($1) h(h),
+    -- by the text's hash first, as in ateneo.settle_known
+    LATERAL (SELECT CASE WHEN $3 THEN k.embedding::real[] ELSE x.embedding::@vector@.vector::real[] END AS v
+      FROM (SELECT c.chunk_id FROM ateneo.chunk_lex c WHERE c.empresa_id = $2 AND c.content_hash = h.h OFFSET 0) c,
+      LATERAL (SELECT x.embedding FROM ateneo.vec_g%s x WHERE x.empresa_id = $2 AND x.chunk_id = c.chunk_id OFFSET 0) x,
+      LATERAL (SELECT k.embedding FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = $2 OFFSET 0) k LIMIT 1) twin WHERE twin.v IS NOT NULL $q$, gen)
     USING hashes, ateneo.tenant(), (SELECT g.legacy FROM ateneo.generation g WHERE g.generation = gen);
 END $$;
 
