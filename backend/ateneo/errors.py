@@ -5,6 +5,8 @@
     ├── ExtraMissing                 an optional package is not installed
     ├── DatabaseError
     │   ├── DatabaseUnavailable      no server, wrong address or password, connection lost
+    │   ├── StatementTimeout         it answers, but a statement took too long
+    │   ├── ConnectionBusy           the caller's connection is in use by another task
     │   ├── DirectConnectionNeeded  a pooler shares the session, and this needs its own
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
     │   ├── RightsMissing            the role may not do what is needed; NotTheOwner: nor can it be given that
@@ -62,6 +64,10 @@ class AteneoError(Exception):
         super().__init__(fields)
         self.fields = fields
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross processes and are copied: as their fields, since their texts are made when they are read."""
+        return _made, (type(self), self.fields), {k: v for k, v in vars(self).items() if k != "fields"}
+
     @property
     def message(self) -> str:
         return tr(self.es, self.en).format(**self.fields)
@@ -78,6 +84,10 @@ class AteneoError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+
+def _made(kind: type[AteneoError], fields: dict[str, object]) -> AteneoError:
+    return kind(**fields)
 
 
 class SettingsError(AteneoError):
@@ -129,6 +139,26 @@ class DatabaseUnavailable(DatabaseError):
     en = "No connection to the database ({where}): {detail}"
     remedy_es = "Revisá que el servidor esté en marcha y que DATABASE_URL sea correcta; `ateneo doctor` lo comprueba."
     remedy_en = "Check that the server is running and that DATABASE_URL is right; `ateneo doctor` checks it."
+
+
+class StatementTimeout(DatabaseError):
+    """Fields: where, detail."""
+
+    code, status = "statement-timeout", 504
+    es = "La base de datos ({where}) responde, pero cortó una consulta que tardaba demasiado: {detail}"
+    en = "The database ({where}) answers, but a statement that took too long was ended: {detail}"
+    remedy_es = "Repetí; si vuelve a pasar, mirá qué la ocupa (pg_stat_activity) y el statement_timeout de su rol."
+    remedy_en = (
+        "Try again; if it comes back, see what keeps it busy (pg_stat_activity) and its role's statement_timeout."
+    )
+
+
+class ConnectionBusy(DatabaseError):
+    code = "connection-busy"
+    es = "La conexión que recibió Ateneo ya está en uso por otra tarea del programa."
+    en = "The connection that Ateneo was given is in use by another task of the program."
+    remedy_es = "Pasale un pool (asyncpg.create_pool), o una conexión por tarea."
+    remedy_en = "Pass a pool (asyncpg.create_pool), or a connection for each task."
 
 
 class DirectConnectionNeeded(DatabaseError):

@@ -66,7 +66,7 @@ async def test_what_is_closed_goes_at_once(tmp_path: Path) -> None:
             assert model is not None
             assert model._reader is not None
             left = [weakref.ref(part) for part in (model, model._session, model._reader)]
-            left.append(weakref.ref(model._reader._read.__wrapped__.__self__))
+            left.append(weakref.ref(model._reader._read.__wrapped__.__self__))  # type: ignore[attr-defined]
             assert _threads() > before
             del model
             await embedder.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ateneo.errors import DatabaseUnavailable, MaintenanceRunning
+from ateneo.errors import DatabaseError, MaintenanceRunning
 from ateneo.store import pooler
 from ateneo.store.pool import Connection, Database
 
@@ -224,7 +224,7 @@ async def _watched(
         yield
     finally:
         watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError, DatabaseUnavailable):
+        with contextlib.suppress(asyncio.CancelledError, DatabaseError):
             await watcher
 
 

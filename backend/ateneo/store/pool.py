@@ -12,6 +12,7 @@ import asyncpg
 from ateneo.errors import (
     AteneoError,
     BadArgument,
+    ConnectionBusy,
     DatabaseError,
     DatabaseUnavailable,
     DirectConnectionNeeded,
@@ -20,6 +21,7 @@ from ateneo.errors import (
     RecordRefused,
     RightsMissing,
     SettingsError,
+    StatementTimeout,
 )
 from ateneo.lang import tr
 from ateneo.store import address, embedded, pooler
@@ -47,7 +49,6 @@ _LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.InterfaceError,
     OSError,
 )
 _GRANTS = 'GRANT ateneo_app TO "{role}";'
@@ -70,28 +71,67 @@ def translated(where: str, role: str = "?", *, is_application: bool = False) -> 
     `is_application`: the login has all that ateneo_app may have."""
     try:
         yield
-    except AteneoError:
-        raise
-    except asyncpg.InsufficientPrivilegeError as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        found = _translation(error, where, role, is_application=is_application)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _translation(error: Exception, where: str, role: str, *, is_application: bool) -> AteneoError | None:
+    """None for what is no fault of the database."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return _of_interface(error, where)
+    if isinstance(error, OSError) and not _is_the_drivers(error):
+        return None
+    if isinstance(error, (asyncpg.QueryCanceledError, TimeoutError)):
+        detail = _first_line(error) if str(error) else tr("se agotó el tiempo.", "the time ran out.")
+        return StatementTimeout(where=where, detail=detail)
+    if isinstance(error, _LOST):
+        return DatabaseUnavailable(where=where, detail=_first_line(error))
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
         if is_application:
-            raise NotTheOwner(role=role, detail=error.message) from error
-        raise RightsMissing(role=role, detail=error.message, sql=_GRANTS.format(role=role)) from error
-    except _NOT_THERE as error:
-        raise NotUpgraded(where=where) from error
-    except _LOST as error:
-        raise DatabaseUnavailable(where=where, detail=_first_line(error)) from error
-    except asyncpg.IntegrityConstraintViolationError as error:
-        raise RecordRefused(detail=_first_line(error)) from error
-    except asyncpg.PostgresError as error:
-        if error.sqlstate == "AT003":
-            detail = tr("no es el secreto de las empresas de esta base (`ateneo db sign-tenants`).",
-                        "it is not the secret of this database's companies (`ateneo db sign-tenants`).")  # fmt: skip
-            raise SettingsError(name="ATENEO_TENANT_SECRET", detail=detail) from error
-        if error.sqlstate == "AT004":
-            rule = tr("esa empresa fue borrada; una clave nueva (`ateneo keys create`) la vuelve a abrir",
-                      "that company was erased; a new key (`ateneo keys create`) opens it again")  # fmt: skip
-            raise BadArgument(name="empresa_id", value="…", rule=rule) from error
-        raise DatabaseError(detail=_first_line(error)) from error
+            return NotTheOwner(role=role, detail=error.message)
+        return RightsMissing(role=role, detail=error.message, sql=_GRANTS.format(role=role))
+    if isinstance(error, _NOT_THERE):
+        return NotUpgraded(where=where)
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return RecordRefused(detail=_first_line(error))
+    if isinstance(error, asyncpg.DataError):  # it quotes the value: `invalid input for query argument $1: 'x' (...)`
+        return DatabaseError(detail=re.sub(r": ['\"].*['\"](?= \(|$)", ": …", _first_line(error)))
+    return _of_ours(error) or DatabaseError(detail=_first_line(error))
+
+
+def _of_ours(error: Exception) -> AteneoError | None:
+    """What the functions of Ateneo raise (AT...)."""
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == "AT003":
+        detail = tr("no es el secreto de las empresas de esta base (`ateneo db sign-tenants`).",
+                    "it is not the secret of this database's companies (`ateneo db sign-tenants`).")  # fmt: skip
+        return SettingsError(name="ATENEO_TENANT_SECRET", detail=detail)
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == "AT004":
+        rule = tr("esa empresa fue borrada; una clave nueva (`ateneo keys create`) la vuelve a abrir",
+                  "that company was erased; a new key (`ateneo keys create`) opens it again")  # fmt: skip
+        return BadArgument(name="empresa_id", value="…", rule=rule)
+    return None
+
+
+def _is_the_drivers(error: BaseException) -> bool:
+    """Whether asyncpg raised it: a file or a provider that fails while a connection is held is no fault of it."""
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__")).startswith("asyncpg."):
+            return True
+        frame = frame.tb_next
+    return False
+
+
+def _of_interface(error: asyncpg.InterfaceError, where: str) -> DatabaseError:
+    """asyncpg has one class for a connection that has gone, for one that is in use, and for wrong use."""
+    said = _first_line(error)
+    if "another operation" in said:
+        return ConnectionBusy()
+    gone = "closed" in said or "closing" in said or "released back" in said
+    return DatabaseUnavailable(where=where, detail=said) if gone else DatabaseError(detail=said)
 
 
 def _first_line(error: BaseException) -> str:
