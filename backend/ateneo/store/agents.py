@@ -13,6 +13,8 @@ from ateneo.types import Agent
 _COLUMNS = (
     "agent_id, name, instructions, model, language, k, dense_weight, filter, context_tokens, answer_tokens, tools"
 )
+# through text: on the caller's connections JSON may have a codec of theirs
+_READ = _COLUMNS.replace("filter", "filter::text AS filter")
 
 
 async def save(db: Database, empresa_id: str, agent: Agent) -> bool:
@@ -23,9 +25,9 @@ async def save(db: Database, empresa_id: str, agent: Agent) -> bool:
         return bool(
             await connection.fetchval(
                 f"INSERT INTO ateneo.agent (empresa_id, {_COLUMNS})"  # noqa: S608
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12)"
                 " ON CONFLICT (empresa_id, agent_id) DO UPDATE SET name = $3, instructions = $4, model = $5,"
-                " language = $6, k = $7, dense_weight = $8, filter = $9::jsonb, context_tokens = $10,"
+                " language = $6, k = $7, dense_weight = $8, filter = $9::text::jsonb, context_tokens = $10,"
                 " answer_tokens = $11, tools = $12, updated_at = now() RETURNING xmax = 0",
                 empresa_id,
                 *(values[name] for name in _COLUMNS.split(", ")),
@@ -37,7 +39,7 @@ async def find(db: Database, empresa_id: str, agent_id: str) -> tuple[Agent | No
     """The company's agent of that id, and whether the company has agents at all."""
     rows = await db.read(
         empresa_id,
-        f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id = $2 DESC LIMIT 1",  # noqa: S608
+        f"SELECT {_READ} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id = $2 DESC LIMIT 1",  # noqa: S608
         agent_id,
     )
     if not rows:
@@ -49,7 +51,7 @@ async def list_agents(db: Database, empresa_id: str) -> list[Agent]:
     """By id."""
     rows = await db.read(
         empresa_id,
-        f"SELECT {_COLUMNS} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id",  # noqa: S608
+        f"SELECT {_READ} FROM ateneo.agent WHERE empresa_id = $1 ORDER BY agent_id",  # noqa: S608
     )
     return [_agent(row) for row in rows]
 

@@ -18,6 +18,9 @@ _TURN = (
     " error, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, latency_ms, first_text_ms,"
     " rating, comment, created_at"
 )
+_AS = {"citations": "{}::text AS citations", "cost": "{}::float8 AS cost"}
+"""On the caller's connections JSON and numbers may have codecs of theirs."""
+_READ = ", ".join(_AS.get(name, "{}").format(f"t.{name}") for name in _TURN.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,8 @@ async def add(db: Database, empresa_id: str, conversation_id: str, question: str
                 "INSERT INTO ateneo.turn (empresa_id, conversation_id, position, question, answer, state, queries,"
                 " passages, citations, citations_dropped, provider, model, stop_reason, error, input_tokens,"
                 " output_tokens, cache_read_tokens, cache_write_tokens, cost, latency_ms, first_text_ms)"
-                " SELECT $1, $2, coalesce(max(position) + 1, 0), $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13,"
-                " $14, $15, $16, $17, round($18::numeric, 6), $19, $20 FROM ateneo.turn"
+                " SELECT $1, $2, coalesce(max(position) + 1, 0), $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11,"
+                " $12, $13, $14, $15, $16, $17, round($18::text::numeric, 6), $19, $20 FROM ateneo.turn"
                 " WHERE empresa_id = $1 AND conversation_id = $2 RETURNING position",
                 empresa_id,
                 conversation_id,
@@ -171,7 +174,7 @@ async def turns(db: Database, empresa_id: str, conversation_id: str, *, since: i
     """The turns from position `since` on, in order."""
     rows = await db.read(
         empresa_id,
-        f"SELECT {_TURN} FROM ateneo.turn"  # noqa: S608
+        f"SELECT {_READ} FROM ateneo.turn t"  # noqa: S608
         " WHERE empresa_id = $1 AND conversation_id = $2 AND position >= $3 ORDER BY position",
         conversation_id,
         since,
@@ -254,10 +257,9 @@ async def rate(
 
 async def rated(db: Database, empresa_id: str) -> list[RatedTurn]:
     """The turns that were rated, oldest first."""
-    columns = ", ".join(f"t.{name.strip()}" for name in _TURN.split(","))
     async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
-            f"SELECT c.conversation_id, c.agent_id, {columns}, ARRAY(SELECT d.document_id || E'\\x1f' || d.source"  # noqa: S608
+            f"SELECT c.conversation_id, c.agent_id, {_READ}, ARRAY(SELECT d.document_id || E'\\x1f' || d.source"  # noqa: S608
             " FROM ateneo.document d WHERE d.empresa_id = t.empresa_id AND d.document_id IN"
             " (SELECT e ->> 'document_id' FROM jsonb_array_elements(t.citations) e)) AS sources"
             " FROM ateneo.turn t JOIN ateneo.conversation c USING (empresa_id, conversation_id)"
@@ -285,13 +287,12 @@ def _conversation(row: asyncpg.Record) -> Conversation:
 
 
 def _turn(row: asyncpg.Record) -> StoredTurn:
-    values: dict[str, Any] = {name.strip(): row[name.strip()] for name in _TURN.split(",")}
+    values: dict[str, Any] = {name: row[name] for name in _TURN.split(", ")}
     citations: Sequence[dict[str, Any]] = json.loads(row["citations"])
     values |= {
         "queries": tuple(row["queries"]),
         "passages": tuple(row["passages"]),
         "citations": tuple(Citation(**one) for one in citations),
-        "cost": None if row["cost"] is None else float(row["cost"]),
         "created_at": row["created_at"].isoformat(timespec="seconds"),
     }
     return StoredTurn(**values)

@@ -95,7 +95,7 @@ async def _insert_document(
 ) -> None:
     await connection.execute(
         "INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash, bytes, pages,"
-        " metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, coalesce($10, now()))",
+        " metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, coalesce($10, now()))",
         empresa_id,
         document_id,
         new.title,
@@ -129,8 +129,8 @@ async def _insert_chunks(
     # arrays of arrays must be rectangular: headings travel as JSON
     await connection.execute(
         "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings)"
-        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings))"
-        " FROM unnest($2::text[], $3::int[], $4::jsonb[]) AS t(id, page, headings)",
+        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings::jsonb))"
+        " FROM unnest($2::text[], $3::int[], $4::text[]) AS t(id, page, headings)",
         empresa_id,
         ids,
         [one.page for one in chunks],

@@ -55,7 +55,7 @@ async def sample(db: Database, empresa_id: str | None, size: int, seed: str) -> 
         rows = await connection.fetch(
             "SELECT * FROM (SELECT DISTINCT ON (a.empresa_id, lower(a.text)) a.* FROM ("
             "  SELECT t.empresa_id, btrim(coalesce(t.queries[1], t.question)) AS text, 'conversation' AS source,"
-            "   CASE WHEN t.rating = 1 THEN t.citations ELSE '[]' END AS citations, t.rating FROM ateneo.turn t"
+            "   CASE WHEN t.rating = 1 THEN t.citations::text ELSE '[]' END AS citations, t.rating FROM ateneo.turn t"
             "  UNION ALL SELECT q.empresa_id, q.query, 'search', '[]', NULL FROM ateneo.kept_query q"
             "  WHERE q.until > now()"
             " ) a WHERE ($1::text IS NULL OR a.empresa_id = $1) AND length(a.text) > 2"

@@ -13,10 +13,14 @@ from ateneo.store.pool import VECTOR_SCHEMA, Connection, Database
 from ateneo.types import Fusion, Hit, Matrix
 
 # The tenant goes through the setting, as it must; the argument hangs on it, so that search() runs after it.
+# JSON goes as text: on the caller's connections it may have a codec of theirs.
 _SEARCH = """
-SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS token OFFSET 0) t
+SELECT s.chunk_id, s.document_id, s.chunk_index, s.contenido, s.tokens_count, s.title, s.source, s.page, s.headings,
+  s.score, s.dense_score, s.lexical_score, s.dense_rank, s.lexical_rank, s.matched, s.notes::text AS notes,
+  s.plan::text AS plan
+FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS token OFFSET 0) t
 CROSS JOIN LATERAL ateneo.search($2, $3::real[]::{schema}.vector, $4, $5, $6::smallint,
-  CASE WHEN t.token <> '' THEN $12::text END, $7, $8::jsonb, $9, $10, $11) s
+  CASE WHEN t.token <> '' THEN $12::text END, $7, $8::text::jsonb, $9, $10, $11) s
 """
 _NO_FILTER = (asyncpg.DataError, asyncpg.PostgresSyntaxError, asyncpg.ProgramLimitExceededError)
 

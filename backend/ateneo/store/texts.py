@@ -42,7 +42,7 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
         )
         await connection.execute(
             "INSERT INTO ateneo.chunk_meta AS m (empresa_id, chunk_id, metadata)"
-            " SELECT $1, t.id, t.metadata FROM unnest($2::text[], $3::jsonb[]) AS t(id, metadata)"
+            " SELECT $1, t.id, t.metadata::jsonb FROM unnest($2::text[], $3::text[]) AS t(id, metadata)"
             " ON CONFLICT (empresa_id, chunk_id) DO UPDATE SET metadata = excluded.metadata",
             empresa_id,
             ids,
