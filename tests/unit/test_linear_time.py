@@ -28,7 +28,6 @@ CATEGORIES = {"CATEGORY_SPACE": " ", "CATEGORY_DIGIT": "1", "CATEGORY_WORD": "a"
 
 BOUNDED = {
     "ateneo.text.sentences._LAST_WORD": "reads 24 characters",
-    "ateneo.text.chunking._GAP": "what it reads never ends with white space",
     "ateneo.text.pages._PAGE_NUMBER": "what it reads has no two spaces in a row",
 }
 

@@ -100,7 +100,7 @@ class LocalEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text without the special ones that frame a window."""
         encodings = self._model().encode(texts)
-        return [sum(len(_content_ends(part)) for part in _parts(encoding)) for encoding in encodings]
+        return [sum(part.special_tokens_mask.count(0) for part in _parts(encoding)) for encoding in encodings]
 
     def truncate(self, text: str) -> str:
         """The text itself up to 8,192 tokens (it is split into windows), its beginning beyond that."""

@@ -29,7 +29,6 @@ _CONTEXT_SHARE = 3
 _TINY_SHARE = 16
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
-_GAP = re.compile(r"\s+(?=\S)")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 Headings = tuple[str, ...]
@@ -215,27 +214,27 @@ def _fitted(groups: Sequence[_Group], measure: _Measure) -> list[_Group]:
 
 
 def _cut(piece: _Piece, budget: int) -> list[_Piece]:
+    """The piece in parts of equal length, as many as its cost takes; whether each fits is for the next count to say."""
+    end = len(piece.text.rstrip())
     if piece.cost <= budget or len(piece.text.strip()) < 2:
         return [piece]
-    at = _middle(piece.text)
-    return [
-        _Piece(piece.text[:at], piece.page, piece.opens),
-        _Piece(piece.text[at:], piece.page, False),
-    ]
+    step = -(-end // (piece.cost // budget + 1))
+    parts = []
+    start = 0
+    while end - start > step:
+        at = _break(piece.text, start, start + step)
+        parts.append(_Piece(piece.text[start:at], piece.page, piece.opens and not start))
+        start = at
+    return [*parts, _Piece(piece.text[start:], piece.page, piece.opens and not start)]
 
 
-def _middle(text: str) -> int:
-    """Where to cut a text of two characters or more: between words near its middle, else inside the word."""
-    end = len(text.rstrip())
-    half = end // 2
-    right = _GAP.search(text, half, end)
-    if right is not None:
-        return right.end()
-    left = max(text.rfind(space, 1, half) for space in " \n\t\u00a0")
-    if left > 0 and text[:left].strip():
-        return left + 1
-    at = half
-    while at > max(1, half - 32) and (unicodedata.combining(text[at]) or text[at] in _JOINERS):
+def _break(text: str, start: int, end: int) -> int:
+    """Where to cut a part of `text` that may reach from `start` to `end`: behind a word, else inside the word."""
+    space = max(text.rfind(space, start + 1, end) for space in " \n\t\u00a0")
+    if space > start and text[start:space].strip():
+        return space + 1
+    at = end
+    while at > max(start + 1, end - 32) and (unicodedata.combining(text[at]) or text[at] in _JOINERS):
         at -= 1
     return at
 

@@ -31,7 +31,7 @@ _MEMORY_KEPT = 512 * 1024**2
 """A process that a file has made larger than this ends after it; the next is smaller."""
 
 _SECONDS_IDLE = 300.0
-_NICENESS = 10
+_NICENESS = 5
 _PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
