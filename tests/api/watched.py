@@ -33,6 +33,14 @@ class Watch:
             self.ticks += 1
 
 
+async def burn() -> None:
+    """Holds the loop up, so that the watch has something to see."""
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    await asyncio.sleep(2 * EVERY_S)
+
+
 async def serve() -> None:
     """Serves until stdin ends. Prints its address, then for each line of stdin the longest delay since the last."""
     server = uvicorn.Server(uvicorn.Config(create_app(load()), port=0, log_config=None, access_log=False))
@@ -42,7 +50,9 @@ async def serve() -> None:
         await asyncio.sleep(0.01)
     print(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", flush=True)
     watching = asyncio.create_task(watch.run())
-    while await asyncio.to_thread(sys.stdin.readline):
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if line.strip() == "burn":
+            await burn()
         print(json.dumps({"longest": watch.longest, "ticks": watch.ticks}), flush=True)
         watch.longest, watch.ticks = 0.0, 0
     watching.cancel()

@@ -109,6 +109,11 @@ def test_a_text_without_sentences_is_cut_all_the_same(text: str, counter: TokenC
     assert sum(len(letters(body(one))) for one in chunks) >= len(letters(text))
 
 
+def test_white_space_alone_makes_no_chunks() -> None:
+    chunks = chunk(document(Section("uno" + " " * 100_000 + "dos")), Words(), max_tokens=64, overlap=0)
+    assert [letters(one.contenido) for one in chunks] == ["uno", "dos"]
+
+
 def test_a_word_is_cut_between_whole_characters() -> None:
     chunks = chunk(document(Section("e\u0301" * 3000)), Words(), max_tokens=16, overlap=0)
     assert len(chunks) > 1

@@ -214,7 +214,8 @@ def _fitted(groups: Sequence[_Group], measure: _Measure) -> list[_Group]:
 
 
 def _cut(piece: _Piece, budget: int) -> list[_Piece]:
-    """The piece in parts of equal length, as many as its cost takes; whether each fits is for the next count to say."""
+    """The piece in parts of equal length, as many as its cost takes, without those that hold no letter; whether each
+    fits is for the next count to say."""
     end = len(piece.text.rstrip())
     if piece.cost <= budget or len(piece.text.strip()) < 2:
         return [piece]
@@ -225,7 +226,8 @@ def _cut(piece: _Piece, budget: int) -> list[_Piece]:
         at = _break(piece.text, start, start + step)
         parts.append(_Piece(piece.text[start:at], piece.page, piece.opens and not start))
         start = at
-    return [*parts, _Piece(piece.text[start:], piece.page, piece.opens and not start)]
+    parts.append(_Piece(piece.text[start:], piece.page, piece.opens and not start))
+    return [part for part in parts if part.text.strip()]
 
 
 def _break(text: str, start: int, end: int) -> int:
