@@ -9,13 +9,14 @@
     │   ├── ConnectionBusy           the caller's connection is in use by another task
     │   ├── DirectConnectionNeeded  a pooler shares the session, and this needs its own
     │   ├── PgvectorMissing          the extension is absent or older than 0.8.4
-    │   ├── RightsMissing            the role may not do what is needed; NotTheOwner: nor can it be given that
+    │   ├── RightsMissing            the role may not do what is needed; NotTheOwner, NoLogin: another role's business
     │   ├── NotUpgraded              `ateneo db upgrade` has not run here
     │   ├── SchemaNewer              a later version upgraded it; MigrationChanged: one that ran had another text
     │   ├── TableBusy                another transaction holds the user's table
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
+    │   ├── RecordGenerated          a column of it is generated, and cannot be written
     │   └── GenerationMismatch       the vectors stored belong to another model (ForeignVectors: those that other
     │                                programs left in the column); SwitchRefused: a change of it
     ├── InputError
@@ -132,13 +133,17 @@ class DatabaseError(AteneoError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """Fields: where (host and database, never the password), detail."""
+    """Fields: where (host and database, never the password), detail, and the remedy where the cause is known."""
 
     code, status = "database-unavailable", 503
     es = "No hay conexión con la base de datos ({where}): {detail}"
     en = "No connection to the database ({where}): {detail}"
     remedy_es = "Revisá que el servidor esté en marcha y que DATABASE_URL sea correcta; `ateneo doctor` lo comprueba."
     remedy_en = "Check that the server is running and that DATABASE_URL is right; `ateneo doctor` checks it."
+
+    @property
+    def remedy(self) -> str:
+        return str(self.fields.get("remedy") or super().remedy)
 
 
 class StatementTimeout(DatabaseError):
@@ -194,20 +199,44 @@ class PgvectorMissing(DatabaseError):
 
 
 class RightsMissing(DatabaseError):
-    """Fields: role, detail, sql (what a role that may can run)."""
+    """Fields: role (empty where it is not known), detail, sql (what a role that may can run)."""
 
     code, status = "rights", 503
-    es = "El rol «{role}» no tiene permiso: {detail}."
-    en = "The role “{role}” lacks the right: {detail}."
+    es = "El rol {role} no tiene permiso: {detail}."
+    en = "The role {role} lacks the right: {detail}."
     remedy_es = "Pedile a quien administra la base que ejecute: {sql}"
     remedy_en = "Ask whoever administers the database to run: {sql}"
+
+    @property
+    def message(self) -> str:
+        role = self.fields.get("role") or tr("de esta conexión", "of this connection")
+        return tr(self.es, self.en).format(**self.fields | {"role": role})
 
 
 class NotTheOwner(RightsMissing):
     """The login is the application's and may no more. Fields: role, detail."""
 
-    remedy_es = "Eso lo hace el dueño de las tablas de Ateneo: usá su DATABASE_URL (docs/security.md)."
-    remedy_en = "That is for the owner of Ateneo's tables: use its DATABASE_URL (docs/security.md)."
+    remedy_es = (
+        "Eso lo hace el dueño de las tablas de Ateneo: usá su DATABASE_URL (docs/security.md). Si la base se restauró, "
+        "o alguien cambió sus permisos, que el dueño ejecute `ateneo db upgrade`."
+    )
+    remedy_en = (
+        "That is for the owner of Ateneo's tables: use its DATABASE_URL (docs/security.md). If the database was "
+        "restored, or somebody changed its rights, have the owner run `ateneo db upgrade`."
+    )
+
+
+class NoLogin(RightsMissing):  # the login is another program's; fields: role, detail
+    remedy_es = (
+        "Usá en DATABASE_URL un usuario de Ateneo. Lo crea un administrador: BEGIN; CREATE ROLE ateneo_api LOGIN "
+        "NOINHERIT; GRANT ateneo_app TO ateneo_api; COMMIT; y su clave, \\password ateneo_api. No le des ateneo_app a "
+        "un rol de tu aplicación: sus consultas dejarían de ver las filas (docs/security.md)."
+    )
+    remedy_en = (
+        "Put a login of Ateneo's own into DATABASE_URL. An administrator makes it: BEGIN; CREATE ROLE ateneo_api LOGIN "
+        "NOINHERIT; GRANT ateneo_app TO ateneo_api; COMMIT; and its password with \\password ateneo_api. Don't grant "
+        "ateneo_app to a role of your application's: its queries would no longer see the rows (docs/security.md)."
+    )
 
 
 class NotUpgraded(DatabaseError):
@@ -251,13 +280,24 @@ class TableBusy(DatabaseError):
 
 
 class AdoptionRefused(DatabaseError):
-    """Fields: detail, sql (statements that would make it possible)."""
+    """Fields: detail, advice (what to do), sql (statements that help, or nothing)."""
 
     code, exit_code = "adoption", 2
     es = "No puedo adoptar la tabla knowledge_chunks como está: {detail}. No cambié nada."
     en = "I cannot adopt the table knowledge_chunks as it is: {detail}. Nothing was changed."
-    remedy_es = "Esto la prepara (revisalo antes): {sql}"
-    remedy_en = "This prepares it (look it over first): {sql}"
+    remedy_es = remedy_en = "{advice} {sql}"
+
+    @property
+    def remedy(self) -> str:
+        return super().remedy.strip()
+
+
+class RecordGenerated(DatabaseError):  # fields: detail
+    code, status = "record-generated", 409
+    es = "Una columna de knowledge_chunks se genera de otra, y Ateneo no puede escribirla: {detail}"
+    en = "A column of knowledge_chunks is generated from another, and Ateneo cannot write it: {detail}"
+    remedy_es = "Ateneo busca en esa tabla; sus textos los escribe tu aplicación, en la columna de origen."
+    remedy_en = "Ateneo searches that table; its texts are written by your application, in the column they come from."
 
 
 class RecordRefused(DatabaseError):

@@ -138,18 +138,6 @@ async def test_a_role_without_rights_is_told_what_to_ask_for(bare_url: str) -> N
     await connection.close()
 
 
-async def test_everything_that_stands_in_the_way_is_told_at_once(bare_url: str) -> None:
-    sql = "CREATE TABLE knowledge_chunks (id uuid PRIMARY KEY, empresa_id text NOT NULL, content text)"
-    async with await _open(bare_url, sql) as db:
-        with pytest.raises(AdoptionRefused) as refusal:
-            await migrate.upgrade(db)
-        assert "contenido" in refusal.value.message
-        assert "id es uuid" in refusal.value.message
-        async with db.acquire() as connection:
-            await connection.execute(str(refusal.value.fields["sql"]))
-        assert await migrate.upgrade(db)
-
-
 async def test_words_are_made_anew_when_a_version_analyses_them_in_another_way(database: Database) -> None:
     """As with a database of an older version, whose stems a query would no longer meet."""
     async with database.acquire() as connection:

@@ -173,8 +173,8 @@ async def _record(db: Database, models: Models | None, active: Generation | None
     if census.empty:
         what = count(census.empty, "chunk ", "chunks ") + tr("sin texto en la columna contenido: no se encuentran.",
                                                              "without text in contenido: not to be found.")  # fmt: skip
-        remedy = tr("Si tu texto está en otra columna, copialo a contenido.",
-                    "If your text is in another column, copy it to contenido.")  # fmt: skip
+        remedy = tr("Si tu texto está en otra columna, que tu aplicación lo escriba también en contenido.",
+                    "If your text is in another column, have your application write it to contenido, too.")  # fmt: skip
         yield Finding(None, what, remedy)
     if census.pending:
         what = count(census.pending, "chunk ", "chunks ") + tr("sin embedding.", "without an embedding.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ateneo.errors import AdoptionRefused, DatabaseError, PgvectorMissing
 from ateneo.lang import tr
+from ateneo.store import remedies
 from ateneo.store.pool import Connection
 
 NEEDED_PGVECTOR = (0, 8, 4)
@@ -18,20 +19,20 @@ _ACCEPTED = {
     "contenido": _TEXT,
     "tokens_count": {"smallint", "integer", "bigint"},
 }
-_NEW_COLUMN = {"document_id": "text", "chunk_index": "int NOT NULL DEFAULT 0", "tokens_count": "int"}
 _TABLE = "public.knowledge_chunks"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands in the database. `columns`: name -> type, empty where there is no table."""
+    """What stands in the database. `columns`: name -> type, empty where there is no table. `has_key`: a unique one that
+    has the id; `has_companies`: empresa_id is NOT NULL."""
 
     vector_schema: str | None
     columns: dict[str, str]
     kind: str
     has_key: bool
-    empresa_nullable: bool
-    id_nullable: bool
+    has_primary_key: bool
+    has_companies: bool
 
 
 async def check_server(connection: Connection) -> None:
@@ -71,79 +72,76 @@ async def look(connection: Connection) -> Found:
         " WHERE i.indrelid = to_regclass('public.knowledge_chunks') AND (i.indisprimary OR i.indisunique)"
         " AND i.indpred IS NULL AND a.attname = 'id' AND i.indnkeyatts <= 2)"
     )
+    has_primary_key = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('public.knowledge_chunks') AND indisprimary)"
+    )
     solid = {row["name"]: row["solid"] for row in rows}
     return Found(
         vector_schema=schema,
         columns={row["name"]: row["type"].split("(")[0] if row["name"] != "embedding" else row["type"] for row in rows},
         kind=kind or "",
         has_key=bool(has_key),
-        empresa_nullable=not solid.get("empresa_id", True),
-        id_nullable=not solid.get("id", True),
+        has_primary_key=bool(has_primary_key),
+        has_companies=solid.get("empresa_id", True),
     )
 
 
 def refuse_unfit(found: Found) -> None:
-    """Raises AdoptionRefused, with the SQL that would help, where the table cannot be adopted as it is."""
+    """Raises AdoptionRefused where the table cannot be adopted as it is: with SQL that lets a program that goes on
+    writing do so as before, or with none."""
     if not found.kind:
         return
     if found.kind not in ("r", "p"):
-        raise AdoptionRefused(detail=tr("es una vista, no una tabla", "it is a view, not a table"), sql="-")
-    problems, cures = _missing(found)
+        raise AdoptionRefused(detail=tr("es una vista, no una tabla", "it is a view, not a table"),
+                              advice=_elsewhere(), sql="")  # fmt: skip
+    if problems := _of_another_type(found):
+        advice = tr("Otro tipo rompería las consultas y claves foráneas de tu aplicación. ",
+                    "Another type would break your application's queries and foreign keys. ")  # fmt: skip
+        raise AdoptionRefused(detail="; ".join(problems), advice=advice + _elsewhere(), sql="")
+    if missing := [name for name in _ACCEPTED if name not in found.columns]:
+        detail = tr("le faltan las columnas ", "it lacks the columns ") + ", ".join(missing)
+        advice, sql = remedies.add_columns(found.columns, missing)
+        raise AdoptionRefused(detail=detail, advice=advice, sql=sql)
+
+
+def _of_another_type(found: Found) -> list[str]:
+    problems = []
     for name, accepted in _ACCEPTED.items():
         if found.columns.get(name, next(iter(accepted))) not in accepted:
             wanted = "text" if "text" in accepted else "integer"
             kind = found.columns[name]
             problems.append(tr(f"la columna {name} es {kind} y debe ser {wanted}",
                                f"the column {name} is {kind} and must be {wanted}"))  # fmt: skip
-            cures.append(_retype(name, wanted))
     embedding = found.columns.get("embedding", "vector")
     if not embedding.startswith("vector"):
         problems.append(tr(f"la columna embedding es {embedding} y debe ser vector",
                            f"the column embedding is {embedding} and must be vector"))  # fmt: skip
-        cures.append(f"ALTER TABLE {_TABLE} RENAME COLUMN embedding TO embedding_old;")
-    if problems:
-        raise AdoptionRefused(detail="; ".join(problems), sql=" ".join(cures))
+    return problems
 
 
-def _missing(found: Found) -> tuple[list[str], list[str]]:
-    """What the table lacks, in words, and the SQL that adds it; text that stands in another column is copied."""
-    missing = [name for name in _ACCEPTED if name not in found.columns]
-    if not missing:
-        return [], []
-    adds = ", ".join(f"ADD COLUMN {name} {_NEW_COLUMN.get(name, 'text')}" for name in missing)
-    cures = [f"ALTER TABLE {_TABLE} {adds};"]
-    texts = [name for name, kind in found.columns.items() if kind in _TEXT and name not in _ACCEPTED]
-    if "contenido" in missing and texts:
-        likely = max(texts, key=lambda name: name.lower() in ("content", "text", "texto", "body", "chunk"))
-        cures.append(f'UPDATE {_TABLE} SET contenido = "{likely}";')  # noqa: S608
-    return [tr("le faltan las columnas ", "it lacks the columns ") + ", ".join(missing)], cures
-
-
-def _retype(column: str, wanted: str) -> str:
-    default = ", ALTER COLUMN id SET DEFAULT gen_random_uuid()::text" if column == "id" else ""
-    return (
-        f"ALTER TABLE {_TABLE} ALTER COLUMN {column} DROP DEFAULT, "
-        f"ALTER COLUMN {column} TYPE {wanted} USING {column}::{wanted}{default};"
+def _elsewhere() -> str:
+    return tr(
+        "Dejala como está: usá para Ateneo otra base (otra DATABASE_URL) y cargá ahí los textos, con `ateneo ingest` o "
+        "por la API.",
+        "Leave it as it is: use another database for Ateneo (another DATABASE_URL) and load the texts there, with "
+        "`ateneo ingest` or through the API.",
     )
 
 
 async def refuse_bad_rows(connection: Connection, found: Found) -> None:
-    """Raises AdoptionRefused where rows stand in the way of the key that the index needs."""
-    if not found.kind:
-        return
-    if found.empresa_nullable and await connection.fetchval(
+    """Raises AdoptionRefused where rows stand in the way of the key that the index needs: with SQL that shows them."""
+    if not found.has_companies and await connection.fetchval(
         f"SELECT EXISTS (SELECT FROM {_TABLE} WHERE empresa_id IS NULL)"  # noqa: S608
     ):
         detail = tr("hay filas sin empresa_id", "there are rows without empresa_id")
-        raise AdoptionRefused(detail=detail, sql=f"DELETE FROM {_TABLE} WHERE empresa_id IS NULL;")  # noqa: S608
+        advice, sql = remedies.rows_without_company()
+        raise AdoptionRefused(detail=detail, advice=advice, sql=sql)
     if not found.has_key and await connection.fetchval(
         f"SELECT EXISTS (SELECT FROM {_TABLE} GROUP BY id HAVING count(*) > 1 OR id IS NULL)"  # noqa: S608
     ):
         detail = tr("hay id repetidos o nulos", "there are repeated or null ids")
-        raise AdoptionRefused(
-            detail=detail,
-            sql=f"SELECT id, count(*) FROM {_TABLE} GROUP BY id HAVING count(*) > 1 OR id IS NULL;",  # noqa: S608
-        )
+        advice, sql = remedies.rows_without_id()
+        raise AdoptionRefused(detail=detail, advice=advice, sql=sql)
 
 
 def statements(found: Found) -> list[str]:
@@ -152,8 +150,9 @@ def statements(found: Found) -> list[str]:
     if found.kind:
         if "embedding" not in found.columns:
             plan.append(f"ALTER TABLE {_TABLE} ADD COLUMN embedding @vector@.vector;")
-        if found.empresa_nullable:
+        if not found.has_companies:
             plan.append(f"ALTER TABLE {_TABLE} ALTER COLUMN empresa_id SET NOT NULL;")
         if not found.has_key:
-            plan.append(f"ALTER TABLE {_TABLE} ADD PRIMARY KEY (id);")
+            key = "UNIQUE (id)" if found.has_primary_key else "PRIMARY KEY (id)"
+            plan.append(f"ALTER TABLE {_TABLE} ADD {key};")
     return plan

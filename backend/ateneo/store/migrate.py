@@ -60,12 +60,14 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
     recorded = await versions.recorded(connection)
     recorded.refuse(allow_downgrade=allow_downgrade)
     adopt.refuse_unfit(found)
-    await adopt.refuse_bad_rows(connection, found)
     steps = []
     if not found.vector_schema:
         steps.append(Step("extension", tr("extensión pgvector", "pgvector extension"), _EXTENSION))
     if not await connection.fetchval("SELECT to_regclass('ateneo.applied') IS NOT NULL"):
         steps.append(Step("schema", tr("esquema ateneo", "schema ateneo"), _APPLIED))
+    if found.kind and not (found.has_key and found.has_companies):
+        await rights.refuse_missing(connection, {"adoption", *(step.kind for step in steps)})
+        await adopt.refuse_bad_rows(connection, found)
     if not found.kind:
         table = schema_files.chunks_table()
         steps.append(Step("table", tr("tabla knowledge_chunks", "table knowledge_chunks"), table.sql))

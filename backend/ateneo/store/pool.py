@@ -14,17 +14,17 @@ from ateneo.errors import (
     BadArgument,
     ConnectionBusy,
     DatabaseError,
-    DatabaseUnavailable,
     DirectConnectionNeeded,
+    NoLogin,
     NotTheOwner,
     NotUpgraded,
+    RecordGenerated,
     RecordRefused,
-    RightsMissing,
     SettingsError,
     StatementTimeout,
 )
 from ateneo.lang import tr
-from ateneo.store import address, embedded, pooler
+from ateneo.store import address, connection_errors, embedded, pooler
 from ateneo.store.connection import (
     APP_ROLE,
     VECTOR_SCHEMA,
@@ -51,7 +51,6 @@ _LOST = (
     asyncpg.InvalidCatalogNameError,
     OSError,
 )
-_GRANTS = 'GRANT ateneo_app TO "{role}";'
 _TENANT = "SELECT set_config('ateneo.empresa_id', convert_from(decode('{tenant}', 'hex'), 'UTF8'), true)"
 _WRITING = "SELECT ateneo.writing_tenant()"
 # A signed tenant opens a company's door to whoever reads it, and pg_stat_activity shows statements: it is bound to one.
@@ -66,7 +65,7 @@ _NOT_THERE = (
 
 
 @contextmanager
-def translated(where: str, role: str = "?", *, is_application: bool = False) -> Iterator[None]:
+def translated(where: str, role: str = "", *, is_application: bool = False) -> Iterator[None]:
     """Turns what asyncpg raises into the DatabaseError that fits. `where` names the database, without secrets;
     `is_application`: the login has all that ateneo_app may have."""
     try:
@@ -88,15 +87,17 @@ def _translation(error: Exception, where: str, role: str, *, is_application: boo
         detail = _first_line(error) if str(error) else tr("se agotó el tiempo.", "the time ran out.")
         return StatementTimeout(where=where, detail=detail)
     if isinstance(error, _LOST):
-        return DatabaseUnavailable(where=where, detail=_first_line(error))
+        return connection_errors.unavailable(error, where, _first_line(error))
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         if is_application:
             return NotTheOwner(role=role, detail=error.message)
-        return RightsMissing(role=role, detail=error.message, sql=_GRANTS.format(role=role))
+        return NoLogin(role=role, detail=error.message)
     if isinstance(error, _NOT_THERE):
         return NotUpgraded(where=where)
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return RecordRefused(detail=_first_line(error))
+    if isinstance(error, asyncpg.GeneratedAlwaysError):
+        return RecordGenerated(detail=_first_line(error))
     if isinstance(error, asyncpg.DataError):  # it quotes the value: `invalid input for query argument $1: 'x' (...)`
         return DatabaseError(detail=re.sub(r": ['\"].*['\"](?= \(|$)", ": …", _first_line(error)))
     return _of_ours(error) or DatabaseError(detail=_first_line(error))
@@ -131,7 +132,7 @@ def _of_interface(error: asyncpg.InterfaceError, where: str) -> DatabaseError:
     if "another operation" in said:
         return ConnectionBusy()
     gone = "closed" in said or "closing" in said or "released back" in said
-    return DatabaseUnavailable(where=where, detail=said) if gone else DatabaseError(detail=said)
+    return connection_errors.unavailable(error, where, said) if gone else DatabaseError(detail=said)
 
 
 def _first_line(error: BaseException) -> str:
@@ -169,7 +170,7 @@ class Database:
     `acquire` gives a connection, `transaction` one inside a transaction. Errors come out translated.
     """
 
-    def __init__(self, source: Pool | Connection, where: str, role: str = "?", *, owned: bool) -> None:
+    def __init__(self, source: Pool | Connection, where: str, role: str = "", *, owned: bool) -> None:
         self._source = source
         self._owned = owned
         self.where = where
@@ -206,12 +207,12 @@ class Database:
         at = address.parse(embedded.start(url) if embedded.is_embedded(url) else url)
         at = replace(at, database=database) if database else at
         where = url if embedded.is_embedded(url) else at.where
-        with translated(where, at.user or "?"):
+        with translated(where, at.user or ""):
             try:
                 pool, shared = await open_pool(at, size, guarded=guarded)
                 role, installed = await first_look(pool)
             except TimeoutError as error:
-                raise DatabaseUnavailable(where=where, detail=tr("tiempo agotado.", "timed out.")) from error
+                raise connection_errors.unavailable(error, where, tr("tiempo agotado.", "timed out.")) from error
             except OSError:
                 raise
             except asyncpg.exceptions.ClientConfigurationError as error:

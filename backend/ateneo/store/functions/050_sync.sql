@@ -96,13 +96,6 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- New text without a new vector: the old one must not keep "pending" from being true.
-CREATE OR REPLACE FUNCTION ateneo.forget_stale() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF NEW.embedding IS NOT NULL AND OLD.embedding OPERATOR(@vector@.=) NEW.embedding THEN NEW.embedding := NULL; END IF;
-  RETURN NEW;
-END $$;
-
 CREATE OR REPLACE FUNCTION ateneo.sync_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint;
@@ -122,8 +115,6 @@ CREATE OR REPLACE TRIGGER ateneo_insert AFTER INSERT ON public.knowledge_chunks
   FOR EACH ROW EXECUTE FUNCTION ateneo.sync_row();
 CREATE OR REPLACE TRIGGER ateneo_update AFTER UPDATE OF id, empresa_id, contenido, embedding ON public.knowledge_chunks
   FOR EACH ROW WHEN (current_setting('ateneo.bulk', true) IS DISTINCT FROM 'on') EXECUTE FUNCTION ateneo.sync_row();
-CREATE OR REPLACE TRIGGER ateneo_stale BEFORE UPDATE OF contenido ON public.knowledge_chunks
-  FOR EACH ROW WHEN (OLD.contenido IS DISTINCT FROM NEW.contenido) EXECUTE FUNCTION ateneo.forget_stale();
 CREATE OR REPLACE TRIGGER ateneo_delete AFTER DELETE ON public.knowledge_chunks
   FOR EACH ROW EXECUTE FUNCTION ateneo.sync_row();
 CREATE OR REPLACE TRIGGER ateneo_truncate AFTER TRUNCATE ON public.knowledge_chunks
