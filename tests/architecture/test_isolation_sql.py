@@ -64,7 +64,7 @@ OUTSIDE = {
     # of the schema, of no company
     "versions": ["check"],
     # the worker's
-    "queue": ["_change", "claim", "fill", "held", "leased", "listening", "park", "settle", "surrender"],
+    "queue": ["_change", "bury", "claim", "fill", "held", "leased", "listening", "park", "settle", "surrender"],
     # upkeep
     "rebuild": ["begin", "companies", "end", "page", "resettle", "reweigh", "row", "size", "unfinished"],
     # upkeep
