@@ -235,8 +235,8 @@ class StoredDocument:
 class Citation:
     """A passage that an answer rests on; `quote` is text that occurs in the chunk.
 
-    `number` is the n of the `[n]` that stands for it in the answer and in its context, from 1. `start` and `end` are
-    where the quote stands in the chunk's text, [start, end) in code points; None until it was verified.
+    `number` is the n of the `[n]` that stands for it in the answer: from 1, in the order of appearance. `start` and
+    `end` are where the quote stands in the chunk's text, [start, end) in code points; None until it was verified.
     """
 
     chunk_id: str
@@ -285,7 +285,9 @@ interrupted: the provider failed; cancelled: whoever asked has left."""
 class Answer:
     """An agent's answer. `extractive`: made of quoted sentences, without a language model.
 
-    Every `[n]` of `text` has its citations, each verified when it was shown. `stop_reason` is the model's own word
+    Every `[n]` of `text` has its citations, each verified when it was shown; its passage is `passages[n - 1]`, and
+    those that are not cited come after. `context` is what the model was given, with the numbers that it knew them by.
+    `stop_reason` is the model's own word
     (`end_turn`, `max_tokens`, `refusal` ...), or `no_passages` where nothing was found and no model was asked.
     `markers_removed` counts the `[n]` that pointed to no passage given, `citations_dropped` those that did and could
     not be verified: neither is in the text. `queries` are the searches made; `cost` is US dollars, None where the

@@ -113,7 +113,7 @@ async def test_the_extractive_answerer_quotes_the_chunk(
     assert answer.text.startswith("Respuesta extractiva")
     assert f"«{FERIADO}»" in answer.text
     assert (answer.citations[0].chunk_id, answer.citations[0].quote) == ("fer", FERIADO)
-    assert f"[{answer.citations[0].number}] " in answer.context
+    assert answer.citations[0].number == 1
 
 
 async def test_the_context_keeps_to_its_budget(search: VectorSearchService, embedding: EmbeddingService) -> None:
@@ -203,10 +203,10 @@ async def test_the_model_searches_again_and_cites_what_it_found(search: VectorSe
         "done",
     ]
     answer = events[-1].answer  # type: ignore[union-attr]
-    assert answer.text == "Busco más.\n\nDos veces. [2]"
+    assert answer.text == "Busco más.\n\nDos veces. [1]"
     assert answer.queries == (QUESTION, "limpieza de sanitarios")
     [citation] = answer.citations
-    assert (citation.number, citation.chunk_id) == (2, "baño")
+    assert (citation.number, citation.chunk_id) == (1, "baño")
     assert server.requests[1]["messages"][-1]["content"][0]["content"][0]["source"] == "baño"
 
 
@@ -227,6 +227,19 @@ async def test_every_text_event_together_is_the_answer(search: VectorSearchServi
     assert "".join(event.text for event in events if isinstance(event, Said)) == answer.text
     assert [event.citation for event in events if isinstance(event, Cited)] == list(answer.citations)
     assert answer.markers_removed == 1
+
+
+async def test_what_is_shown_is_numbered_from_one_in_order(search: VectorSearchService) -> None:
+    """Whatever the model calls them: without gaps, and the same passage under the same number."""
+    said = "Uno [3]. Nada [9]. Dos [1][3]. Tres [2, 3]. Fin [1-3]."
+    async with claude(search, lambda n: message(said)) as (service, _):
+        events = await events_of(service)
+    answer = events[-1].answer  # type: ignore[union-attr]
+    given = next(event.passages for event in events if isinstance(event, Passages))
+    assert answer.text == "Uno [1]. Nada. Dos [2][1]. Tres [3][1]. Fin [2][3][1]."
+    assert [hit.chunk_id for hit in answer.passages[:3]] == [given[at].chunk_id for at in (2, 0, 1)]
+    assert all(one.chunk_id == answer.passages[one.number - 1].chunk_id for one in answer.citations)
+    assert {hit.chunk_id for hit in answer.passages} == {hit.chunk_id for hit in given}
 
 
 async def test_any_chat_server_answers_with_numbered_markers(search: VectorSearchService) -> None:
@@ -283,14 +296,14 @@ async def test_what_changed_while_the_model_thought_is_not_cited(
         shown = ""
         async for event in service.stream("textil", "x", QUESTION):
             if isinstance(event, Passages):
-                [number] = [at for at, hit in enumerate(event.passages, 1) if hit.chunk_id == "fer"]
+                [other] = [hit.chunk_id for hit in event.passages[:2] if hit.chunk_id != "fer"]
                 async with database.acquire() as connection:
                     await connection.execute(change)
             elif isinstance(event, Said):
                 shown += event.text
         answer = event.answer  # type: ignore[union-attr]
-    assert f"[{number}]" not in shown
-    assert f"[{3 - number}]" in shown
+    assert shown.count("[") == shown.count("[1]") == 1
+    assert [one.chunk_id for one in answer.citations] == [other]
     assert answer.citations_dropped == 1
 
 

@@ -267,9 +267,10 @@ async def test_what_changed_since_is_not_shown_as_a_citation(search: VectorSearc
             "UPDATE knowledge_chunks SET contenido = 'Aviso. ' || contenido WHERE id = $1", stays.chunk_id
         )
     [turn] = await transcript(database, "textil", answer.conversation_id)
-    assert turn.answer == "El doble. Dos veces [2]."
+    assert turn.answer == "El doble. Dos veces [1]."
     [citation] = turn.citations
-    assert (citation.number, citation.start, turn.citations_dropped) == (2, 7, 1)
+    assert (citation.number, citation.start, turn.citations_dropped) == (1, 7, 1)
+    assert turn.passages[0] == stays.chunk_id
 
 
 async def test_pages_purge_and_order(database: Database) -> None:

@@ -224,8 +224,8 @@ def described(event: Event) -> tuple[str, dict[str, Any]]:
     match event:
         case Searching(query):
             data: dict[str, Any] = {"query": query}
-        case Passages(passages, first):
-            data = {"passages": [_passage(number, hit) for number, hit in enumerate(passages, first)]}
+        case Passages(passages):
+            data = {"passages": [_passage(hit) for hit in passages]}
         case Said(text):
             data = {"text": text}
         case Cited(citation):
@@ -251,9 +251,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return ChatResponse.model_validate(answer).model_dump()
 
 
-def _passage(number: int, hit: Hit) -> dict[str, Any]:
+def _passage(hit: Hit) -> dict[str, Any]:
     return {
-        "number": number,
         "chunk_id": hit.chunk_id,
         "document_id": hit.document_id,
         "label": hit.label,

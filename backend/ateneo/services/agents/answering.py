@@ -97,7 +97,7 @@ class Answering:
             markers_removed=self.citing.removed,
             citations_dropped=self.citing.dropped,
             queries=tuple(self.queries),
-            passages=tuple(self.citing.given),
+            passages=self.citing.passages,
             latency_ms=self._ms(),
             first_text_ms=self._first_text_ms,
             error=self.error,
@@ -158,7 +158,7 @@ class Answering:
         if query:
             yield self._searching(query)
             found = await self._found(query, max(1, self.agent.context_tokens // 2))
-            yield Passages(found.hits, first)
+            yield Passages(found.hits)
         self.citing.given += found.hits
         self.rounds.append(SearchRound(call.call_id, query, found.hits, found.text, first, call.raw))
         if self.citing.text:

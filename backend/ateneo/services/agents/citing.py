@@ -15,7 +15,8 @@ Shown = AsyncGenerator[Said | Cited]
 
 
 class Citing:
-    """Takes what the model says and gives what may be shown. `given[n - 1]` is the passage that `[n]` cites.
+    """Takes what the model says and gives what may be shown. `given[n - 1]` is the passage that the model's `[n]`
+    cites; what is shown is numbered from 1, in the order in which passages are first cited.
 
     A citation holds where the chunk is the company's, still exists, and has the quoted words in it now.
     """
@@ -29,6 +30,13 @@ class Citing:
         self._empresa_id = empresa_id
         self._markers = MarkerStream()
         self._gap, self._gap_at = "", -1
+        self._numbers: dict[int, int] = {}
+
+    @property
+    def passages(self) -> tuple[Hit, ...]:
+        """Those given: the cited ones in the order of the numbers shown, then the others."""
+        others = (place for place in range(1, len(self.given) + 1) if place not in self._numbers)
+        return tuple(self.given[place - 1] for place in (*self._numbers, *others))
 
     @property
     def text(self) -> str:
@@ -46,18 +54,14 @@ class Citing:
 
     async def quote(self, chunk_id: str, quote: str) -> Shown:
         """Shows a citation of the model's own behind what it said last."""
-        number = next((at for at, hit in enumerate(self.given, 1) if hit.chunk_id == chunk_id), None)
-        citation = None
-        if number is not None:
-            citation = await self._verified(
-                replace(cite(number, self.given[number - 1], ""), quote=clean(quote).strip())
-            )
+        place = next((at for at, hit in enumerate(self.given, 1) if hit.chunk_id == chunk_id), None)
+        citation = None if place is None else await self._verified(place, quote=clean(quote).strip())
         if citation is None:
             self.dropped += 1
             return
-        if not self.text.endswith(f"[{number}]"):
+        if not self.text.endswith(f"[{citation.number}]"):
             space = "" if self.text.endswith((" ", "\n", "]")) else " "
-            yield Said(self._markers.show(f"{space}[{number}]"))
+            yield Said(self._markers.show(f"{space}[{citation.number}]"))
         for event in self._new([citation]):
             yield event
 
@@ -70,8 +74,8 @@ class Citing:
         self.removed += marker.removed
         claim = claim_at_end(self.text)
         held: list[Citation] = []
-        for number in marker.numbers:
-            citation = await self._verified(cite(number, self.given[number - 1], claim))
+        for place in marker.numbers:
+            citation = await self._verified(place, claim)
             if citation is None:
                 self.dropped += 1
             else:
@@ -84,10 +88,16 @@ class Citing:
         for event in self._new(held):
             yield event
 
-    async def _verified(self, citation: Citation) -> Citation | None:
-        now = await store.current(self._db, self._empresa_id, [citation.chunk_id])
-        place = locate(citation.quote, now.get(citation.chunk_id, ""))
-        return None if place is None else replace(citation, start=place[0], end=place[1])
+    async def _verified(self, place: int, claim: str = "", *, quote: str | None = None) -> Citation | None:
+        """The citation of a passage given, with its number; None where it does not hold."""
+        cited = cite(place, self.given[place - 1], claim)
+        cited = cited if quote is None else replace(cited, quote=quote)
+        now = await store.current(self._db, self._empresa_id, [cited.chunk_id])
+        found = locate(cited.quote, now.get(cited.chunk_id, ""))
+        if found is None:
+            return None
+        number = self._numbers.setdefault(place, len(self._numbers) + 1)
+        return replace(cited, number=number, start=found[0], end=found[1])
 
     def _new(self, citations: Sequence[Citation]) -> list[Cited]:
         """Events for those that were not shown yet."""

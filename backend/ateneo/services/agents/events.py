@@ -17,11 +17,10 @@ class Searching:
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """What the model was given of what was found; `[first]` is the number of the first."""
+    """What the model was given of what was found. Which of them a `[n]` cites is told by its Cited."""
 
     type: ClassVar[str] = "passages"
     passages: tuple[Hit, ...]
-    first: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from ateneo.types import Citation
 
 
 async def transcript(db: Database, empresa_id: str, conversation_id: str) -> list[StoredTurn]:
-    """The turns, with the citations that still hold, where they stand now. What does not hold any more is taken out of
-    the text, too, and counted in `citations_dropped`. Raises Unknown, DatabaseError."""
+    """The turns, with the citations that still hold, where they stand now, numbered from 1. What does not hold any more
+    is taken out of the text, too, and counted in `citations_dropped`. Raises Unknown, DatabaseError."""
     await conversations.get(db, empresa_id, conversation_id)
     turns = await conversations.turns(db, empresa_id, conversation_id)
     cited = {one.chunk_id for turn in turns for one in turn.citations}
@@ -22,19 +22,24 @@ async def transcript(db: Database, empresa_id: str, conversation_id: str) -> lis
 
 
 def _checked(turn: StoredTurn, texts: dict[str, str]) -> StoredTurn:
-    held = tuple(_held(turn.citations, texts))
-    if len(held) == len(turn.citations):
-        return replace(turn, citations=held)
-    numbers = {one.number for one in held}
+    held = list(_held(turn.citations, texts))
+    kept = {one.number for one in held}
     last = max((one.number for one in turn.citations), default=0)
+    now: dict[int, int] = {}
 
     def left(found: re.Match[str]) -> str:
-        kept = "".join(f"[{n}]" for n in numbers_of(found["items"], last)[0] if n in numbers)
-        return kept and found["space"] + kept
+        numbers = [n for n in numbers_of(found["items"], last)[0] if n in kept]
+        return (found["space"] if numbers else "") + "".join(f"[{now.setdefault(n, len(now) + 1)}]" for n in numbers)
 
     answer = MARKER.sub(left, turn.answer)
-    dropped = turn.citations_dropped + len(turn.citations) - len(held)
-    return replace(turn, citations=held, citations_dropped=dropped, answer=answer)
+    citations = tuple(replace(one, number=now[one.number]) for one in held if one.number in now)
+    return replace(
+        turn,
+        answer=answer,
+        citations=citations,
+        citations_dropped=turn.citations_dropped + len(turn.citations) - len(held),
+        passages=tuple(dict.fromkeys([*(one.chunk_id for one in citations), *turn.passages])),
+    )
 
 
 def _held(citations: Sequence[Citation], texts: dict[str, str]) -> Iterator[Citation]:
