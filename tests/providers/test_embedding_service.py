@@ -340,13 +340,16 @@ async def test_a_query_does_not_wait_for_bulk_work(provider_server: ProviderServ
         await asyncio.sleep(0.01)
     busy = [loop.run_in_executor(None, released.wait) for _ in range(3)]
     queries = [asyncio.create_task(service.embed_query(f"pregunta {number}", "acme")) for number in range(3)]
-    async with asyncio.timeout(20):
-        while provider_server.in_flight < 4 + len(queries):
-            await asyncio.sleep(0.01)
-    provider_server.gate.set()
-    assert [vector.shape for vector in await asyncio.gather(*queries)] == [(8,)] * 3
-    released.set()
-    await asyncio.gather(bulk, *busy)
+    try:
+        async with asyncio.timeout(20):
+            while provider_server.in_flight < 4 + len(queries):
+                await asyncio.sleep(0.01)
+        provider_server.gate.set()
+        assert [vector.shape for vector in await asyncio.gather(*queries)] == [(8,)] * 3
+    finally:
+        provider_server.gate.set()
+        released.set()
+        await asyncio.gather(bulk, *busy, *queries)
 
 
 class Surprising:
