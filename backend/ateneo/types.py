@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from ateneo.label import label
 
 Matrix = npt.NDArray[np.float32]
 """Vectors as rows, shape (n, dims), float32."""
+
+Tenant: TypeAlias = str | UUID | int
+"""The id of a company as the Python API takes it; everything below the services has it as text."""
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Fusion = Literal["convex", "rrf"]

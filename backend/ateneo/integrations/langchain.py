@@ -1,17 +1,17 @@
 """LangChain: a retriever and a vector store over one company's knowledge. Extra: `ateneo[langchain]`."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from ateneo.errors import BadArgument, ExtraMissing
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
 from ateneo.lang import tr
-from ateneo.services.ingestion import check_empresa
+from ateneo.services.ingestion import checked_empresa
 from ateneo.services.texts import TextService
-from ateneo.types import Hit, Mode, StoredPassage
+from ateneo.types import Hit, Mode, StoredPassage, Tenant
 from ateneo.wiring import House
 
 try:
@@ -36,16 +36,13 @@ class AteneoRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    empresa_id: str
+    empresa_id: Annotated[str, BeforeValidator(checked_empresa)]
     k: int = 4
     mode: Mode = "hybrid"
     dense_weight: float | None = None
     filter: dict[str, Any] | None = None
     rerank: bool | None = None
     connection: Connection = Field(default_factory=shared, exclude=True, repr=False)
-
-    def model_post_init(self, _: Any, /) -> None:
-        check_empresa(self.empresa_id)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -70,9 +67,8 @@ class AteneoVectorStore(VectorStore):
     is the settings' one: a database has one at a time.
     """
 
-    def __init__(self, empresa_id: str, *, connection: Connection | None = None) -> None:
-        check_empresa(empresa_id)
-        self.empresa_id = empresa_id
+    def __init__(self, empresa_id: Tenant, *, connection: Connection | None = None) -> None:
+        self.empresa_id = checked_empresa(empresa_id)
         self._connection = connection or shared()
 
     @property
@@ -123,7 +119,7 @@ class AteneoVectorStore(VectorStore):
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,
-        empresa_id: str = "",
+        empresa_id: Tenant = "",
         connection: Connection | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -140,7 +136,7 @@ class AteneoVectorStore(VectorStore):
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,
-        empresa_id: str = "",
+        empresa_id: Tenant = "",
         connection: Connection | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -149,7 +145,7 @@ class AteneoVectorStore(VectorStore):
         return store
 
     @classmethod
-    def _made(cls, embedding: Embeddings | None, empresa_id: str, connection: Connection | None) -> Self:
+    def _made(cls, embedding: Embeddings | None, empresa_id: Tenant, connection: Connection | None) -> Self:
         if embedding is not None and not isinstance(embedding, AteneoEmbeddings):
             rule = tr(
                 "el modelo lo elige la configuración de Ateneo; pasá AteneoEmbeddings() o None",

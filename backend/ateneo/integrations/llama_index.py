@@ -6,8 +6,8 @@ from typing import Any
 from ateneo.errors import ExtraMissing
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
-from ateneo.services.ingestion import check_empresa
-from ateneo.types import Hit, Mode, StoredPassage
+from ateneo.services.ingestion import checked_empresa
+from ateneo.types import Hit, Mode, StoredPassage, Tenant
 from ateneo.wiring import House
 
 try:
@@ -26,7 +26,7 @@ class AteneoRetriever(BaseRetriever):
 
     def __init__(
         self,
-        empresa_id: str,
+        empresa_id: Tenant,
         *,
         similarity_top_k: int = 4,
         mode: Mode = "hybrid",
@@ -36,9 +36,8 @@ class AteneoRetriever(BaseRetriever):
         connection: Connection | None = None,
         **kwargs: Any,
     ) -> None:
-        check_empresa(empresa_id)
         super().__init__(**kwargs)
-        self.empresa_id = empresa_id
+        self.empresa_id = checked_empresa(empresa_id)
         self._k = similarity_top_k
         self._options = {"mode": mode, "dense_weight": dense_weight, "filter": filter, "rerank": rerank}
         self._connection = connection or shared()

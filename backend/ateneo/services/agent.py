@@ -13,11 +13,12 @@ from ateneo.services.agents.answering import Answering
 from ateneo.services.agents.definition import usable
 from ateneo.services.agents.events import Done, Event, Failed
 from ateneo.services.agents.memory import Memory, bounded, recall
+from ateneo.services.tenant import tenant_id
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import agents, conversations
 from ateneo.text.citations import MARKER
 from ateneo.text.clean import clean
-from ateneo.types import Agent, Answer, Turn, Usage
+from ateneo.types import Agent, Answer, Tenant, Turn, Usage
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class AgentService:
 
     async def chat(
         self,
-        empresa_id: str,
+        empresa_id: Tenant,
         agent_id: str,
         message: str,
         *,
@@ -87,7 +88,7 @@ class AgentService:
 
     async def stream(
         self,
-        empresa_id: str,
+        empresa_id: Tenant,
         agent_id: str,
         message: str,
         *,
@@ -108,6 +109,7 @@ class AgentService:
         Raises Unknown, AgentUnusable, OtherAgent, EmptyQuery, QueryTooLong, BadArgument before the first event, and
         ProviderError where a long conversation cannot be summed up; what fails later is a Failed event.
         """
+        empresa_id = tenant_id(empresa_id)
         text = self._checked_message(message)
         agent = await self._agent(empresa_id, clean(agent_id))
         tokens = max_tokens if max_tokens is not None else agent.answer_tokens or self._answer_tokens

@@ -18,10 +18,11 @@ from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, Fail
 from ateneo.services.generation import gives_way, own_generation, refuse_foreign_vectors, refuse_other_model
 from ateneo.services.maintenance import Tuned
 from ateneo.services.presence import Rate, seen_working
+from ateneo.services.tenant import tenant_id
 from ateneo.store import chunks, generations, queue, usage
 from ateneo.store.indexes import Outgrown
 from ateneo.store.pool import Database
-from ateneo.types import Pending
+from ateneo.types import Pending, Tenant
 
 __all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "IndexNews", "Outgrown", "Progress"]
 
@@ -120,13 +121,14 @@ class Backfill:
         self._engine: EmbeddingQueue | None = None
 
     async def plan(
-        self, empresa_id: str | None = None, limit: int | None = None, *, count_tokens: bool = True
+        self, empresa_id: Tenant | None = None, limit: int | None = None, *, count_tokens: bool = True
     ) -> BackfillPlan:
         """Counts, and changes nothing. Tokens are counted of each text that would be sent: once a company, and not
         where the company has its vector already. That reads every waiting text, a page at a time.
 
         Raises BadArgument, UnknownEmpresa, GenerationMismatch (ForeignVectors), DatabaseError.
         """
+        empresa_id = None if empresa_id is None else tenant_id(empresa_id)
         await self._check(empresa_id, limit)
         active = await generations.active(self._db)
         if active is None or await gives_way(self._db, active, self._embedding):
@@ -146,7 +148,7 @@ class Backfill:
 
     async def run(
         self,
-        empresa_id: str | None = None,
+        empresa_id: Tenant | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_index: Callable[[IndexNews], None] | None = None,
@@ -158,6 +160,7 @@ class Backfill:
         is reported in `stopped`. Raises only before anything was begun: BadArgument, UnknownEmpresa,
         GenerationMismatch, DatabaseError, ProviderError.
         """
+        empresa_id = None if empresa_id is None else tenant_id(empresa_id)
         await self._check(empresa_id, limit)
         begun = time.monotonic()
         generation = await own_generation(self._db, self._embedding)

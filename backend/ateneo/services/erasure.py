@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ateneo.services.tenant import tenant_id
 from ateneo.store import audit, empresas
 from ateneo.store.audit import AuditEntry
 from ateneo.store.pool import Database
+from ateneo.types import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,12 @@ class Erasure:
         return not self.remaining
 
 
-async def erase(db: Database, empresa_id: str, *, actor: str) -> Erasure:
+async def erase(db: Database, empresa_id: Tenant, *, actor: str) -> Erasure:
     """Deletes the company and looks whether anything is left: another program may have written meanwhile.
 
     Its audit trail goes, too, and begins anew with one line that says so. Raises UnknownEmpresa.
     """
+    empresa_id = tenant_id(empresa_id)
     deleted = await empresas.erase(db, empresa_id)
     rows = sum(deleted.values())
     await audit.note_erasure(db, AuditEntry(empresa_id, actor, "empresas_delete", 200, results=rows))

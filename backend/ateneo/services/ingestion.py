@@ -16,6 +16,7 @@ from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
+from ateneo.services.tenant import tenant_id
 from ateneo.store import documents, statistics, usage
 from ateneo.store.chunks import content_hash, known_vectors
 from ateneo.store.documents import NewDocument
@@ -24,7 +25,7 @@ from ateneo.store.usage import Bill
 from ateneo.text.clean import clean
 from ateneo.text.isolation import read_file
 from ateneo.text.parsing import readable_size
-from ateneo.types import Chunk, Document, Matrix, StoredDocument
+from ateneo.types import Chunk, Document, Matrix, StoredDocument, Tenant
 
 LONGEST_EMPRESA_ID = 200
 LONGEST_NAME = 500
@@ -67,7 +68,7 @@ class IngestionService:
     async def process_document(
         self,
         file: File,
-        empresa_id: str,
+        empresa_id: Tenant,
         *,
         name: str | None = None,
         document_id: object | None = None,
@@ -85,7 +86,7 @@ class IngestionService:
 
         Raises BadArgument, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other DatabaseErrors.
         """
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         source = _name(file, name)
         given = checked_metadata(metadata)
         if document_id is not None:
@@ -147,10 +148,10 @@ class IngestionService:
         return document, chunks
 
     async def list_documents(
-        self, empresa_id: str, *, limit: int = 100, after: str | None = None
+        self, empresa_id: Tenant, *, limit: int = 100, after: str | None = None
     ) -> list[StoredDocument]:
         """A page of the company's documents in the order of their sources; `after` is the last source seen."""
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         if not 1 <= limit <= LARGEST_PAGE:
             rule = tr(f"va de 1 a {LARGEST_PAGE}", f"it goes from 1 to {LARGEST_PAGE}")
             raise BadArgument(name="limit", value=limit, rule=rule)
@@ -158,18 +159,20 @@ class IngestionService:
             self.db, empresa_id, limit=limit, after=None if after is None else clean(after)
         )
 
-    async def delete_document(self, empresa_id: str, document_id: str) -> None:
+    async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
         """Deletes the document, its chunks and their vectors. Raises UnknownDocument where there is none."""
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         await documents.delete(self.db, empresa_id, clean(document_id))
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------
 
 
-def check_empresa(empresa_id: str) -> None:
-    """Raises BadArgument for what cannot name a company: empty, longer than 200 characters, or with NUL in it."""
-    _check_text("empresa_id", empresa_id, LONGEST_EMPRESA_ID)
+def checked_empresa(empresa_id: Tenant) -> str:
+    """The id as text. Raises BadArgument for what cannot name a company: see `tenant_id`; 200 characters at most."""
+    text = tenant_id(empresa_id)
+    _check_text("empresa_id", text, LONGEST_EMPRESA_ID)
+    return text
 
 
 def _check_text(name: str, value: object, longest: int) -> None:

@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 
 from ateneo.errors import UnknownEmpresa
+from ateneo.services.tenant import tenant_id
 from ateneo.store import generations, indexes, rebuild, statistics
 from ateneo.store import recall as measured
 from ateneo.store.indexes import CompanyIndex, Part, Progress, Task
 from ateneo.store.pool import Database
-from ateneo.types import Matrix
+from ateneo.types import Matrix, Tenant
 
 __all__ = ["CompanyIndex", "Part", "Progress", "Rebuilt", "Recall", "Status", "Task", "Tuned"]
 
@@ -201,13 +202,14 @@ async def _refresh(db: Database, empresa_id: str) -> Tuned:
 
 
 async def rebuild_index(
-    db: Database, empresa_id: str | None = None, *, on_page: Callable[[int, int], None] | None = None
+    db: Database, empresa_id: Tenant | None = None, *, on_page: Callable[[int, int], None] | None = None
 ) -> Rebuilt:
     """The words, the vectors of the guide's column and the statistics anew from the record, of one company or of all,
     then the indexes on them. Interrupted, it goes on where it was with the next call of the same scope.
 
     `on_page` is told (chunks done, chunks in all). Raises MaintenanceRunning, UnknownEmpresa.
     """
+    empresa_id = None if empresa_id is None else tenant_id(empresa_id)
     async with indexes.alone(db) as own:
         if empresa_id is not None and not await rebuild.size(own, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)

@@ -8,13 +8,13 @@ from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.ingestion import check_empresa, checked_metadata
+from ateneo.services.ingestion import checked_empresa, checked_metadata
 from ateneo.store import passages, statistics
 from ateneo.store import texts as store
 from ateneo.store.pool import Database
 from ateneo.store.texts import NewText
 from ateneo.text.clean import clean
-from ateneo.types import StoredPassage
+from ateneo.types import StoredPassage, Tenant
 
 AT_ONCE = 500
 """Texts a transaction."""
@@ -33,7 +33,7 @@ class TextService:
 
     async def add(
         self,
-        empresa_id: str,
+        empresa_id: Tenant,
         texts: Sequence[str],
         metadatas: Sequence[Mapping[str, Any]] | None = None,
         ids: Sequence[str | None] | None = None,
@@ -43,7 +43,7 @@ class TextService:
         A text under an id that the company has replaces it, and its metadata; of two with one id the last stays.
         Raises BadArgument, ProviderError, GenerationMismatch and the other DatabaseErrors.
         """
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         count = len(texts)
         metadata = [checked_metadata(one) for one in _paired("metadatas", metadatas, count)]
         chosen = [_id(one) for one in _paired("ids", ids, count)]
@@ -54,14 +54,14 @@ class TextService:
             await statistics.keep(self.db, empresa_id)
         return chosen
 
-    async def get(self, empresa_id: str, ids: Sequence[str]) -> list[StoredPassage]:
+    async def get(self, empresa_id: Tenant, ids: Sequence[str]) -> list[StoredPassage]:
         """The company's chunks among `ids`, in that order; those that it has not are left out."""
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         return await passages.by_ids(self.db, empresa_id, [clean(one) for one in ids])
 
-    async def delete(self, empresa_id: str, ids: Sequence[str]) -> int:
+    async def delete(self, empresa_id: Tenant, ids: Sequence[str]) -> int:
         """Deletes the company's chunks among `ids`. Returns how many there were."""
-        check_empresa(empresa_id)
+        empresa_id = checked_empresa(empresa_id)
         gone = await store.delete(self.db, empresa_id, [clean(one) for one in ids])
         if gone:
             await statistics.keep(self.db, empresa_id)

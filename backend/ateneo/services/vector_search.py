@@ -13,13 +13,14 @@ from ateneo.services.embedding import EmbeddingService
 from ateneo.services.filters import narrowed
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
+from ateneo.services.tenant import tenant_id
 from ateneo.store import agents
 from ateneo.store import search as door
 from ateneo.store.pool import Database
 from ateneo.text.bound import Bound, Higher
 from ateneo.text.clean import clean
 from ateneo.text.context import build_context
-from ateneo.types import Agent, Fusion, Hit, Mode, SearchResult
+from ateneo.types import Agent, Fusion, Hit, Mode, SearchResult, Tenant
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
@@ -62,7 +63,7 @@ class VectorSearchService:
 
     async def search(
         self,
-        empresa_id: str,
+        empresa_id: Tenant,
         query: str,
         k: int = 10,
         *,
@@ -95,6 +96,7 @@ class VectorSearchService:
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
+        empresa_id = tenant_id(empresa_id)
         text = self._checked(query, k, mode, skip, neighbours)
         if dense_weight is not None and not 0 <= dense_weight <= 1:
             raise BadArgument(name="dense_weight", value=dense_weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
@@ -138,22 +140,23 @@ class VectorSearchService:
             plan=found.plan,
         )
 
-    async def semantic_search(self, empresa_id: str, query: str, limit: int = 10) -> list[Hit]:
+    async def semantic_search(self, empresa_id: Tenant, query: str, limit: int = 10) -> list[Hit]:
         """By meaning alone."""
         return list((await self.search(empresa_id, query, limit, mode="dense")).hits)
 
-    async def hybrid_search(self, empresa_id: str, query: str, limit: int = 10) -> list[Hit]:
+    async def hybrid_search(self, empresa_id: Tenant, query: str, limit: int = 10) -> list[Hit]:
         """By meaning and words together."""
         return list((await self.search(empresa_id, query, limit)).hits)
 
     async def get_context_for_agent(
-        self, empresa_id: str, query: str, agent_id: str | None = None, max_tokens: int = 4000
+        self, empresa_id: Tenant, query: str, agent_id: str | None = None, max_tokens: int = 4000
     ) -> str:
         """The passages that fit `max_tokens`, with their sources named: what the guide puts in the system prompt.
 
         Counted by a bound that errs high for every current chat model. Searched as the company's agent `agent_id` does,
         if there is one. Empty where nothing was found.
         """
+        empresa_id = tenant_id(empresa_id)
         agent, _ = (None, False) if agent_id is None else await agents.find(self.db, empresa_id, clean(agent_id))
         chosen = usable(empresa_id, agent or Agent(""))
         found = await self.search(empresa_id, query, chosen.k, dense_weight=chosen.dense_weight, filter=chosen.filter)

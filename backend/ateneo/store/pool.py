@@ -142,12 +142,12 @@ def _first_line(error: BaseException) -> str:
 
 def _check_name(empresa_id: str) -> None:
     """Raises BadArgument where it is no company's name, or none that PostgreSQL can store."""
-    if empresa_id.strip() and "\x00" not in empresa_id:
+    if isinstance(empresa_id, str) and empresa_id.strip() and "\x00" not in empresa_id:
         with suppress(UnicodeEncodeError):
             empresa_id.encode()
             return
     rule = tr("hace falta decir de qué empresa", "a company must be named")
-    raise BadArgument(name="empresa_id", value=ascii(empresa_id[:40]), rule=rule)
+    raise BadArgument(name="empresa_id", value=ascii(empresa_id)[:42], rule=rule)
 
 
 @lru_cache(maxsize=256)

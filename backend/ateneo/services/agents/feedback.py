@@ -12,10 +12,12 @@ from typing import Any
 
 from ateneo.errors import DatasetInvalid
 from ateneo.lang import tr
+from ateneo.services.tenant import tenant_id
 from ateneo.store import conversations, documents
 from ateneo.store.conversations import RatedTurn
 from ateneo.store.pool import Database
 from ateneo.text.filenames import file_name
+from ateneo.types import Tenant
 
 QUESTIONS, REJECTED = "questions.jsonl", "rejected.jsonl"
 
@@ -29,13 +31,14 @@ class Export:
     documents: int
 
 
-async def export(db: Database, empresa_id: str, folder: Path) -> Export:
+async def export(db: Database, empresa_id: Tenant, folder: Path) -> Export:
     """Writes into `folder`: questions.jsonl (each citation of an answer that was liked: its question, document and
     passage), rejected.jsonl (the answers that were not, with their comments), and the company's documents. A folder
     holds the exports of several companies.
 
     Raises DatabaseError, DatasetInvalid, OSError.
     """
+    empresa_id = tenant_id(empresa_id)
     rated = await conversations.rated(db, empresa_id)
     texts = await documents.texts(db, empresa_id)
     place = folder / file_name(empresa_id)

@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ateneo.services.tenant import tenant_id
 from ateneo.store import conversations, passages
 from ateneo.store.conversations import StoredTurn
 from ateneo.store.pool import Database
 from ateneo.text.citations import MARKER, locate, numbers_of
-from ateneo.types import Citation
+from ateneo.types import Citation, Tenant
 
 
-async def transcript(db: Database, empresa_id: str, conversation_id: str) -> list[StoredTurn]:
+async def transcript(db: Database, empresa_id: Tenant, conversation_id: str) -> list[StoredTurn]:
     """The turns, with the citations that still hold, where they stand now, numbered from 1. What does not hold any more
     is taken out of the text, too, and counted in `citations_dropped`. Raises Unknown, DatabaseError."""
+    empresa_id = tenant_id(empresa_id)
     await conversations.get(db, empresa_id, conversation_id)
     turns = await conversations.turns(db, empresa_id, conversation_id)
     cited = {one.chunk_id for turn in turns for one in turn.citations}
