@@ -24,7 +24,7 @@
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
-    │       └── DocumentCorrupt, DocumentUnsupported, ReaderUnavailable
+    │       └── DocumentCorrupt, DocumentUnsupported, DocumentTooSlow, ReaderUnavailable
     ├── AccessDenied                 a key or token that is missing, unknown, expired or revoked
     │   ├── OtherEmpresa             a request that names another company than its key's
     │   ├── ScopeMissing             a key that may not do this
@@ -501,6 +501,16 @@ class DocumentUnsupported(DocumentError):
     en = "“{name}” is of a kind that I cannot read ({mime})."
     remedy_es = "Convertilo a PDF, DOCX, HTML, Markdown o texto."
     remedy_en = "Convert it to PDF, DOCX, HTML, Markdown or text."
+
+
+class DocumentTooSlow(DocumentError):
+    """Fields: name, seconds."""
+
+    code = "document-too-slow"
+    es = "«{name}» no se puede leer: leerlo lleva más de {seconds} s."
+    en = "“{name}” cannot be read: reading it takes more than {seconds} s."
+    remedy_es = "Dividilo, o subí ATENEO_EXTRACT_TIMEOUT_S."
+    remedy_en = "Split it, or raise ATENEO_EXTRACT_TIMEOUT_S."
 
 
 class ReaderUnavailable(DocumentError):

@@ -15,6 +15,8 @@ from ateneo.store.usage import Bill, charge
 from ateneo.types import Chunk, Matrix, Pending, StoredDocument
 
 _BATCH = 500
+"""Rows that are written at once: preparing more would hold up the event loop."""
+
 
 # chunks are counted by the record itself: other programs may write there, too
 _SELECT = """
@@ -72,16 +74,17 @@ async def save(
         same_source = next((row["document_id"] for row in older if row["source"] == new.source), None)
         document_id = new.document_id or same_source or str(uuid.uuid4())
         await _insert_document(connection, empresa_id, document_id, new, older[0]["created_at"] if older else None)
-        ids = await _insert_chunks(connection, empresa_id, document_id, chunks)
-        if vectors is not None and chunks:
-            assert generation is not None
-            stored = [
-                Pending(empresa_id, chunk_id, one.contenido, content_hash(one.contenido))
-                for chunk_id, one in zip(ids, chunks, strict=True)
-            ]
-            for start in range(0, len(stored), _BATCH):
-                batch = slice(start, start + _BATCH)
-                await write_own_vectors(connection, generation, stored[batch], vectors[batch], binary=db.binary_vectors)
+        for start in range(0, len(chunks), _BATCH):
+            batch = chunks[start : start + _BATCH]
+            ids = await _insert_chunks(connection, empresa_id, document_id, batch)
+            if vectors is not None:
+                assert generation is not None
+                stored = [
+                    Pending(empresa_id, chunk_id, one.contenido, content_hash(one.contenido))
+                    for chunk_id, one in zip(ids, batch, strict=True)
+                ]
+                own = vectors[start : start + _BATCH]
+                await write_own_vectors(connection, generation, stored, own, binary=db.binary_vectors)
         if bill is not None:
             await charge(connection, bill.provider, bill.model, {empresa_id: bill.share})
         row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,

@@ -22,7 +22,7 @@ import structlog
 
 import ateneo
 from ateneo import errors, lang
-from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, ReaderUnavailable
+from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
 from ateneo.text.parsing import readable_size
@@ -42,7 +42,8 @@ async def read_file(
     """`parse`, `detect` and `chunk` in a process of their own, stopped after `timeout_s` seconds or on cancellation.
 
     The document comes without its sections; its metadata has the language. Raises what `parse` and `chunk` raise,
-    DocumentCorrupt where the process was stopped or crashed, ReaderUnavailable where none can be started.
+    DocumentTooSlow where the process was stopped, DocumentCorrupt where it crashed, ReaderUnavailable where none can be
+    started.
     """
     if len(data) > max_bytes:
         raise DocumentTooLarge(name=name, size=readable_size(len(data)), limit=readable_size(max_bytes))
@@ -77,8 +78,7 @@ class _Outcome:
 def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, list[Chunk]]:
     last = outcome.last
     if last is None and outcome.stopped:
-        detail = tr(f"leerlo lleva más de {timeout_s:g} s.", f"reading it takes more than {timeout_s:g} s.")
-        raise DocumentCorrupt(name=name, detail=detail)
+        raise DocumentTooSlow(name=name, seconds=f"{timeout_s:g}")
     if last is None or "failed" in last:
         log.warning("reader.failed", error=last["failed"] if last else "crash")
         detail = tr("el lector falló con este archivo.", "the reader crashed on this file.")
