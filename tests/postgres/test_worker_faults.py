@@ -258,3 +258,11 @@ async def test_a_table_that_refuses_every_row_pauses_the_lane(database: Database
     async with working(database, OwnModel()):
         await until(paused)
     assert {row["state"] for row in await queue_rows(database)} == {"pending"}
+
+
+def test_no_outage_is_too_long_for_us() -> None:
+    """A power of two above 1,023 is more than a float takes; a provider may ask for years."""
+    assert [worker.pause_s(failures, None) for failures in (1, 5000)] == [0.01, 0.05]
+    assert worker.pause_s(1, 1e12) == 3600
+    assert worker.pause_s(1, 0.0) == 0.01
+    assert 0 < embedding_queue._delay(5000) <= 300

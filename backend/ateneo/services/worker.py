@@ -254,9 +254,7 @@ class Worker:
 
     async def _pause(self, lane: _Lane, failure: AteneoError) -> None:
         lane.failures += 1
-        asked = failure.fields.get("retry_after")
-        usual = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(lane.failures - 1, 30))
-        pause = min(max(asked, _FIRST_PAUSE_S), _LONGEST_ASKED_S) if isinstance(asked, float) else usual
+        pause = pause_s(lane.failures, failure.fields.get("retry_after"))
         lane.state, lane.note = "paused", failure.loggable
         self._paused(failure, pause)
         await self._report()
@@ -355,3 +353,10 @@ class Worker:
                 log.warning("worker.maintenance", reason=error.code, detail=error.loggable)
             except Exception as error:  # noqa: BLE001
                 known(error, _WHERE)
+
+
+def pause_s(failures: int, asked: object) -> float:
+    """Seconds after so many failures in a row: what the provider asks for, else doubled with every one."""
+    if isinstance(asked, float):
+        return min(max(asked, _FIRST_PAUSE_S), _LONGEST_ASKED_S)
+    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
