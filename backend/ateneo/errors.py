@@ -22,6 +22,7 @@
     ├── InputError
     │   ├── EmptyQuery, QueryTooLong, BadArgument, AgentUnusable, OtherAgent, DatasetInvalid
     │   ├── Unknown: UnknownEmpresa, UnknownDocument, UnknownApiKey
+    │   ├── SeveralDocuments         a document is named by a name that several have
     │   └── DocumentError
     │       ├── DocumentEmpty, DocumentTooLarge, DocumentEncrypted
     │       └── DocumentCorrupt, DocumentUnsupported, DocumentTooSlow, ReaderUnavailable
@@ -438,6 +439,16 @@ class UnknownDocument(Unknown):
 
     code = "unknown-document"
     es, en = "No existe el documento «{document_id}».", "There is no document “{document_id}”."
+
+
+class SeveralDocuments(InputError):
+    """Fields: name, ids (some of them, as text)."""
+
+    code, status = "several-documents", 409
+    es = "Hay varios documentos que se llaman «{name}», y no sé cuál reemplazar: {ids}."
+    en = "There are several documents named “{name}”, and I do not know which to replace: {ids}."
+    remedy_es = "Decí cuál: document_id=ID, o PUT /documents/ID."
+    remedy_en = "Say which: document_id=ID, or PUT /documents/ID."
 
 
 class UnknownApiKey(Unknown):

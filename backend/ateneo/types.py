@@ -220,8 +220,23 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a file was read from: the name of its source, and its path below the source's folder, with `/`. The two are
+    who the document is; `folder`, where that stands on this machine, is kept to tell folders of one name apart."""
+
+    source: str
+    path: str
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document of one company. `status` of an ingestion: created, replaced or unchanged."""
+    """A document of one company; `source` is its name. `status` of an ingestion: created; replaced (a new version);
+    updated (the same bytes, another title or metadata); unchanged; superseded (by what arrived later: not stored).
+
+    `origin` and `external_id` are who it is, where they are not None; `same_name` and `same_bytes`, after an ingestion
+    that created it, the ids of the company's newest other documents with its name, or its bytes.
+    """
 
     document_id: str
     empresa_id: str
@@ -231,8 +246,13 @@ class StoredDocument:
     chunks: int
     bytes: int
     pages: int | None = None
-    status: Literal["created", "replaced", "unchanged", "stored"] = "stored"
+    status: Literal["created", "replaced", "updated", "unchanged", "superseded", "stored"] = "stored"
     created_at: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    origin: str | None = None
+    external_id: str | None = None
+    same_name: tuple[str, ...] = ()
+    same_bytes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ ROUTES: dict[str, Route | None] = {
         "files": {"file": (FILE, _text(own))},
         "data": {"document_id": DOCUMENT, "title": f"Manual {EVIL}{own}", "metadata": json.dumps({"area": own})},
     },
+    "PUT /documents/{document_id}": lambda own, ids: {
+        "files": {"file": (FILE, _text(own) + b"Otra versi\xc3\xb3n.\n")},
+        "data": {"title": f"Manual {EVIL}{own}", "metadata": json.dumps({"area": own})},
+    },
     "DELETE /documents/{document_id}": lambda own, ids: {},
     "POST /agents/{agent_id}/chat": lambda own, ids: {
         "json": {
@@ -88,6 +92,9 @@ ROUTES: dict[str, Route | None] = {
 
 COMMANDS: dict[str, Command | str] = {
     "ingest": lambda world, who, ids: ["ingest", str(world.folder(who)), "-e", who],
+    "documents list": lambda world, who, ids: ["documents", "list", "-e", who],
+    "documents show": lambda world, who, ids: ["documents", "show", DOCUMENT, "-e", who],
+    "documents delete": lambda world, who, ids: ["documents", "delete", DOCUMENT, "-e", who, "--yes"],
     "backfill": lambda world, who, ids: ["backfill", "--empresa-id", who, "--yes"],
     "search": lambda world, who, ids: ["search", "precio reservado en florines", "-e", who, "-k", "50"],
     "ask": lambda world, who, ids: ["ask", "¿Cuál es el precio reservado?", "-e", who, "--keep", "--agent", AGENT],

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from tests.api.conftest import FERIADOS, Api
 
+from ateneo.store.pool import Database
+
 MIB = 1024 * 1024
 
 
@@ -22,11 +24,14 @@ async def test_a_document_lives_and_dies(client: httpx.AsyncClient) -> None:
     document = made.json()
     assert (document["title"], document["status"], document["chunks"]) == ("Viáticos 2026", "created", 1)
 
-    again = await _upload(client, "viaticos.md", text.encode())
+    more = text.replace("ochenta", "noventa").encode()
+    again = await _upload(client, "viaticos.md", text.encode(), replace="true")
     assert (again.status_code, again.json()["status"]) == (200, "unchanged")
-    changed = await _upload(client, "viaticos.md", text.replace("ochenta", "noventa").encode())
+    changed = await client.put(f"/documents/{document['document_id']}", files={"file": ("viaticos.md", more)})
     assert (changed.status_code, changed.json()["status"]) == (200, "replaced")
     assert changed.json()["document_id"] == document["document_id"]
+    assert changed.json()["title"] == "Viáticos 2026"
+    assert changed.json()["metadata"] == {"area": "rrhh", "language": "es"}
 
     gone = await client.delete(f"/documents/{document['document_id']}")
     assert (gone.status_code, gone.content) == (204, b"")
@@ -34,6 +39,73 @@ async def test_a_document_lives_and_dies(client: httpx.AsyncClient) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown-document")
     found = await client.get("/search/semantic", params={"q": "viáticos", "mode": "lexical"})
     assert all(hit["source"] != "viaticos.md" for hit in found.json()["hits"])
+
+
+async def test_two_uploads_of_one_name_are_two_and_replacing_is_said(client: httpx.AsyncClient) -> None:
+    made = [await _upload(client, "factura.md", f"# Factura {n}\n\nUn total de {n} pesos.".encode()) for n in (1, 2)]
+    first, second = [one.json() for one in made]
+    assert [one.status_code for one in made] == [201, 201]
+    assert (first["same_name"], second["same_name"]) == ([], [first["document_id"]])
+    third = await _upload(client, "factura.md", b"# Factura 3\n\nUn total de tres pesos.", replace="true")
+    assert (third.status_code, third.json()["code"]) == (409, "several-documents")
+    assert first["document_id"] in third.json()["detail"]
+    wrong = await _upload(client, "factura.md", b"# Factura 3", replace="quizás")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "bad-argument")
+    for one in (first, second):
+        await client.delete(f"/documents/{one['document_id']}")
+
+
+async def test_an_external_id_is_the_document(client: httpx.AsyncClient) -> None:
+    made = await _upload(client, "a.md", b"# Uno\n\nEl primer texto de todos.", external_id="crm/7")
+    same = await _upload(client, "b.md", b"# Dos\n\nEl segundo texto de todos.", external_id="crm/7")
+    assert (made.status_code, same.status_code, same.json()["status"]) == (201, 200, "replaced")
+    assert same.json()["document_id"] == made.json()["document_id"]
+    assert (same.json()["external_id"], same.json()["source"]) == ("crm/7", "b.md")
+    both = await _upload(client, "b.md", b"# Dos", external_id="crm/7", document_id="d")
+    assert both.status_code == 422
+    await client.delete(f"/documents/{made.json()['document_id']}")
+
+
+async def test_the_same_bytes_with_another_title_and_metadata(client: httpx.AsyncClient) -> None:
+    text = "# Licencias\n\nLa licencia por mudanza es de dos días corridos.\n".encode()
+    await _upload(client, "lic.md", text, document_id="lic", metadata='{"area": "rrhh"}')
+    more = {"metadata": '{"area": "legales", "vigente": true}', "title": "Licencias 2025"}
+    again = await _upload(client, "lic.md", text, document_id="lic", **more)
+    assert (again.status_code, again.json()["status"], again.json()["title"]) == (200, "updated", "Licencias 2025")
+    for area, hits in (("legales", 1), ("rrhh", 0)):
+        found = await client.post("/search/semantic", json={"query": "mudanza", "filter": {"area": area}})
+        assert [hit["title"] for hit in found.json()["hits"]] == ["Licencias 2025"] * hits
+    await client.delete("/documents/lic")
+
+
+async def test_an_upload_arrives_when_it_begins(client: httpx.AsyncClient, api: Api) -> None:
+    """The one whose bytes take longer, and that began first, is the older one."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        head = 'Content-Disposition: form-data; name="{}"{}\r\n\r\n'
+        yield f"--b\r\n{head.format('document_id', '')}tarifa\r\n--b\r\n".encode()
+        yield head.format("file", '; filename="t.md"').encode() + b"# Vieja\n\n"
+        begun.set()
+        await go_on.wait()
+        yield b"La tarifa vieja es de cien pesos.\r\n--b--\r\n"
+
+    async def arrived() -> int:
+        async with await Database.open(api.database_url, size=1) as db, db.acquire() as connection:
+            return int(await connection.fetchval("SELECT last_value FROM ateneo.arrival"))
+
+    before = await arrived()
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    older = asyncio.create_task(client.post("/documents", content=slow(), headers=headers))
+    await begun.wait()
+    while await arrived() == before:
+        await asyncio.sleep(0.02)
+    newer = await _upload(client, "t.md", b"# Nueva\n\nLa tarifa nueva es de mil pesos.", document_id="tarifa")
+    go_on.set()
+    assert newer.status_code == 201
+    assert ((await older).status_code, (await older).json()["status"]) == (200, "superseded")
+    assert (await older).json()["title"] == "Nueva"
+    await client.delete("/documents/tarifa")
 
 
 async def test_the_list_is_read_in_pages(client: httpx.AsyncClient) -> None:

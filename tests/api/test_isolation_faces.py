@@ -28,7 +28,7 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
 
 
 TELLS = ("GET /search/semantic", "GET /documents", "GET /agents", "search", "agents show", "agents list", "queue list",
-         "queue show", "keys list", "synonyms list")  # fmt: skip
+         "queue show", "keys list", "synonyms list", "documents list", "documents show")  # fmt: skip
 """Steps that say the company's own canary."""
 
 

@@ -52,7 +52,7 @@ async def test_the_four_tools(place: Place, connect: Connect) -> None:
         assert ["catorce días" in one["contenido"] for one in whole["after"]] == [True] and whole["before"] == []
 
         listed = await answer(client, "list_documents", limit=1)
-        assert [one["source"] for one in listed["documents"]] == [listed["next"]] == ["feriados.md"]
+        assert [one["source"] for one in listed["documents"]] == ["feriados.md"]
         assert await answer(client, "list_documents", after=listed["next"]) == {"documents": [], "next": None}
 
         reply = await answer(client, "ask", question="¿cuántos días de descanso anual me corresponden?")

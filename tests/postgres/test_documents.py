@@ -4,11 +4,12 @@ import pytest
 from ateneo.errors import DatabaseError, UnknownDocument
 from ateneo.store import documents, generations
 from ateneo.store.documents import NewDocument
+from ateneo.store.identity import NEW, Identity, arrive
 from ateneo.store.pool import Database
 from ateneo.types import Chunk, Matrix
 
 
-def new(source: str, document_id: str | None = None) -> NewDocument:
+def new(source: str, identity: Identity = NEW) -> NewDocument:
     return NewDocument(
         title=source.title(),
         source=source,
@@ -16,7 +17,7 @@ def new(source: str, document_id: str | None = None) -> NewDocument:
         content_hash=source.encode(),
         bytes=10,
         metadata={"años": [1, 2]},
-        document_id=document_id,
+        identity=identity,
     )
 
 
@@ -57,10 +58,11 @@ async def test_without_vectors_the_chunks_wait_for_the_backfill(database: Databa
 
 async def test_a_save_that_fails_leaves_the_version_before(database: Database) -> None:
     generation = await generations.create(database, "p", "m", 8)
-    first = await documents.save(database, "acme", new("a"), chunks(2), vectors(2), generation.number)
+    mine = new("a", Identity("mine"))
+    first = await documents.save(database, "acme", mine, chunks(2), vectors(2), generation.number)
     wrong: Matrix = np.ones((3, 5), dtype=np.float32)
     with pytest.raises(DatabaseError):
-        await documents.save(database, "acme", new("a"), chunks(3), wrong, generation.number)
+        await documents.save(database, "acme", mine, chunks(3), wrong, generation.number)
     kept = await documents.get(database, "acme", first.document_id)
     assert (kept.chunks, kept.created_at) == (2, first.created_at)
 
@@ -81,14 +83,16 @@ async def test_pages_of_the_list_follow_each_other(database: Database) -> None:
     await documents.save(database, "globex", new("z"), chunks(1), None, None)
     page = await documents.list_documents(database, "acme", limit=2)
     assert [one.source for one in page] == ["a", "b"]
-    rest = await documents.list_documents(database, "acme", limit=2, after=page[-1].source)
+    rest = await documents.list_documents(database, "acme", limit=2, after=(page[-1].source, page[-1].document_id))
     assert [one.source for one in rest] == ["c"]
 
 
 async def test_nothing_is_found_across_companies(database: Database) -> None:
-    stored = await documents.save(database, "acme", new("a", "doc"), chunks(1), None, None)
-    assert await documents.find_unchanged(database, "globex", "a", b"a") is None
-    assert await documents.find_unchanged(database, "acme", "a", b"a") == await documents.get(database, "acme", "doc")
+    stored = await documents.save(database, "acme", new("a", Identity("doc")), chunks(1), None, None)
+    for who in (Identity("doc"), Identity(name="a")):
+        assert (await arrive(database, "globex", who)).known is None
+        known = (await arrive(database, "acme", who)).known
+        assert known is not None and known.document == await documents.get(database, "acme", "doc")
     with pytest.raises(UnknownDocument):
         await documents.get(database, "globex", stored.document_id)
     with pytest.raises(UnknownDocument):

@@ -116,54 +116,30 @@ async def test_pages_and_titles_of_other_formats(database: Database, ingestion: 
 
 
 async def test_the_same_bytes_again_cost_nothing(ingestion: IngestionService, provider: ProviderServer) -> None:
-    first = await ingestion.process_document(RULES.encode(), "acme", name="r.md")
+    first = await ingestion.process_document(RULES.encode(), "acme", name="r.md", document_id="r")
     calls = provider.calls
-    again = await ingestion.process_document(RULES.encode(), "acme", name="r.md")
-    renamed = await ingestion.process_document(RULES.encode(), "acme", name="copia.md")
-    assert (again.status, renamed.status) == ("unchanged", "unchanged")
-    assert again.document_id == renamed.document_id == first.document_id
-    assert again.chunks == first.chunks
-    assert provider.calls == calls > 0
-    forced = await ingestion.process_document(RULES.encode(), "acme", name="r.md", force=True)
+    again = await ingestion.process_document(RULES.encode(), "acme", name="r.md", document_id="r")
+    assert (again.status, again.document_id, again.chunks) == ("unchanged", first.document_id, first.chunks)
+    forced = await ingestion.process_document(RULES.encode(), "acme", name="r.md", document_id="r", force=True)
     assert (forced.status, forced.document_id) == ("replaced", first.document_id)
-    assert provider.calls == calls  # read anew, but its texts have their vectors
+    copy = await ingestion.process_document(RULES.encode(), "acme", name="copia.md")
+    assert (copy.status, copy.same_bytes) == ("created", ("r",))
+    assert provider.calls == calls > 0  # read anew, but its texts have their vectors
     other = await ingestion.process_document(RULES.encode(), "globex", name="r.md")
-    assert other.status == "created"
+    assert (other.status, other.same_name, other.same_bytes) == ("created", (), ())
 
 
-async def test_new_bytes_under_the_same_name_replace_the_document(
+async def test_new_bytes_under_the_same_id_replace_the_document(
     database: Database, ingestion: IngestionService
 ) -> None:
-    first = await ingestion.process_document(RULES.encode(), "acme", name="r.md")
-    await ingestion.process_document(RULES.encode(), "globex", name="r.md")
-    second = await ingestion.process_document(b"Ahora todo se paga doble, sin excepciones.", "acme", name="r.md")
-    assert (second.status, second.document_id, second.chunks) == ("replaced", first.document_id, 1)
+    first = await ingestion.process_document(RULES.encode(), "acme", name="r.md", document_id="r")
+    await ingestion.process_document(RULES.encode(), "globex", name="r.md", document_id="r")
+    later = b"Ahora todo se paga doble, sin excepciones."
+    second = await ingestion.process_document(later, "acme", name="r2.md", document_id="r")
+    assert (second.status, second.document_id, second.chunks, second.source) == ("replaced", "r", 1, "r2.md")
     assert second.created_at == first.created_at
     assert await stored(database, "acme") == {"chunks": 1, "documents": 1, "meta": 1, "vectors": 1}
     assert (await stored(database, "globex"))["chunks"] == 8
-
-
-async def test_a_name_whose_bytes_became_those_of_another_document_is_replaced(ingestion: IngestionService) -> None:
-    await ingestion.process_document(b"Uno: la primera regla.", "acme", name="a.txt")
-    await ingestion.process_document(b"Dos: la segunda regla.", "acme", name="b.txt")
-    again = await ingestion.process_document(b"Uno: la primera regla.", "acme", name="b.txt")
-    assert (again.status, again.source) == ("replaced", "b.txt")
-
-
-async def test_a_given_document_id_takes_over_what_other_programs_stored_under_it(
-    database: Database, ingestion: IngestionService
-) -> None:
-    async with database.acquire() as connection:
-        await connection.execute(
-            "INSERT INTO knowledge_chunks (document_id, empresa_id, contenido) VALUES ('d1', 'acme', 'texto viejo'),"
-            " ('d1', 'globex', 'de otra empresa')"
-        )
-    document = await ingestion.process_document(
-        b"El texto nuevo del documento.", "acme", name="n.txt", document_id="d1"
-    )
-    assert (document.document_id, document.chunks) == ("d1", 1)
-    assert [row["contenido"] for row in await chunk_rows(database, "acme")] == ["El texto nuevo del documento."]
-    assert (await stored(database, "globex"))["chunks"] == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.RESET])
@@ -178,7 +154,7 @@ async def test_a_provider_that_fails_leaves_what_was_there(
     await ingestion.process_document(RULES.encode(), "acme", name="r.md")
     provider.otherwise = fault
     with pytest.raises(ProviderUnavailable):
-        await ingestion.process_document(b"Otra cosa completamente distinta.", "acme", name="r.md")
+        await ingestion.process_document(b"Otra cosa completamente distinta.", "acme", name="r.md", replace=True)
     assert (await stored(database, "acme"))["chunks"] == 8
 
 
@@ -199,12 +175,15 @@ async def test_no_transaction_is_open_while_the_provider_works(
     assert busy == 0
 
 
-async def test_two_uploads_of_one_name_at_once_leave_one_whole_document(
+async def test_uploads_of_one_id_at_once_leave_one_whole_document(
     database: Database, ingestion: IngestionService
 ) -> None:
     versions = [f"Versión {n}: la regla número {n} es la única que vale.".encode() for n in range(4)]
-    documents = await asyncio.gather(*[ingestion.process_document(v, "acme", name="r.txt") for v in versions])
-    assert sorted(one.status for one in documents) == ["created", "replaced", "replaced", "replaced"]
+    documents = await asyncio.gather(
+        *[ingestion.process_document(v, "acme", name="r.txt", external_id="r") for v in versions]
+    )
+    assert [one.status for one in documents].count("created") == 1
+    assert {one.status for one in documents} <= {"created", "replaced", "superseded"}
     assert await stored(database, "acme") == {"chunks": 1, "documents": 1, "meta": 1, "vectors": 1}
 
 
@@ -356,7 +335,7 @@ async def test_a_text_that_the_company_has_is_not_sent_again(
     )
     assert asked_for_dims <= 2
     changed = "\n\n".join([*paragraphs[:2], "# Otro\n\nUn tema que antes no estaba en la norma."])
-    again = await ingestion.process_document(changed.encode(), "acme", name="norma.md")
+    again = await ingestion.process_document(changed.encode(), "acme", name="norma.md", replace=True)
     assert (again.status, again.chunks, provider.inputs) == ("replaced", 3, sent + 1)
     assert sum(one.tokens for one in await usage.month(database, "acme")) == provider.tokens - asked_for_dims
     await ingestion.process_document(changed.encode(), "otra", name="norma.md")

@@ -17,6 +17,7 @@ from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import chunks, documents, generations, keys, migrate, passages, statistics, synonyms
 from ateneo.store import search as door
 from ateneo.store.documents import NewDocument
+from ateneo.store.identity import Identity
 from ateneo.store.pool import APP_ROLE, Connection, Database
 from ateneo.types import Chunk
 
@@ -31,6 +32,7 @@ NO_TENANT_NEEDED = {
     "column_dims": "one number, how long vectors are; asked of a database without a generation",
     "any_embedding": "one bit, asked of a database without a generation",
     "queue_figures": "counts of all companies together, without a name",
+    "next_arrival": "a number, the same row of numbers for all",
 }
 
 
@@ -48,7 +50,7 @@ async def guarded(database: Database, database_url: str) -> AsyncIterator[Databa
 
 
 async def put(db: Database, empresa_id: str, source: str, *texts: str) -> str:
-    new = NewDocument("t", source, "text/markdown", source.encode(), 1)
+    new = NewDocument("t", source, "text/markdown", source.encode(), 1, identity=Identity(name=source))
     pieces = [Chunk(number, text, 5) for number, text in enumerate(texts)]
     return (await documents.save(db, empresa_id, new, pieces, None, None)).document_id
 

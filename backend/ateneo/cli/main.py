@@ -17,6 +17,7 @@ def build() -> typer.Typer:
         conversations,
         db,
         doctor,
+        documents,
         embeddings,
         empresas,
         index,
@@ -45,6 +46,7 @@ def build() -> typer.Typer:
     )
     app.add_typer(db.app, name="db", help=tr("Prepara la base de datos.", "Prepares the database."))
     app.command("ingest", help=tr("Carga archivos o carpetas.", "Loads files or folders."))(ingest.ingest)
+    app.add_typer(documents.app, name="documents", help=tr("Los documentos: verlos, borrarlos.", "The documents."))
     app.command("backfill", help=tr("Genera los embeddings que faltan.", "Makes missing embeddings."))(
         backfill.backfill
     )

@@ -9,8 +9,8 @@ from ateneo.errors import BadArgument, ExtraMissing
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
 from ateneo.lang import tr
-from ateneo.services.ingestion import checked_empresa
 from ateneo.services.texts import TextService
+from ateneo.services.upload import checked_empresa
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 from ateneo.wiring import House
 

@@ -6,7 +6,7 @@ from typing import Any
 from ateneo.errors import ExtraMissing
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
-from ateneo.services.ingestion import checked_empresa
+from ateneo.services.upload import checked_empresa
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 from ateneo.wiring import House
 

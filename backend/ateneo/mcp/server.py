@@ -20,6 +20,7 @@ from ateneo.mcp.access import WhoAsks
 from ateneo.mcp.answers import Documents, Found, NearbyPassage, Passage, Reply, WholePassage
 from ateneo.services.access import require
 from ateneo.services.filters import narrowed
+from ateneo.services.upload import place
 from ateneo.store import passages
 from ateneo.store.audit import AuditEntry
 from ateneo.text.clean import clean
@@ -116,7 +117,7 @@ class Tools:
         async with self._call("list_documents", "read") as call:
             found = await self._house.ingestion.list_documents(call.empresa_id, limit=limit, after=after)
             call.results = len(found)
-            following = found[-1].source if len(found) == limit else None
+            following = place(found[-1]) if len(found) == limit else None
             return Documents.model_validate({"documents": found, "next": following})
 
     async def ask(

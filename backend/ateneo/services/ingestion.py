@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import replace as replaced
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,29 +15,29 @@ from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.tenant import tenant_id
+from ateneo.services.upload import (
+    LARGEST_PAGE,
+    File,
+    Readable,
+    Upload,
+    checked_empresa,
+    checked_id,
+    cleaned,
+    identity_of,
+    is_there,
+    place_of,
+    upload_of,
+)
 from ateneo.store import documents, statistics, usage
 from ateneo.store.chunks import content_hash, known_vectors
 from ateneo.store.documents import NewDocument
+from ateneo.store.identity import NEW, Identity, arrive, next_arrival
 from ateneo.store.pool import Database
 from ateneo.store.usage import Bill
 from ateneo.text.clean import clean
 from ateneo.text.isolation import read_file
 from ateneo.text.parsing import readable_size
-from ateneo.types import Chunk, Document, Matrix, StoredDocument, Tenant
-
-LONGEST_EMPRESA_ID = 200
-LONGEST_NAME = 500
-LARGEST_PAGE = 1000
-
-
-class Readable(Protocol):
-    """An open binary file, or what stands for one (starlette's UploadFile): `read(n)` gives bytes, or a promise."""
-
-    def read(self, size: int, /) -> Any: ...
-
-
-File = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
+from ateneo.types import Chunk, Document, Matrix, Origin, StoredDocument, Tenant
 
 
 class IngestionService:
@@ -72,41 +71,92 @@ class IngestionService:
         *,
         name: str | None = None,
         document_id: object | None = None,
+        external_id: str | None = None,
+        origin: Origin | None = None,
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
         force: bool = False,
+        arrival: int | None = None,
     ) -> StoredDocument:
         """Stores a file as a document of the company. `file` is a path, bytes (with `name`), or an open binary file.
 
-        `name` (by default the file's own, without its folder) is the document's source: other bytes under the same
-        name replace it. Bytes that the company has already are not read again (status "unchanged"), unless `force`; a
-        text that it has already is never embedded again. Nothing is stored before everything is ready, and then all of
-        it in one transaction. The metadata's `language` (es, en, pt, unknown) is detected where it is not given. Where
-        the company has spent its budget, the chunks are stored without vectors, and wait in the queue.
+        Which document it is (docs/how-to/documents.md): the one of this `document_id`, or of this `external_id`, an id
+        of the caller's own, or of this `origin`, for files of a folder. With none of them it is a new one, whatever its
+        name and bytes; `replace` makes it the new version of the only document of that name.
 
-        Raises BadArgument, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other DatabaseErrors.
+        Its title and metadata are those sent last, None leaving them as they are. Bytes that it has already are not
+        read again (status unchanged, or updated), unless `force`; a text that the company has already is never embedded
+        again. Nothing is stored before everything is ready, and then all of it in one transaction, unless a later
+        arrival was quicker (superseded); `arrival`: the number of `arrive`, for an upload that took its time. The
+        metadata's `language` (es, en, pt, unknown) is detected where it is not given. Where the company has spent its
+        budget, the chunks are stored without vectors, and wait in the queue.
+
+        Raises BadArgument, SeveralDocuments, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other
+        DatabaseErrors.
         """
         empresa_id = checked_empresa(empresa_id)
-        source = _name(file, name)
-        given = checked_metadata(metadata)
-        if document_id is not None:
-            document_id = str(document_id)  # a table of the user's may keep it as uuid or number
-            _check_text("document_id", document_id, LONGEST_NAME)
-        data = await _read(file, source, self._max_bytes)
+        who = identity_of(document_id, external_id, origin)
+        if origin is not None:
+            name = name or origin.path
+        upload = upload_of(file, name, title, metadata, origin.folder if origin else None)
+        if replace and who == NEW:
+            who = Identity(name=upload.source)
+        return await self._process(file, empresa_id, upload, who, force=force, arrival=arrival)
+
+    async def replace_document(
+        self,
+        file: File,
+        empresa_id: Tenant,
+        document_id: str,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        arrival: int | None = None,
+    ) -> StoredDocument:
+        """A new version of a document that is there. Raises UnknownDocument, and what `process_document` raises."""
+        empresa_id = checked_empresa(empresa_id)
+        who = Identity(checked_id("document_id", document_id), must_exist=True)
+        upload = upload_of(file, name, title, metadata, None)
+        return await self._process(file, empresa_id, upload, who, force=False, arrival=arrival)
+
+    async def arrive(self, empresa_id: Tenant) -> int:
+        """An upload's number in the order of arrivals: for one whose bytes take their time to come."""
+        empresa_id = checked_empresa(empresa_id)
+        return await next_arrival(self.db, empresa_id)
+
+    async def _process(
+        self, file: File, empresa_id: str, upload: Upload, who: Identity, *, force: bool, arrival: int | None
+    ) -> StoredDocument:
+        arrived = await arrive(self.db, empresa_id, who, arrival)
+        known = arrived.known
+        if known is not None and known.arrival > arrived.number:
+            return replaced(known.document, status="superseded")
+        data = await _read(file, upload.source, self._max_bytes)
         digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
-        same = await documents.find_unchanged(self.db, empresa_id, source, digest)
-        if same is not None and not force and document_id in (None, same.document_id):
-            return replace(same, status="unchanged")
-        document, chunks = await self._chunks(data, source, title)
+        if known is not None and not force and is_there(known, upload, digest):
+            kept = await documents.keep(
+                self.db, empresa_id, arrived, title=upload.title, given=upload.metadata, folder=upload.folder
+            )
+            if kept is not None:
+                return kept
+        title = upload.title or (known.given_title if known else None)
+        document, chunks = await self._chunks(data, upload.source, title)
         new = NewDocument(
             title=document.title,
-            source=source,
+            source=upload.source,
             mime=document.mime,
             content_hash=digest,
             bytes=len(data),
             pages=document.pages,
-            metadata={**_cleaned(document.metadata), **given},
-            document_id=document_id,
+            metadata=cleaned(document.metadata),
+            identity=arrived.identity,
+            given_title=upload.title,
+            given=upload.metadata,
+            folder=upload.folder,
+            arrival=arrived.number,
+            seen=known is not None,
         )
         model = await self._current.to_write()
         vectors, bill = await self._vectors(empresa_id, [one.contenido for one in chunks], model)
@@ -141,8 +191,8 @@ class IngestionService:
             max_tokens=self._chunk_tokens,
             overlap=self._chunk_overlap,
         )
-        if title and title.strip():
-            document = replace(document, title=clean(title).strip())
+        if title:
+            document = replaced(document, title=title)
         if not chunks:
             raise DocumentEmpty(name=source)
         return document, chunks
@@ -150,74 +200,24 @@ class IngestionService:
     async def list_documents(
         self, empresa_id: Tenant, *, limit: int = 100, after: str | None = None
     ) -> list[StoredDocument]:
-        """A page of the company's documents in the order of their sources; `after` is the last source seen."""
+        """A page of the company's documents in the order of their names; `after` is the `place` of the last seen."""
         empresa_id = checked_empresa(empresa_id)
         if not 1 <= limit <= LARGEST_PAGE:
             rule = tr(f"va de 1 a {LARGEST_PAGE}", f"it goes from 1 to {LARGEST_PAGE}")
             raise BadArgument(name="limit", value=limit, rule=rule)
-        return await documents.list_documents(
-            self.db, empresa_id, limit=limit, after=None if after is None else clean(after)
-        )
+        last = None if after is None else place_of(after)
+        return await documents.list_documents(self.db, empresa_id, limit=limit, after=last)
+
+    async def get_document(self, empresa_id: Tenant, document_id: str) -> StoredDocument:
+        """Raises UnknownDocument where there is none."""
+        empresa_id = checked_empresa(empresa_id)
+        return await documents.get(self.db, empresa_id, clean(document_id))
 
     async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
-        """Deletes the document, its chunks and their vectors. Raises UnknownDocument where there is none."""
+        """Deletes the document, the chunks that were made of it and their vectors; not what other programs wrote under
+        its id. Raises UnknownDocument where there is none."""
         empresa_id = checked_empresa(empresa_id)
         await documents.delete(self.db, empresa_id, clean(document_id))
-
-
-# --- arguments ----------------------------------------------------------------------------------------------------
-
-
-def checked_empresa(empresa_id: Tenant) -> str:
-    """The id as text. Raises BadArgument for what cannot name a company: see `tenant_id`; 200 characters at most."""
-    text = tenant_id(empresa_id)
-    _check_text("empresa_id", text, LONGEST_EMPRESA_ID)
-    return text
-
-
-def _check_text(name: str, value: object, longest: int) -> None:
-    good = isinstance(value, str) and value.strip() and len(value) <= longest and clean(value) == value
-    if not good:
-        rule = tr(
-            f"tiene que ser un texto de 1 a {longest} caracteres, sin NUL",
-            f"it must be a text of 1 to {longest} characters, without NUL",
-        )
-        raise BadArgument(name=name, value=repr(value)[:40], rule=rule)
-
-
-def _name(file: File, name: str | None) -> str:
-    if name is None and isinstance(file, (str, os.PathLike)):
-        name = Path(file).name
-    elif name is None and not isinstance(file, (bytes, bytearray, memoryview)):
-        known = getattr(file, "filename", None) or getattr(file, "name", None)
-        name = Path(known).name if isinstance(known, str) else None
-    if name is None:
-        rule = tr("hace falta: estos bytes no traen nombre", "it is needed: these bytes bring no name")
-        raise BadArgument(name="name", value=None, rule=rule)
-    name = clean(name)
-    _check_text("name", name, LONGEST_NAME)
-    return name
-
-
-def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    try:
-        json.dumps(metadata, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        rule = tr("tiene que poder escribirse como JSON", "it must be possible to write it as JSON")
-        raise BadArgument(name="metadata", value=repr(metadata)[:40], rule=rule) from error
-    return _cleaned(metadata or {})
-
-
-def _cleaned(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {clean(str(key)): _cleaned_value(value) for key, value in metadata.items()}
-
-
-def _cleaned_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return _cleaned(value)
-    return [_cleaned_value(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -243,8 +243,9 @@ def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
             raise DocumentTooLarge(name=name, size=readable_size(size), limit=readable_size(max_bytes))
         with path.open("rb") as opened:
             return opened.read(max_bytes + 1)
-    except OSError as error:
-        rule = tr(f"no se puede leer ({error.strerror})", f"it cannot be read ({error.strerror})")
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
+        why = error.strerror if isinstance(error, OSError) else error
+        rule = tr(f"no se puede leer ({why})", f"it cannot be read ({why})")
         raise BadArgument(name="file", value=str(path), rule=rule) from error
 
 

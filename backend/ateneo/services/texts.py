@@ -8,7 +8,7 @@ from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.ingestion import checked_empresa, checked_metadata
+from ateneo.services.upload import checked_empresa, checked_metadata
 from ateneo.store import passages, statistics
 from ateneo.store import texts as store
 from ateneo.store.pool import Database

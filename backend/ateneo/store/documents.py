@@ -1,4 +1,7 @@
-"""Documents: a file's row in `ateneo.document`, its chunks in the record, and where each stands in `chunk_meta`."""
+"""Documents: a file's row in `ateneo.document`, its chunks in the record, and where each stands in `chunk_meta`.
+
+Which document an upload is: store/identity.py.
+"""
 
 import json
 import uuid
@@ -6,31 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import asyncpg
-
 from ateneo.errors import UnknownDocument
 from ateneo.store.chunks import content_hash, write_own_vectors
+from ateneo.store.identity import NEW, SELECT, Arrival, Identity, Known, find, one_at_a_time, own_id, stored_of
 from ateneo.store.pool import Connection, Database
 from ateneo.store.usage import Bill, charge
 from ateneo.types import Chunk, Matrix, Pending, StoredDocument
 
 _BATCH = 500
 """Rows that are written at once: preparing more would hold up the event loop."""
-
-
-# chunks are counted by the record itself: other programs may write there, too
-_SELECT = """
-SELECT d.document_id, d.empresa_id, d.title, d.source, d.mime, d.bytes, d.pages, d.created_at,
-       (SELECT count(*) FROM public.knowledge_chunks k
-         WHERE k.empresa_id = d.empresa_id AND k.document_id::text = d.document_id) AS chunks
-FROM ateneo.document d
-"""
+_NAMED = 20
+"""How many other documents of the same name, or bytes, an answer names."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to store. `source` is the name by which a new version replaces the old one; `content_hash` the
-    sha256 of the file; `document_id` None leaves the id to the version before, or to chance."""
+    """A document to store. `content_hash` is the sha256 of the file; `metadata` what the file says of itself.
+
+    `given_title` and `given` (metadata) are what was sent with it, None: nothing, and what was sent before stays;
+    `folder` where the source's folder stands; `arrival` its number in the order of arrivals.
+    """
 
     title: str
     source: str
@@ -39,7 +37,55 @@ class NewDocument:
     bytes: int
     pages: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    document_id: str | None = None
+    identity: Identity = NEW
+    given_title: str | None = None
+    given: Mapping[str, Any] | None = None
+    folder: str | None = None
+    arrival: int = 0
+    seen: bool = False
+    """Whether the document was there when this arrived: if it is gone now, it was deleted since."""
+
+
+async def keep(
+    db: Database,
+    empresa_id: str,
+    arrival: Arrival,
+    *,
+    title: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    folder: str | None = None,
+) -> StoredDocument | None:
+    """Stores what was sent with bytes that are there already: title and metadata, None for those that were not sent.
+
+    Returns the document with status updated or unchanged; None where it is no longer as it was when this arrived.
+    """
+    known = arrival.known
+    assert known is not None
+    who = Identity(known.document.document_id)
+    async with db.tenant(empresa_id, writes=True) as connection:
+        now = await find(connection, empresa_id, who, lock=True)
+        if now is None or now.content_hash != known.content_hash or now.arrival > arrival.number or not now.whole:
+            return None
+        changed = title not in (None, now.document.title) or given not in (None, now.given)
+        await connection.execute(
+            "UPDATE ateneo.document SET arrival = $3, title = coalesce($4, title),"
+            " given_title = coalesce($4, given_title), given_metadata = coalesce($5::text::jsonb, given_metadata),"
+            " metadata = CASE WHEN $5 IS NULL THEN metadata ELSE file_metadata || $5::text::jsonb END,"
+            " origin = coalesce($6, origin), external_id = coalesce($7, external_id), folder = coalesce($8, folder),"
+            " updated_at = CASE WHEN $9 THEN now() ELSE updated_at END WHERE empresa_id = $1 AND document_id = $2",
+            empresa_id,
+            who.document_id,
+            arrival.number,
+            title,
+            _json(given),
+            arrival.identity.origin,
+            arrival.identity.external_id,
+            folder,
+            changed,
+        )
+        after = await find(connection, empresa_id, who)
+    assert after is not None
+    return replace(after.document, status="updated" if changed else "unchanged")
 
 
 async def save(
@@ -53,66 +99,123 @@ async def save(
 ) -> StoredDocument:
     """Stores the document, its chunks, their vectors (n, dims) of `generation` and what they cost in one transaction.
 
-    What the company had under the same source or the same document_id is replaced. Without vectors the chunks wait
-    for the backfill. Returns it with status created or replaced.
+    What Ateneo stored of the document before is replaced; chunks of other programs stay. Without vectors the chunks
+    wait for the backfill. Returns it with status created or replaced; superseded where a later arrival came first:
+    then nothing is stored but the cost.
     """
     async with db.tenant(empresa_id, writes=True) as connection:
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('ateneo.document:' || $1 || ':' || $2, 0))",
-            empresa_id,
-            new.source,
-        )
-        older = await connection.fetch(
-            "SELECT document_id, source, created_at FROM ateneo.document"
-            " WHERE empresa_id = $1 AND (source = $2 OR document_id = $3) ORDER BY created_at FOR UPDATE",
-            empresa_id,
-            new.source,
-            new.document_id,
-        )
-        for replaced in {row["document_id"] for row in older} | ({new.document_id} if new.document_id else set()):
-            await _remove(connection, empresa_id, replaced)
-        same_source = next((row["document_id"] for row in older if row["source"] == new.source), None)
-        document_id = new.document_id or same_source or str(uuid.uuid4())
-        await _insert_document(connection, empresa_id, document_id, new, older[0]["created_at"] if older else None)
-        for start in range(0, len(chunks), _BATCH):
-            batch = chunks[start : start + _BATCH]
-            ids = await _insert_chunks(connection, empresa_id, document_id, batch)
-            if vectors is not None:
-                assert generation is not None
-                stored = [
-                    Pending(empresa_id, chunk_id, one.contenido, content_hash(one.contenido))
-                    for chunk_id, one in zip(ids, batch, strict=True)
-                ]
-                own = vectors[start : start + _BATCH]
-                await write_own_vectors(connection, generation, stored, own, binary=db.binary_vectors)
+        await one_at_a_time(connection, empresa_id, new.identity)
+        older = await find(connection, empresa_id, new.identity, lock=True)
+        if older is None and new.identity.must_exist:
+            raise UnknownDocument(document_id=new.identity.document_id)
+        if older is not None and older.arrival > new.arrival:
+            stored = replace(older.document, status="superseded")
+        elif older is None and new.seen:
+            stored = _deleted_since(empresa_id, new)
+        else:
+            document_id = await _write_document(connection, empresa_id, new, older, len(chunks))
+            for start in range(0, len(chunks), _BATCH):
+                batch = chunks[start : start + _BATCH]
+                ids = await _write_chunks(connection, empresa_id, document_id, batch)
+                if vectors is not None:
+                    assert generation is not None
+                    pending = [
+                        Pending(empresa_id, chunk_id, one.contenido, content_hash(one.contenido))
+                        for chunk_id, one in zip(ids, batch, strict=True)
+                    ]
+                    own = vectors[start : start + _BATCH]
+                    await write_own_vectors(connection, generation, pending, own, binary=db.binary_vectors)
+            stored = await _answer(connection, empresa_id, document_id, new, created=older is None)
         if bill is not None:
             await charge(connection, bill.provider, bill.model, {empresa_id: bill.share})
-        row = await connection.fetchrow(f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", empresa_id,
-                                        document_id)  # fmt: skip
-    assert row is not None
-    return replace(_stored(row), status="replaced" if older else "created")
+    return stored
 
 
-async def _insert_document(
-    connection: Connection, empresa_id: str, document_id: str, new: NewDocument, created_at: object
-) -> None:
-    await connection.execute(
-        "INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash, bytes, pages,"
-        " metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, coalesce($10, now()))",
-        empresa_id,
-        document_id,
-        new.title,
-        new.source,
-        new.mime,
-        new.content_hash,
-        new.bytes,
-        new.pages,
-        json.dumps(dict(new.metadata), ensure_ascii=False, allow_nan=False),
-        created_at,
+async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
+    """Raises UnknownDocument where the company has no such document."""
+    rows = await db.read(
+        empresa_id, f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1 AND d.document_id = $2", document_id
     )
+    if not rows:
+        raise UnknownDocument(document_id=document_id)
+    return stored_of(rows[0])
 
 
-async def _insert_chunks(
+async def list_documents(
+    db: Database, empresa_id: str, *, limit: int = 100, after: tuple[str, str] | None = None
+) -> list[StoredDocument]:
+    """Up to `limit` documents in the order of (source, document_id); `after` is that of the last one seen."""
+    rows = await db.read(
+        empresa_id,
+        f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1"
+        " AND ($2::text IS NULL OR (d.source, d.document_id) > ($2, $3::text))"
+        " ORDER BY d.source, d.document_id LIMIT $4",
+        *(after or (None, None)),
+        limit,
+    )
+    return [stored_of(row) for row in rows]
+
+
+async def texts(db: Database, empresa_id: str) -> dict[str, str]:
+    """By document_id the text of each document, its chunks in order with a blank line between; what overlapping chunks
+    share stands twice."""
+    async with db.tenant(empresa_id) as connection:
+        rows = await connection.fetch(
+            "SELECT document_id::text AS document_id, string_agg(contenido::text, E'\\n\\n' ORDER BY chunk_index, id)"
+            " AS text FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id IS NOT NULL"
+            " AND contenido IS NOT NULL GROUP BY 1 ORDER BY 1",
+            empresa_id,
+        )
+    return {row["document_id"]: row["text"] for row in rows}
+
+
+async def delete(db: Database, empresa_id: str, document_id: str) -> None:
+    """Deletes the document and the chunks that Ateneo stored of it, in one transaction.
+
+    Raises UnknownDocument where the company has none."""
+    async with db.tenant(empresa_id, writes=True) as connection:
+        found = await connection.fetchval(
+            "DELETE FROM ateneo.document WHERE empresa_id = $1 AND document_id = $2 RETURNING true",
+            empresa_id,
+            document_id,
+        )
+        if not found:
+            raise UnknownDocument(document_id=document_id)
+        await _delete_own_chunks(connection, empresa_id, document_id)
+
+
+# --- inside a transaction -----------------------------------------------------------------------------------------
+
+
+async def _write_document(
+    connection: Connection, empresa_id: str, new: NewDocument, older: Known | None, chunks: int
+) -> str:
+    """Its row, without the chunks that were stored of it before. Returns its id."""
+    document_id = older.document.document_id if older else new.identity.document_id or str(uuid.uuid4())
+    if older is None:
+        document_id = await own_id(connection, document_id)
+    else:
+        await _delete_own_chunks(connection, empresa_id, document_id)
+    await connection.execute(
+        "INSERT INTO ateneo.document AS d (empresa_id, document_id, title, source, mime, content_hash, bytes, pages,"
+        " file_metadata, given_metadata, metadata, given_title, origin, external_id, folder, arrival, own_chunks)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb,"
+        " $9::text::jsonb || coalesce($10::text::jsonb, '{}'), $11, $12, $13, $14, $15, $16)"
+        " ON CONFLICT (empresa_id, document_id) DO UPDATE SET title = excluded.title, source = excluded.source,"
+        " mime = excluded.mime, content_hash = excluded.content_hash, bytes = excluded.bytes, pages = excluded.pages,"
+        " file_metadata = excluded.file_metadata, given_metadata = coalesce(excluded.given_metadata, d.given_metadata),"
+        " metadata = excluded.file_metadata || coalesce(excluded.given_metadata, d.given_metadata, '{}'),"
+        " given_title = coalesce(excluded.given_title, d.given_title), origin = coalesce(excluded.origin, d.origin),"
+        " external_id = coalesce(excluded.external_id, d.external_id), folder = coalesce(excluded.folder, d.folder),"
+        " arrival = excluded.arrival, own_chunks = excluded.own_chunks, updated_at = now()",
+        empresa_id, document_id, new.title, new.source, new.mime, new.content_hash, new.bytes, new.pages,
+        _json(new.metadata), _json(new.given), new.given_title, new.identity.origin, new.identity.external_id,
+        new.folder, new.arrival, chunks,
+    )  # fmt: skip
+    return document_id
+
+
+async def _write_chunks(
     connection: Connection, empresa_id: str, document_id: str, chunks: Sequence[Chunk]
 ) -> list[str]:
     ids = [str(uuid.uuid4()) for _ in chunks]
@@ -142,86 +245,49 @@ async def _insert_chunks(
     return ids
 
 
-async def find_unchanged(db: Database, empresa_id: str, source: str, file_hash: bytes) -> StoredDocument | None:
-    """The company's document with these very bytes; None where there is none, or `source` names other bytes now."""
-    async with db.tenant(empresa_id) as connection:
-        row = await connection.fetchrow(
-            f"{_SELECT} WHERE d.empresa_id = $1 AND d.content_hash = $2 AND (d.source = $3 OR NOT EXISTS ("
-            " SELECT FROM ateneo.document o WHERE o.empresa_id = $1 AND o.source = $3))"
-            " ORDER BY d.source = $3 DESC, d.document_id LIMIT 1",
-            empresa_id,
-            file_hash,
-            source,
-        )
-    return None if row is None else _stored(row)
-
-
-async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
-    """Raises UnknownDocument where the company has no such document."""
-    rows = await db.read(empresa_id, f"{_SELECT} WHERE d.empresa_id = $1 AND d.document_id = $2", document_id)
-    if not rows:
-        raise UnknownDocument(document_id=document_id)
-    return _stored(rows[0])
-
-
-async def list_documents(
-    db: Database, empresa_id: str, *, limit: int = 100, after: str | None = None
-) -> list[StoredDocument]:
-    """Up to `limit` documents in the order of their sources; `after` is the last source of the page before."""
-    rows = await db.read(
-        empresa_id,
-        f"{_SELECT} WHERE d.empresa_id = $1 AND ($2::text IS NULL OR d.source > $2) ORDER BY d.source LIMIT $3",
-        after,
-        limit,
-    )
-    return [_stored(row) for row in rows]
-
-
-async def texts(db: Database, empresa_id: str) -> dict[str, str]:
-    """By document_id the text of each document, its chunks in order with a blank line between; what overlapping chunks
-    share stands twice."""
-    async with db.tenant(empresa_id) as connection:
-        rows = await connection.fetch(
-            "SELECT document_id::text AS document_id, string_agg(contenido::text, E'\\n\\n' ORDER BY chunk_index, id)"
-            " AS text FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id IS NOT NULL"
-            " AND contenido IS NOT NULL GROUP BY 1 ORDER BY 1",
-            empresa_id,
-        )
-    return {row["document_id"]: row["text"] for row in rows}
-
-
-async def delete(db: Database, empresa_id: str, document_id: str) -> None:
-    """Deletes the document and its chunks in one transaction. Raises UnknownDocument where the company has none."""
-    async with db.tenant(empresa_id, writes=True) as connection:
-        if not await _remove(connection, empresa_id, document_id):
-            raise UnknownDocument(document_id=document_id)
-
-
-async def _remove(connection: Connection, empresa_id: str, document_id: str) -> bool:
+async def _delete_own_chunks(connection: Connection, empresa_id: str, document_id: str) -> None:
+    """The chunks under this id that Ateneo stored: those with a row in chunk_meta. Other programs' stay."""
     await connection.execute(
-        "DELETE FROM ateneo.chunk_meta m USING public.knowledge_chunks k"
-        " WHERE m.empresa_id = $1 AND k.empresa_id = $1 AND k.id = m.chunk_id AND k.document_id::text = $2",
+        "WITH gone AS (DELETE FROM public.knowledge_chunks k USING ateneo.chunk_meta m WHERE k.empresa_id = $1"
+        "  AND m.empresa_id = $1 AND m.chunk_id = k.id AND k.document_id::text = $2 RETURNING k.id)"
+        " DELETE FROM ateneo.chunk_meta m USING gone WHERE m.empresa_id = $1 AND m.chunk_id = gone.id",
         empresa_id,
         document_id,
     )
-    await connection.execute(
-        "DELETE FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id::text = $2", empresa_id, document_id
-    )
-    found = await connection.fetchval(
-        "DELETE FROM ateneo.document WHERE empresa_id = $1 AND document_id = $2 RETURNING true", empresa_id, document_id
-    )
-    return bool(found)
 
 
-def _stored(row: asyncpg.Record) -> StoredDocument:
+async def _answer(
+    connection: Connection, empresa_id: str, document_id: str, new: NewDocument, *, created: bool
+) -> StoredDocument:
+    known = await find(connection, empresa_id, Identity(document_id))
+    assert known is not None
+    if not created:
+        return replace(known.document, status="replaced")
+    row = await connection.fetchrow(
+        "SELECT ARRAY(SELECT d.document_id FROM ateneo.document d WHERE d.empresa_id = $1 AND d.document_id <> $2"
+        "  AND d.source = $3 ORDER BY d.created_at DESC, d.document_id LIMIT $5) AS same_name,"
+        " ARRAY(SELECT d.document_id FROM ateneo.document d WHERE d.empresa_id = $1 AND d.document_id <> $2"
+        "  AND d.content_hash = $4 ORDER BY d.created_at DESC, d.document_id LIMIT $5) AS same_bytes",
+        empresa_id,
+        document_id,
+        new.source,
+        new.content_hash,
+        _NAMED,
+    )
+    assert row is not None
+    return replace(
+        known.document, status="created", same_name=tuple(row["same_name"]), same_bytes=tuple(row["same_bytes"])
+    )
+
+
+def _deleted_since(empresa_id: str, new: NewDocument) -> StoredDocument:
+    document_id = new.identity.document_id
+    assert document_id is not None
     return StoredDocument(
-        document_id=row["document_id"],
-        empresa_id=row["empresa_id"],
-        title=row["title"],
-        source=row["source"],
-        mime=row["mime"],
-        chunks=row["chunks"],
-        bytes=row["bytes"],
-        pages=row["pages"],
-        created_at=row["created_at"].isoformat(),
+        document_id, empresa_id, new.title, new.source, new.mime, 0, new.bytes, new.pages, "superseded"
     )
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    """As text: a connection of the caller's may have a codec of its own for jsonb."""
+    return None if value is None else json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
