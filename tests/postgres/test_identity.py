@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.postgres import program_0033
 from tests.providers.server import ProviderServer
 
 from ateneo.errors import AteneoError, BadArgument, RecordRefused, SeveralDocuments, UnknownDocument
@@ -347,31 +348,28 @@ async def test_an_id_is_the_one_that_the_record_writes(database: Database, inges
 
 
 async def test_documents_of_the_earlier_version_are_known_by_their_names(
-    database: Database, bare_url: str, embedding: EmbeddingService, provider: ProviderServer,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    bare_url: str, tmp_path: Path, embedding: EmbeddingService, provider: ProviderServer
+) -> None:
     """The earlier version kept one document a name; a folder that has such a file goes on with it."""
-    files = migrate._files
-    with monkeypatch.context() as patch:
-        patch.setattr(migrate, "_files", lambda folder: [one for one in files(folder) if "identity" not in one[0]
-                                                         and "128_documents" not in one[0]])  # fmt: skip
-        async with await Database.open(bare_url, size=2) as old:
-            await migrate.upgrade(old)
-            old_id = str(uuid.uuid4())
-            async with old.acquire() as connection:
-                for document_id, source in ((old_id, "sub/a.md"), (str(uuid.uuid4()), "subido.md"), ("mio", "c.md")):
-                    await connection.execute(
-                        "INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash,"
-                        " bytes, metadata)"
-                        " VALUES ('acme', $1, 'T', $2, 'text/markdown', sha256($3), 1, '{\"area\": \"x\"}')",
-                        document_id, source, BATHS,
-                    )  # fmt: skip
-                    await connection.execute(
-                        "WITH k AS (INSERT INTO knowledge_chunks (document_id, empresa_id, contenido)"
-                        " VALUES ($1, 'acme', 'texto viejo') RETURNING id) INSERT INTO ateneo.chunk_meta"
-                        " (empresa_id, chunk_id) SELECT 'acme', id FROM k",
-                        document_id,
-                    )
+    done = program_0033.run(program_0033.unpack(tmp_path), "upgrade", bare_url)
+    assert done.returncode == 0, done.stderr
+    old_id = str(uuid.uuid4())
+    connection = await asyncpg.connect(bare_url)
+    for document_id, source in ((old_id, "sub/a.md"), (str(uuid.uuid4()), "subido.md"), ("mio", "c.md")):
+        await connection.execute(
+            "INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash, bytes, metadata)"
+            " VALUES ('acme', $1, 'T', $2, 'text/markdown', sha256($3), 1, '{\"area\": \"x\"}')",
+            document_id,
+            source,
+            BATHS,
+        )
+        await connection.execute(
+            "WITH k AS (INSERT INTO knowledge_chunks (document_id, empresa_id, contenido)"
+            " VALUES ($1, 'acme', 'texto viejo') RETURNING id) INSERT INTO ateneo.chunk_meta"
+            " (empresa_id, chunk_id) SELECT 'acme', id FROM k",
+            document_id,
+        )
+    await connection.close()
     async with await Database.open(bare_url, size=2) as db:
         await migrate.upgrade(db)
         await generations.create(db, embedding.provider, embedding.model, provider.dims)
