@@ -221,8 +221,8 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a file was read from: the name of its source, and its path below the source's folder, with `/`. The two are
-    who the document is; `folder`, where that stands on this machine, is kept to tell folders of one name apart."""
+    """Who a file of a folder is: the name of its source, and its path below the source's folder, with `/`. Where the
+    folder stands on this machine is kept to tell folders of one name apart."""
 
     source: str
     path: str
@@ -231,11 +231,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document of one company; `source` is its name. `status` of an ingestion: created; replaced (a new version);
-    updated (the same bytes, another title or metadata); unchanged; superseded (by what arrived later: not stored).
+    """A document of one company; `source` is its name, `status` what an ingestion did: docs/how-to/documents.md.
 
-    `origin` and `external_id` are who it is, where they are not None; `same_name` and `same_bytes`, after an ingestion
-    that created it, the ids of the company's newest other documents with its name, or its bytes.
+    `same_name` and `same_bytes`, where it was created: the company's newest others with its name, or its bytes.
     """
 
     document_id: str

@@ -10,6 +10,7 @@ from ateneo.services.agents.feedback import QUESTIONS, REJECTED, export
 from ateneo.services.evaluation.datasets import QuestionSet, read_dataset
 from ateneo.store import conversations
 from ateneo.store.documents import NewDocument, save
+from ateneo.store.identity import Identity
 from ateneo.store.pool import Database
 from ateneo.types import Answer, Chunk, Citation
 
@@ -21,7 +22,8 @@ async def rated(db: Database, company: str) -> None:
     """The company's documents, a liked question to each of them, and one answer that was not liked."""
     for document_id in DOCUMENTS:
         text = f"El código de {company} en {document_id} es secreto."
-        new = NewDocument("T", f"{document_id}.md", "text/plain", document_id.encode(), 1, document_id=document_id)
+        who = Identity(document_id)
+        new = NewDocument("T", f"{document_id}.md", "text/plain", document_id.encode(), 1, identity=who)
         await save(db, company, new, [Chunk(0, text, 9)], None, None)
         said = Answer(f"{text} [1]", (Citation("c", "l", text, document_id),), "p", "m", False)
         for rating in (1, -1):
