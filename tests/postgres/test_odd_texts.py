@@ -3,12 +3,14 @@ whatever people and machines write."""
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.cli.test_cli import ateneo
 
 from ateneo.store import generations, health, migrate, statistics
 from ateneo.store.pool import Connection, Database
@@ -208,23 +210,30 @@ async def test_whatever_is_written_has_whole_terms(connection: Connection, text:
     assert not holes([read], a_set=False)
 
 
+_NONE = health.IndexFaults(0, 0, 0, 0, 0)
 _POISONED = """
 UPDATE ateneo.chunk_lex SET terms = terms || NULL::bigint, dl = dl + 1 WHERE chunk_id = 'a'
 """
 
 
-async def test_an_upgrade_makes_a_poisoned_company_whole_and_doctor_sees_it(database: Database) -> None:
+async def test_doctor_sees_a_poisoned_company_and_an_upgrade_makes_it_whole(
+    database: Database, database_url: str
+) -> None:
     """As older versions left it: a NULL among the terms, on which the company's statistics fail."""
     async with database.acquire() as connection:
         await connection.execute(_INSERT, "a", "acme", "Vence el 6 de setiembre de 2026.", None)
         await connection.execute(_INSERT, "b", "acme", "Un texto corriente.", None)
-        whole = await connection.fetch("SELECT * FROM ateneo.chunk_lex ORDER BY chunk_id")
+        whole = await connection.fetch("SELECT dl, terms FROM ateneo.chunk_lex ORDER BY chunk_id")
         await connection.execute(_POISONED)
-    assert await health.index_faults(database) == health.IndexFaults(unindexed=1, unkeyed=0, cut=0)
-    assert await migrate.reconcile(database) == 1
-    assert await health.index_faults(database) == health.IndexFaults(0, 0, 0)
+    assert await health.index_faults(database) == replace(_NONE, unindexed=1)
+    told = ateneo("doctor", url=database_url)
+    assert told.returncode == 1
+    assert "cuyas palabras faltan en el índice" in told.stdout
+    assert ateneo("db", "upgrade", url=database_url).returncode == 0
+    assert await health.index_faults(database) == _NONE
+    assert ateneo("doctor", url=database_url).returncode == 0
     async with database.acquire() as connection:
-        assert await connection.fetch("SELECT * FROM ateneo.chunk_lex ORDER BY chunk_id") == whole
+        assert await connection.fetch("SELECT dl, terms FROM ateneo.chunk_lex ORDER BY chunk_id") == whole
     await statistics.refresh(database, "acme")
 
 
@@ -243,7 +252,7 @@ async def test_what_cannot_be_indexed_is_counted_and_harms_no_write(database: Da
         await connection.execute("SELECT ateneo.rebuild_page('acme', NULL, 10)")
         await connection.execute("SELECT * FROM ateneo.missing_texts(1::smallint, NULL, NULL, 10)")
     assert await migrate.reconcile(database) == 0
-    assert await health.index_faults(database) == health.IndexFaults(unindexed=0, unkeyed=1, cut=1)
+    assert await health.index_faults(database) == replace(_NONE, unkeyed=1, cut=1)
     async with database.acquire() as connection:
         await connection.execute("UPDATE knowledge_chunks SET id = 'a' WHERE id = $1", key)
         assert await connection.fetchval("SELECT count(*) FROM ateneo.chunk_lex") == 2

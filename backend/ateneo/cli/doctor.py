@@ -190,6 +190,18 @@ async def _index_faults(db: Database) -> AsyncIterator[Finding]:
             "cuyas palabras faltan en el índice, o están dañadas.", "whose words the index lacks, or has damaged."
         )
         yield Finding(False, count(faults.unindexed, "chunk ", "chunks ") + what, "ateneo db upgrade")
+    if faults.orphans:
+        what = tr("que ya no están, con restos en el índice.", "that are gone, with remains in the index.")
+        yield Finding(False, count(faults.orphans, "chunk ", "chunks ") + what, "ateneo db upgrade")
+    if faults.emptied:
+        what = tr("sin ningún chunk en knowledge_chunks.", "without a chunk in knowledge_chunks.")
+        remedy = tr(
+            "Si se borraron a mano, ingerí sus archivos de nuevo.",
+            "If they were deleted by hand, ingest their files again.",
+        )
+        yield Finding(
+            None, count(faults.emptied, tr("documento ", "document "), tr("documentos ", "documents ")) + what, remedy
+        )
     if faults.unkeyed:
         what = tr("con id y empresa_id de más de 2000 bytes: no se indexan.",
                   "with id and empresa_id of over 2,000 bytes: not indexed.")  # fmt: skip

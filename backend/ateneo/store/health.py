@@ -43,23 +43,20 @@ async def census(db: Database) -> Census:
 @dataclass(frozen=True, slots=True)
 class IndexFaults:
     """Chunks that the index does not hold as they are, over the whole database. `unindexed`: their words are missing,
-    another text's or damaged, which `ateneo db upgrade` mends; `unkeyed`: their key is too long for an index; `cut`:
-    only the beginning of their text, or its most frequent words, can be looked up."""
+    another text's or damaged; `orphans`: they are gone, and something derived from them is still there: `ateneo db
+    upgrade` mends both. `unkeyed`: their key is too long for an index; `cut`: only the beginning of their text, or its
+    most frequent words, can be looked up. `emptied`: documents without a chunk."""
 
     unindexed: int
+    orphans: int
     unkeyed: int
     cut: int
+    emptied: int
 
 
 async def index_faults(db: Database) -> IndexFaults:
     async with db.acquire() as connection:
-        row = await connection.fetchrow(
-            "SELECT count(*) FILTER (WHERE ateneo.lacks_words(k.empresa_id, k.id, k.contenido, c)) AS unindexed,"
-            " count(*) FILTER (WHERE NOT ateneo.indexable_key(k.empresa_id, k.id)) AS unkeyed,"
-            " count(*) FILTER (WHERE ateneo.is_cut(k.contenido, c.terms)) AS cut"
-            " FROM public.knowledge_chunks k"
-            " LEFT JOIN ateneo.chunk_lex c ON c.empresa_id = k.empresa_id AND c.chunk_id = k.id"
-        )
+        row = await connection.fetchrow("SELECT * FROM ateneo.index_faults()")
     assert row is not None
     return IndexFaults(**row)
 

@@ -96,6 +96,8 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- All that is derived from chunks, of all companies. DELETE, not TRUNCATE: a search holds these tables while it waits for the record.
+-- Documents stay: who they are, their titles and metadata are not derived, and their files are read again when they come.
 CREATE OR REPLACE FUNCTION ateneo.sync_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE g smallint;
@@ -105,6 +107,9 @@ BEGIN
   DELETE FROM ateneo.embedding_queue;
   DELETE FROM ateneo.tenant_stats;
   DELETE FROM ateneo.term_stats;
+  DELETE FROM ateneo.vocabulary;
+  DELETE FROM ateneo.vocabulary_key;
+  DELETE FROM ateneo.recall_measured;
   FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP EXECUTE format('DELETE FROM ateneo.vec_g%s', g); END LOOP;
   RETURN NULL;
 END $$;

@@ -49,21 +49,42 @@ BEGIN
   END LOOP;
 END $$;
 
--- Index rows whose chunk is gone. Returns how many were removed.
+-- Removes, of all companies, what was derived from chunks that are gone, and the statistics and words of companies that have none
+-- left. Returns how many chunks' words were removed.
 CREATE OR REPLACE FUNCTION ateneo.remove_orphans() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE n bigint; g smallint;
+DECLARE n bigint; g smallint; emptied text[];
 BEGIN
-  WITH gone AS (
-    SELECT c.empresa_id, c.chunk_id FROM ateneo.chunk_lex c
-    WHERE NOT EXISTS (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id)),
-  dropped AS (SELECT ateneo.drop_chunk(empresa_id, chunk_id) FROM gone)
-  SELECT count(*) INTO n FROM dropped;
+  DELETE FROM ateneo.chunk_lex c WHERE NOT EXISTS
+    (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  DELETE FROM ateneo.chunk_meta m WHERE NOT EXISTS
+    (SELECT FROM public.knowledge_chunks k WHERE k.id = m.chunk_id AND k.empresa_id = m.empresa_id);
   DELETE FROM ateneo.embedding_queue q WHERE NOT EXISTS
     (SELECT FROM public.knowledge_chunks k WHERE k.id = q.chunk_id AND k.empresa_id = q.empresa_id);
   FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP
     EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE NOT EXISTS
       (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g);
   END LOOP;
+  emptied := ARRAY(SELECT s.empresa_id FROM ateneo.tenant_stats s
+    WHERE NOT EXISTS (SELECT FROM ateneo.chunk_lex c WHERE c.empresa_id = s.empresa_id));
+  DELETE FROM ateneo.term_stats s WHERE s.empresa_id = ANY (emptied);
+  DELETE FROM ateneo.vocabulary v WHERE v.empresa_id = ANY (emptied);
+  DELETE FROM ateneo.vocabulary_key k WHERE k.empresa_id = ANY (emptied);
+  DELETE FROM ateneo.recall_measured r WHERE r.empresa_id = ANY (emptied);
+  DELETE FROM ateneo.tenant_stats s WHERE s.empresa_id = ANY (emptied);
   RETURN n;
 END $$;
+
+-- Of all companies, for `ateneo doctor`: store/health.py says what each figure is.
+CREATE OR REPLACE FUNCTION ateneo.index_faults(OUT unindexed bigint, OUT orphans bigint, OUT unkeyed bigint, OUT cut bigint, OUT emptied bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT count(*) FILTER (WHERE ateneo.lacks_words(k.empresa_id, k.id, k.contenido, c)),
+    (SELECT count(*) FROM (SELECT l.empresa_id, l.chunk_id FROM ateneo.chunk_lex l UNION SELECT m.empresa_id, m.chunk_id FROM ateneo.chunk_meta m
+      UNION SELECT q.empresa_id, q.chunk_id FROM ateneo.embedding_queue q EXCEPT SELECT r.empresa_id, r.id FROM public.knowledge_chunks r) gone),
+    count(*) FILTER (WHERE NOT ateneo.indexable_key(k.empresa_id, k.id)),
+    count(*) FILTER (WHERE ateneo.is_cut(k.contenido, c.terms)),
+    (SELECT count(*) FROM ateneo.document d
+      WHERE NOT EXISTS (SELECT FROM public.knowledge_chunks r WHERE r.empresa_id = d.empresa_id AND r.document_id::text = d.document_id))
+  FROM public.knowledge_chunks k LEFT JOIN ateneo.chunk_lex c ON c.empresa_id = k.empresa_id AND c.chunk_id = k.id
+$$;

@@ -196,14 +196,16 @@ BEGIN
 END $$;
 
 -- Term statistics that are a day old, or that no longer fit: the number of chunks has moved by half, or their average
--- length (which is baked into the weights) has left x0.67..1.5.
+-- length (which is baked into the weights) has left x0.67..1.5; or the company has no chunk left, and still its words.
 CREATE OR REPLACE FUNCTION ateneo.stale_statistics(OUT empresa_id text, OUT chunks bigint, OUT avgdl float8, OUT misfit boolean)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT now.empresa_id, now.n, now.avgdl, now.misfit FROM (
-    SELECT c.empresa_id, c.n, c.avgdl, s.built_at, s.n IS NULL OR c.n NOT BETWEEN s.n * 0.67 AND s.n * 1.5
+    SELECT coalesce(c.empresa_id, s.empresa_id) AS empresa_id, coalesce(c.n, 0) AS n, coalesce(c.avgdl, 1) AS avgdl, s.built_at,
+      c.n IS NULL OR s.n IS NULL OR c.n NOT BETWEEN s.n * 0.67 AND s.n * 1.5
         OR c.avgdl NOT BETWEEN s.avgdl * 0.67 AND s.avgdl * 1.5 AS misfit
     FROM (SELECT l.empresa_id, count(*) AS n, greatest(avg(l.dl), 1)::float8 AS avgdl FROM ateneo.chunk_lex l GROUP BY 1) c
-    LEFT JOIN ateneo.tenant_stats s ON s.empresa_id = c.empresa_id) now
+    FULL JOIN ateneo.tenant_stats s ON s.empresa_id = c.empresa_id
+    WHERE c.n IS NOT NULL OR s.n > 0) now
   WHERE now.misfit OR now.built_at < now() - interval '1 day'
 $$;
 
