@@ -7,7 +7,7 @@ import httpx
 from tests.api.conftest import Api
 from tests.api.server import serving, settings
 
-from ateneo.store import generations
+from ateneo.store import generations, versions
 from ateneo.store.pool import Database
 
 
@@ -29,6 +29,25 @@ async def test_not_ready_before_the_upgrade(bare_url: str) -> None:
         assert "ateneo db upgrade" in said.json()["remedy"]
 
 
+async def test_ready_while_a_later_version_has_upgraded_the_database(database_url: str, database: Database) -> None:
+    """A rolling deploy: the processes that are there go on, until a version says that they cannot."""
+
+    async def upgraded(least_compatible: int) -> httpx.Response:
+        async with database.acquire() as connection:
+            await connection.execute(
+                "UPDATE ateneo.schema_version SET version = $1, least_compatible = $2",
+                versions.VERSION + 1,
+                least_compatible,
+            )
+        return httpx.get(f"{url}/ready")
+
+    with serving(settings(database_url)) as url:
+        assert (await upgraded(versions.VERSION)).status_code == 200
+        refused = await upgraded(versions.VERSION + 1)
+    assert (refused.status_code, refused.json()["code"]) == (503, "schema-newer")
+    assert "Actualizá este programa" in refused.json()["remedy"]
+
+
 async def test_not_ready_with_vectors_of_another_model(database_url: str, database: Database) -> None:
     await generations.create(database, "openai", "text-embedding-3-small", 1536)
     async with database.acquire() as connection:  # with a vector: an empty one would give way
@@ -44,7 +63,7 @@ async def test_not_ready_with_vectors_of_another_model(database_url: str, databa
 
 async def test_the_reference_needs_no_key_and_no_network(api: Api) -> None:
     page = httpx.get(f"{api.url}/docs", headers={"Accept-Language": "en"})
-    described = httpx.get(f"{api.url}/openapi.json").json()
+    described = httpx.get(f"{api.url}/openapi.json", headers={"Accept-Language": "en"}).json()
     assert page.status_code == 200 and "Each request brings its key" in page.text
     shown = unescape(page.text)
     for path, item in described["paths"].items():

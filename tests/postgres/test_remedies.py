@@ -128,6 +128,7 @@ async def test_each_column_alone(product: asyncpg.Connection, bare_url: str, col
         await product.execute(sql)
         assert await product.fetchval("SELECT count(*) FROM knowledge_chunks") == 20
         assert await migrate.upgrade(db)
+        assert await migrate.plan(db) == []
         if column not in ("contenido", "chunk_index"):
             await COMPLETE.use(product, 21)
 
@@ -306,6 +307,23 @@ async def test_a_reader_that_ends_is_waited_for(database: Database, database_url
     await reader.close()
 
 
+async def test_an_upgrade_has_no_limit_on_a_statement(database: Database, database_url: str) -> None:
+    """Neither the client's nor the server's: a migration takes as long as it takes."""
+    async with database.acquire() as connection:
+        await connection.execute("ALTER TABLE knowledge_chunks DISABLE ROW LEVEL SECURITY")
+    reader = await asyncpg.connect(database_url)
+    long = reader.transaction()
+    await long.start()
+    await reader.fetch("SELECT count(*) FROM knowledge_chunks")
+    limits = {"statement_timeout": "2s"}
+    async with asyncpg.create_pool(database_url, command_timeout=2, min_size=1, server_settings=limits) as pool:
+        upgrade = asyncio.create_task(migrate.upgrade(Database.wrap(pool), patience=Patience(wait_s=60, tries=1)))
+        await asyncio.sleep(2.5)
+        await long.rollback()
+        assert await upgrade
+    await reader.close()
+
+
 async def test_a_right_to_create_databases(bare_url: str) -> None:
     """What `ateneo eval` asks for."""
     admin = await asyncpg.connect(bare_url)
@@ -323,6 +341,12 @@ async def test_a_column_of_fixed_length_is_widened(bare_url: str) -> None:
     assert ateneo("db", "upgrade", url=bare_url, ATENEO_EMBEDDING_PROVIDER="local").returncode == 0
     told = ateneo("doctor", url=bare_url, ATENEO_EMBEDDING_PROVIDER="local").stdout
     assert "SELECT ateneo.widen_column();" in told and "forget" not in told
+    await admin.execute("CREATE INDEX suyo ON knowledge_chunks USING hnsw (embedding vector_cosine_ops)")
+    with pytest.raises(asyncpg.PostgresError, match="indexes of its present length: suyo"):
+        await admin.execute("SELECT ateneo.widen_column();")
+    async with await Database.open(bare_url) as db:
+        assert await migrate.plan(db) == []
+    await admin.execute("DROP INDEX suyo")
     await admin.execute("SELECT ateneo.widen_column();")
     await COMPLETE.use(admin, 21)
     assert await admin.fetchval("SELECT count(*) FROM ateneo.chunk_lex") == 21

@@ -98,9 +98,11 @@ async def _refuse_fixed(db: Database, active: Generation) -> None:
                 f"knowledge_chunks.embedding is {fixed}, and vectors of {active.label} do not fit.",
             ),
             remedy=tr(
-                "La búsqueda ya usa el modelo nuevo. Para llenar también la columna, borrá sus índices, ejecutá"
-                " SELECT ateneo.widen_column(); y seguí con `ateneo embeddings switch`.",
-                "Searches use the new model already. To fill the column, too, drop its indexes, run"
-                " SELECT ateneo.widen_column(); and go on with `ateneo embeddings switch`.",
+                "La búsqueda ya usa el modelo nuevo, y la columna puede quedar como está. Para llenarla también, si tu "
+                "aplicación no busca en ella ni tiene índices ahí: SELECT ateneo.widen_column(); y seguí con `ateneo "
+                "embeddings switch`.",
+                "Searches use the new model already, and the column may stay as it is. To fill it, too, where your "
+                "application neither searches it nor has indexes on it: SELECT ateneo.widen_column(); and go on with "
+                "`ateneo embeddings switch`.",
             ),
         )

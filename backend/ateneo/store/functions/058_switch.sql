@@ -105,8 +105,14 @@ END $$;
 -- Where the guide's column was made with a fixed length, which holds one model alone: takes the length away. Its values
 -- stay, and nothing is written anew. Run by the table's owner, once no index hangs on the column.
 CREATE OR REPLACE FUNCTION ateneo.widen_column() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE definition text;
+DECLARE definition text; kept text;
 BEGIN
+  -- it would go on refusing vectors of another length, and with them whole writes
+  SELECT string_agg(i.indexrelid::regclass::text, ', ') INTO kept FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+    WHERE i.indrelid = 'public.knowledge_chunks'::regclass AND a.attname = 'embedding' AND a.attnum = ANY (i.indkey);
+  IF kept IS NOT NULL THEN
+    RAISE EXCEPTION 'ateneo: knowledge_chunks.embedding has indexes of its present length: %', kept USING ERRCODE = 'object_in_use';
+  END IF;
   SELECT pg_get_triggerdef(t.oid) INTO definition FROM pg_trigger t
     WHERE t.tgrelid = 'public.knowledge_chunks'::regclass AND t.tgname = 'ateneo_update';
   DROP TRIGGER ateneo_update ON public.knowledge_chunks;   -- a trigger that names a column keeps its type
