@@ -18,12 +18,13 @@ _KEY = "hashtextextended($1, 0)"
 
 
 async def is_shared(connection: "Connection") -> bool:
-    """Whether a pooler stands between: it gives its clients process numbers of its own making.
+    """Whether a pooler stands between: it gives its clients process numbers of its own making. Asked twice, since one
+    that hands a server's number through may take another server for the next transaction.
 
     By the simple protocol, since a pooler may keep no prepared statement until it is run.
     """
-    told = connection.get_server_pid()
-    return await connection.execute(f"SELECT WHERE pg_backend_pid() = {told}") == "SELECT 0"
+    same = f"SELECT WHERE pg_backend_pid() = {connection.get_server_pid()}"
+    return await connection.execute(same) != "SELECT 1" or await connection.execute(same) != "SELECT 1"
 
 
 @asynccontextmanager
