@@ -13,8 +13,8 @@ import pytest
 from tests.cli.test_cli import ateneo
 
 from ateneo import errors
-from ateneo.errors import AdoptionRefused, NoLogin, RecordGenerated, RightsMissing, TableBusy
-from ateneo.store import adopt, documents, migrate, remedies, search
+from ateneo.errors import AdoptionRefused, NoLogin, NotTheOwner, RecordGenerated, RightsMissing, TableBusy
+from ateneo.store import documents, migrate, scratch, search
 from ateneo.store.documents import NewDocument
 from ateneo.store.locks import Patience
 from ateneo.store.pool import Database
@@ -327,10 +327,19 @@ async def test_an_upgrade_has_no_limit_on_a_statement(database: Database, databa
 async def test_a_right_to_create_databases(bare_url: str) -> None:
     """What `ateneo eval` asks for."""
     admin = await asyncpg.connect(bare_url)
-    await admin.execute('CREATE ROLE "mi evaluador" LOGIN; ALTER ROLE "mi evaluador" CREATEDB;')
-    assert await admin.fetchval("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'mi evaluador'")
-    await admin.execute('DROP ROLE "mi evaluador"')
-    await admin.close()
+    await admin.execute('CREATE ROLE "mi ""evaluador" LOGIN')
+    login = bare_url.replace("postgres:@", "mi%20%22evaluador:@")
+    try:
+        with pytest.raises(RightsMissing) as refusal:
+            async with scratch.scratch_database(login):
+                pass
+        await admin.execute(str(refusal.value.fields["sql"]))
+        with pytest.raises((RightsMissing, NotTheOwner), match="extension"):  # it has come further: to pgvector
+            async with scratch.scratch_database(login) as db:
+                await migrate.upgrade(db)
+    finally:
+        await admin.execute('DROP ROLE "mi ""evaluador"')
+        await admin.close()
 
 
 async def test_a_column_of_fixed_length_is_widened(bare_url: str) -> None:
@@ -449,4 +458,3 @@ def test_no_remedy_deletes() -> None:
     for where, texts in _makers().items():
         for text in texts if where not in RUN_BY_THE_PROGRAM else ():
             assert not re.search(r"\b(DELETE FROM|TRUNCATE|DROP (TABLE|COLUMN|DATABASE))\b", text), (where, text)
-    assert remedies and adopt

@@ -41,6 +41,9 @@ async def test_an_old_process_goes_on_searching_through_the_upgrade(bare_url: st
     async with await Database.open(bare_url, size=2) as db:
         await _execute(db, BROWNFIELD)
         assert (done := program_0033.run(old, "upgrade", bare_url)).returncode == 0, done.stderr
+        await _execute(
+            db, "SELECT ateneo.create_generation('p', 'm', 2); UPDATE knowledge_chunks SET embedding = '[1,0]'"
+        )
         await migrate.reconcile(db)
         before = await _signatures(db)
         line, environment = program_0033.command(old, "search", bare_url, "acme", "feriados")
@@ -78,6 +81,8 @@ async def test_an_old_process_goes_on_searching_through_the_upgrade(bare_url: st
         assert {name: kept.get(name) for name in before if name not in DROPPED} == {
             name: result for name, result in before.items() if name not in DROPPED
         }
+        async with db.acquire() as connection:  # but for the text that changed
+            assert await connection.fetchval("SELECT count(*) FROM ateneo.vec_g1") == 24
         # the process that was there is still ready, and its upgrade takes nothing back
         assert program_0033.run(old, "plan", bare_url).stdout.strip() == ""
         assert program_0033.run(old, "upgrade", bare_url).returncode == 0

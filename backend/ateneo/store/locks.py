@@ -62,7 +62,7 @@ async def _busy(db: Database) -> TableBusy:
     async with db.acquire() as connection:
         rows = await connection.fetch(_HOLDERS)
     sessions = ", ".join(
-        f"pid {row['pid']} ({row['usename'] or '?'}, {row['application_name'] or '–'}, {row['state'] or '–'},"
+        f"pid {row['pid']} ({row['usename'] or '–'}, {row['application_name'] or '–'}, {row['state'] or '–'},"
         f" {row['seconds'] or 0} s)"
         for row in rows
     )

@@ -78,7 +78,7 @@ async def _create(server: Database, name: str) -> None:
                     "evaluar crea una base de prueba y después la borra",
                     "evaluating creates a scratch database and drops it afterwards",
                 ),
-                sql=f'ALTER ROLE "{server.role}" CREATEDB;',
+                sql="ALTER ROLE {} CREATEDB;".format('"' + server.role.replace('"', '""') + '"'),
             ) from error
 
 
