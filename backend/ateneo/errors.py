@@ -16,6 +16,7 @@
     │   ├── AdoptionRefused          a knowledge_chunks that cannot be adopted as it is
     │   ├── MaintenanceRunning       another `ateneo index` is at work on this database
     │   ├── RecordRefused            a constraint of the user's own table stands in the way
+    │   ├── ConstraintViolated       a constraint of one of Ateneo's own tables
     │   ├── RecordGenerated          a column of it is generated, and cannot be written
     │   └── GenerationMismatch       the vectors stored belong to another model (ForeignVectors: those that other
     │                                programs left in the column); SwitchRefused: a change of it
@@ -309,6 +310,16 @@ class RecordRefused(DatabaseError):
     en = "The table knowledge_chunks did not accept the data: {detail}"
     remedy_es = "Si document_id apunta a una tabla tuya, creá antes esa fila y pasá su id como document_id."
     remedy_en = "If document_id references a table of yours, create that row first and pass its id as document_id."
+
+
+class ConstraintViolated(DatabaseError):
+    """Fields: detail."""
+
+    code = "constraint"
+    es = "Una tabla propia de Ateneo no aceptó un dato: {detail}"
+    en = "A table of Ateneo's own did not accept a value: {detail}"
+    remedy_es = "`ateneo doctor` revisa el índice, y `ateneo db upgrade` lo completa."
+    remedy_en = "`ateneo doctor` checks the index, and `ateneo db upgrade` completes it."
 
 
 class MaintenanceRunning(DatabaseError):

@@ -10,11 +10,14 @@ import pytest
 
 from ateneo.errors import (
     ConnectionBusy,
+    ConstraintViolated,
     DatabaseError,
     DatabaseUnavailable,
+    RecordRefused,
     SettingsError,
     StatementTimeout,
 )
+from ateneo.store import migrate
 from ateneo.store.pool import Connection, Database
 
 Way = Callable[[Database], AbstractAsyncContextManager[Connection]]
@@ -105,3 +108,26 @@ async def test_what_fails_beside_the_database_is_not_its_fault(database: Databas
         with pytest.raises(type(error)):
             async with way(database):
                 raise error
+
+
+async def test_a_constraint_says_whose_table_it_is(database: Database) -> None:
+    with pytest.raises(RecordRefused):
+        async with database.acquire() as connection:
+            await connection.execute("INSERT INTO knowledge_chunks (empresa_id, contenido) VALUES (NULL, 'hola')")
+    with pytest.raises(ConstraintViolated) as own:
+        async with database.acquire() as connection:
+            await connection.execute("INSERT INTO ateneo.term_stats (empresa_id, term, df) VALUES ('acme', NULL, 1)")
+    assert own.value.status == 500
+    assert "ateneo db upgrade" in own.value.remedy
+
+
+async def test_a_database_of_another_encoding_is_refused(server_url: str) -> None:
+    connection = await asyncpg.connect(server_url)
+    await connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        async with await Database.open(server_url.replace("/postgres?", "/latin?"), size=1) as db:
+            with pytest.raises(DatabaseError, match="UTF8"):
+                await migrate.upgrade(db)
+    finally:
+        await connection.execute("DROP DATABASE latin WITH (FORCE)")
+        await connection.close()

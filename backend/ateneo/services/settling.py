@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ateneo.errors import DatabaseError, DatabaseUnavailable, GenerationMismatch, RecordRefused
+from ateneo.errors import ConstraintViolated, DatabaseError, DatabaseUnavailable, GenerationMismatch, RecordRefused
 from ateneo.services.embedding import EmbeddingService
 from ateneo.store import queue, usage
 from ateneo.store.pool import Database
@@ -33,7 +33,7 @@ class Settling:
         try:
             return Settled(await self._stored(chunks, vectors, shares))
         except DatabaseError as error:
-            if type(error) not in (DatabaseError, RecordRefused):
+            if type(error) not in (ConstraintViolated, DatabaseError, RecordRefused):
                 raise
             problem = error
         if shares:

@@ -36,11 +36,16 @@ class Found:
 
 
 async def check_server(connection: Connection) -> None:
-    """Raises DatabaseError for a PostgreSQL that is too old, PgvectorMissing for a pgvector that is absent or old."""
+    """Raises DatabaseError for a PostgreSQL that is too old or not in UTF-8, PgvectorMissing for a pgvector that is
+    absent or old."""
     number = int(await connection.fetchval("SHOW server_version_num"))
     if number < NEEDED_POSTGRES:
         raise DatabaseError(detail=tr(f"hace falta PostgreSQL 15 o posterior, y este es {number // 10000}.",
                                       f"PostgreSQL 15 or later is needed, and this is {number // 10000}."))  # fmt: skip
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise DatabaseError(detail=tr(f"hace falta una base con codificación UTF8, y esta es {encoding}.",
+                                      f"a database encoded in UTF8 is needed, and this is {encoding}."))  # fmt: skip
     row = await connection.fetchrow(
         "SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'vector'"
     )

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from ateneo.errors import GenerationMismatch, RecordRefused, SwitchRefused
+from ateneo.errors import ConstraintViolated, GenerationMismatch, SwitchRefused
 from ateneo.lang import tr
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -42,7 +42,7 @@ async def create(db: Database, provider: str, model: str, dims: int, asked_dims:
             number = await connection.fetchval(
                 "SELECT ateneo.create_generation($1, $2, $3, $4)", provider, model, dims, asked_dims
             )
-    except RecordRefused as error:
+    except ConstraintViolated as error:
         filling = next((one for one in await all_generations(db) if one.state == "filling"), None)
         if filling is None:
             raise

@@ -13,6 +13,7 @@ from ateneo.errors import (
     AteneoError,
     BadArgument,
     ConnectionBusy,
+    ConstraintViolated,
     DatabaseError,
     DirectConnectionNeeded,
     NoLogin,
@@ -95,7 +96,8 @@ def _translation(error: Exception, where: str, role: str, *, is_application: boo
     if isinstance(error, _NOT_THERE):
         return NotUpgraded(where=where)
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
-        return RecordRefused(detail=_first_line(error))
+        kind = ConstraintViolated if error.schema_name == "ateneo" else RecordRefused
+        return kind(detail=_first_line(error))
     if isinstance(error, asyncpg.GeneratedAlwaysError):
         return RecordGenerated(detail=_first_line(error))
     if isinstance(error, asyncpg.DataError):  # it quotes the value: `invalid input for query argument $1: 'x' (...)`

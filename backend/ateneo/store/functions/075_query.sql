@@ -90,7 +90,7 @@ BEGIN
   fixed AS MATERIALIZED (
     SELECT c.word, f.other, f.place FROM counted c,
       LATERAL (SELECT other, place FROM ateneo.corrections(p_empresa, c.word) WITH ORDINALITY AS f(other, place)) f
-    WHERE c.df = 0 AND length(c.word) >= 5 AND c.word ~ '^[a-zñ]+$'),
+    WHERE c.df = 0 AND length(c.word) BETWEEN 5 AND 41 AND c.word ~ '^[a-zñ]+$'),
   alike AS (
     SELECT f.word, ateneo.term(p_empresa, l) AS t, CASE f.place WHEN 1 THEN 1.0 ELSE 0.5 END AS share FROM fixed f, ateneo.word_lexemes(f.other) l
     UNION ALL
