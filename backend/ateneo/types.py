@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ateneo.label import label
+from ateneo.same_text import SameText
 
 Matrix = npt.NDArray[np.float32]
 """Vectors as rows, shape (n, dims), float32."""
@@ -24,10 +25,8 @@ Scope = Literal["read", "write", "agents", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document under one heading and on one page, as the parser saw it.
-
-    `headings` is the path from the title down; `page` counts from 1, None where the format has no pages.
-    """
+    """A stretch of a document under one heading and on one page, as the parser saw it. `headings` is the path from the
+    title down; `page` counts from 1, None where the format has no pages."""
 
     text: str
     headings: tuple[str, ...] = ()
@@ -178,9 +177,11 @@ class Hit:
     """On request: where forms of those words stand, as spans [start, end) of `contenido` in code points."""
     before: tuple[Passage, ...] = ()
     after: tuple[Passage, ...] = ()
-    """On request: the neighbours in the document, in its order; `before` ends where the hit begins."""
     section: tuple[Passage, ...] = ()
-    """On request: all passages under the hit's heading, in the document's order, itself among them."""
+    """On request, in the document's order: its neighbours, and all passages under its heading, itself among them."""
+    duplicates: int = 0
+    """How many more passages were found that have exactly this text; `same_text` are the first ten of them."""
+    same_text: tuple[SameText, ...] = ()
 
     @property
     def label(self) -> str:

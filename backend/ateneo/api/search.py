@@ -63,10 +63,23 @@ class NearbyPassage(BaseModel):
     headings: tuple[str, ...]
 
 
+class SameText(BaseModel):
+    """A passage with exactly the text of a hit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    chunk_id: str
+    document_id: str | None
+    title: str | None
+    source: str | None
+    page: int | None
+
+
 class Passage(BaseModel):
     """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25.
 
-    `highlights` are spans [start, end) of `contenido`, in Unicode code points.
+    `highlights` are spans [start, end) of `contenido`, in Unicode code points. `duplicates`: how many more passages
+    were found with exactly this text; `same_text` are the first ten of them.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -92,6 +105,8 @@ class Passage(BaseModel):
     before: tuple[NearbyPassage, ...] = Field(examples=[[]])
     after: tuple[NearbyPassage, ...] = Field(examples=[[]])
     section: tuple[NearbyPassage, ...] = Field(examples=[[]])
+    duplicates: int = Field(examples=[0])
+    same_text: tuple[SameText, ...] = Field(examples=[[]])
 
 
 class DocumentPassages(BaseModel):

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
+from ateneo.cli.runtime import count, entry, err, out, print_json, run_or_exit
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -120,8 +120,18 @@ def show_hit(hit: Hit, number: str) -> None:
         marked_snippet(hit),
         *(Text(snippet(one.contenido), style="dim") for one in after),
     ]
-    for line in lines:
+    for line in [*lines, *_same_text(hit)]:
         out.print(Padding(line, (0, 0, 0, 3)))
+
+
+def _same_text(hit: Hit) -> list[Text]:
+    """Where else the very same text stands."""
+    if not hit.duplicates:
+        return []
+    where = ", ".join(list(dict.fromkeys(one.source or one.document_id or one.chunk_id for one in hit.same_text))[:3])
+    times = count(hit.duplicates, tr("vez", "time"), tr("veces", "times"))
+    said = tr(f"El mismo texto está {times} más: {where}", f"The same text stands {times} more: {where}")
+    return [Text(said, style="dim")]
 
 
 def _scores(hit: Hit) -> str:

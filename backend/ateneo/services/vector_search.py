@@ -81,7 +81,8 @@ class VectorSearchService:
         rerank: bool | None = None,
     ) -> SearchResult:
         """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
-        query is embedded; one more, for all hits, where `neighbours` or `section` is asked.
+        query is embedded; one more, for all hits, where `neighbours` or `section` is asked. A text that many passages
+        have is one hit, which counts the others (`duplicates`, `same_text`).
 
         `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its
         heading (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages,
@@ -208,12 +209,20 @@ class VectorSearchService:
         for attempt in (1, 2):
             query = asked if mode == "lexical" else await self._with_meaning(asked, mode, own_weight=own_weight)
             try:
-                return query, await door.search(self.db, query, schema=schema)
+                return await self._distinct(query, schema)
             except GenerationMismatch:
                 if attempt == 2 or self._pinned or query.generation is None:
                     raise
                 self._current.forget()
         raise AssertionError
+
+    async def _distinct(self, query: door.Query, schema: str) -> tuple[door.Query, door.Found]:
+        """As many different texts as were asked: among more candidates where equal ones crowd the others out."""
+        found = await door.search(self.db, query, schema=schema)
+        while found.crowded and query.pool < POOLS[-1]:
+            query = replace(query, pool=next(size for size in POOLS if size > query.pool))
+            found = await door.search(self.db, query, schema=schema)
+        return query, found
 
     async def _with_meaning(self, asked: door.Query, mode: Mode, *, own_weight: bool) -> door.Query:
         model = self._pinned or await self._current.get()

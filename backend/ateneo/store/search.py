@@ -9,6 +9,7 @@ import asyncpg
 
 from ateneo.errors import BadArgument, GenerationMismatch
 from ateneo.lang import tr
+from ateneo.same_text import SameText
 from ateneo.store.pool import VECTOR_SCHEMA, Connection, Database
 from ateneo.types import Fusion, Hit, Matrix
 
@@ -46,11 +47,13 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Found:
     """Hits, best first. `corrected`: unknown word -> the one searched instead; `phrases_nowhere`: no passage has the
-    quoted words in a row, so they counted as words."""
+    quoted words in a row, so they counted as words; `crowded`: so many candidates had the same text that a larger pool
+    may find more."""
 
     hits: tuple[Hit, ...] = ()
     corrected: Mapping[str, str] = field(default_factory=dict)
     phrases_nowhere: bool = False
+    crowded: bool = False
     plan: Mapping[str, Any] | None = None
 
 
@@ -85,18 +88,21 @@ async def search(db: Database, query: Query, *, schema: str) -> Found:
         rows = await _fetch(connection, _SEARCH.format(schema=schema), arguments, query)
     if not rows:
         return Found()
-    notes = json.loads(rows[0]["notes"] or "{}")
+    notes = [json.loads(row["notes"] or "{}") for row in rows]
     return Found(
-        hits=tuple(_hit(row) for row in rows),
-        corrected=notes.get("corrected", {}),
-        phrases_nowhere="phrases" in notes,
+        hits=tuple(map(_hit, rows, notes)),
+        corrected=notes[0].get("corrected", {}),
+        phrases_nowhere="phrases" in notes[0],
+        crowded="crowded" in notes[0],
         plan=json.loads(rows[0]["plan"]) if rows[0]["plan"] else None,
     )
 
 
-def _hit(row: asyncpg.Record) -> Hit:
+def _hit(row: asyncpg.Record, notes: Mapping[str, Any]) -> Hit:
     values = {name: value for name, value in row.items() if name not in ("notes", "plan")}
-    return Hit(**{**values, "headings": tuple(row["headings"]), "matched": tuple(row["matched"])})
+    values |= {"headings": tuple(row["headings"]), "matched": tuple(row["matched"])}
+    same_text = tuple(SameText(**one) for one in notes.get("same_text", ()))
+    return Hit(**values, duplicates=notes.get("duplicates", 0), same_text=same_text)
 
 
 async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...], query: Query) -> list[asyncpg.Record]:

@@ -10,6 +10,7 @@ from ateneo.services.vector_search import VectorSearchService
 from ateneo.text.clean import clean
 from ateneo.text.metrics import first_relevant, ndcg, recall
 from ateneo.text.variants import Variant, variant_of
+from ateneo.types import Hit
 
 CUTS = (1, 3, 5, 10)
 """Cut-offs of recall, as far as k goes; k itself is one, too."""
@@ -66,7 +67,7 @@ class Runner:
             question.empresa_id, text, self._k, mode=how.mode, dense_weight=how.dense_weight
         )
         search_ms = (time.perf_counter() - begun) * 1000
-        ranked = _ranked([hit.chunk_id for hit in found.hits], question.answers)
+        ranked = _ranked([_judged(hit, question) for hit in found.hits], question.answers)
         return Outcome(
             id=question.id,
             question=text,
@@ -78,6 +79,12 @@ class Runner:
             embed_ms=0.0 if how.mode == "lexical" else embed_ms,
             search_ms=search_ms,
         )
+
+
+def _judged(hit: Hit, question: Judged) -> str:
+    """The id of the hit, or of a passage with its very text, for which the question has an answer or a grade."""
+    ids = (hit.chunk_id, *(one.chunk_id for one in hit.same_text))
+    return next((one for one in ids if one in question.answers or one in question.grades), hit.chunk_id)
 
 
 def _ranked(chunk_ids: Sequence[str], answers: frozenset[str]) -> list[str]:

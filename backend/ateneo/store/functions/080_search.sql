@@ -7,7 +7,9 @@
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
 -- `empresa`, when given, must be the transaction's tenant. `filter`: see 077_filter.sql. `fusion`: convex or rrf. `skip` pages.
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
--- not. Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
+-- not. A text that several passages have stands once: `notes` says how many `duplicates` were found, and the first ten of them
+-- (`same_text`); `crowded`: a larger pool may find more texts (docs/adr/0042-equal-results.md).
+-- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
 -- with `explain` the plan. With a restriction meaning is compared exactly. The dense leg's settings: docs/adr/0009.
 SELECT '[1]'::@vector@.vector;   -- loads the library, so that SET hnsw.* below is known
 
@@ -99,12 +101,14 @@ BEGIN
       SELECT v.chunk_id, v.embedding OPERATOR(@vector@.<=>) $1 AS dist FROM %1$s v
       WHERE v.empresa_id = $2 AND $1 IS NOT NULL %3$s ORDER BY (v.embedding OPERATOR(@vector@.<=>) $1)%6$s LIMIT $3),
     l AS MATERIALIZED (
-      SELECT c.chunk_id, c.bm25 OPERATOR(@vector@.<#>) $4 AS neg FROM ateneo.chunk_lex c
+      SELECT c.chunk_id, c.bm25 OPERATOR(@vector@.<#>) $4 AS neg, c.content_hash FROM ateneo.chunk_lex c
       WHERE c.empresa_id || '' = $2 AND c.terms && $5 %4$s ORDER BY 2 LIMIT $3),
     u AS MATERIALIZED (
-      SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, d.dist, l.neg FROM d FULL JOIN l ON l.chunk_id = d.chunk_id),
+      SELECT coalesce(d.chunk_id, l.chunk_id) AS chunk_id, d.dist, l.neg, l.content_hash FROM d FULL JOIN l ON l.chunk_id = d.chunk_id),
     s AS (
       SELECT u.chunk_id,
+        coalesce(u.content_hash, (SELECT c.content_hash FROM ateneo.chunk_lex c WHERE c.empresa_id = $2 AND c.chunk_id = u.chunk_id),
+          convert_to(u.chunk_id, 'UTF8')) AS same,
         1 - coalesce(u.dist, (SELECT v.embedding OPERATOR(@vector@.<=>) $1 FROM %1$s v
                               WHERE v.empresa_id = $2 AND v.chunk_id = u.chunk_id)) AS ds,
         0 - coalesce(u.neg, (SELECT c.bm25 OPERATOR(@vector@.<#>) $4 FROM ateneo.chunk_lex c
@@ -117,14 +121,26 @@ BEGIN
         coalesce((ds - min(ds) OVER ()) / nullif(max(ds) OVER () - min(ds) OVER (), 0), CASE WHEN ds IS NULL THEN 0 ELSE 1 END) AS dn,
         coalesce(ls / $8, 0) AS ln, least(1, 2 * coalesce(max(ls) OVER () / $8, 0)) AS trust
       FROM s),
-    best AS MATERIALIZED (
+    fused AS (
       SELECT m.*, (CASE WHEN $13 = 'rrf' THEN coalesce(1.0 / (60 + dr), 0) + coalesce(1.0 / (60 + lr), 0)
           WHEN $1 IS NULL THEN ln WHEN $4 IS NULL THEN dn ELSE $6 * dn + (1 - $6) * trust * ln END)::float8 AS fused
-      FROM m ORDER BY fused DESC, chunk_id LIMIT $7 OFFSET $14)
+      FROM m),
+    texts AS MATERIALIZED (   -- each text once, by its best passage
+      SELECT f.*, row_number() OVER (PARTITION BY f.same ORDER BY f.fused DESC, f.chunk_id) AS place,
+        count(*) OVER (PARTITION BY f.same) - 1 AS others FROM fused f),
+    best AS MATERIALIZED (SELECT * FROM texts t WHERE t.place = 1 ORDER BY t.fused DESC, t.chunk_id LIMIT $7 OFFSET $14)
     SELECT b.chunk_id, r.document_id::text, r.chunk_index::int, r.contenido::text, r.tokens_count::int, doc.title, doc.source,
       meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int,
       coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
-        ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'), $17, %5$s
+        ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
+      $17 || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
+        || CASE WHEN b.others = 0 THEN '{}' ELSE jsonb_build_object('duplicates', b.others, 'same_text', (
+          SELECT jsonb_agg(jsonb_build_object('chunk_id', o.chunk_id, 'document_id', k.document_id::text, 'title', od.title,
+            'source', od.source, 'page', om.page) ORDER BY o.place)
+          FROM texts o JOIN public.knowledge_chunks k ON k.id = o.chunk_id AND k.empresa_id = $2
+          LEFT JOIN ateneo.chunk_meta om ON om.empresa_id = $2 AND om.chunk_id = o.chunk_id
+          LEFT JOIN ateneo.document od ON od.empresa_id = $2 AND od.document_id = k.document_id::text
+          WHERE o.same = b.same AND o.place BETWEEN 2 AND 11)) END, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
