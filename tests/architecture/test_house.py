@@ -47,7 +47,7 @@ def test_layers() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_a_room_is_one_job(path: Path) -> None:
     longest = (
-        640 if path.name == "errors.py" else 400
+        700 if path.name == "errors.py" else 400
     )  # the error tree stands in one place, and every error has its texts
     assert len(path.read_text().splitlines()) <= longest
 
