@@ -5,16 +5,23 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
+LEAST  := .venv-minimum
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help demo test check serve bench lock clean
+# Every interface once, and each provider's client: what a changed library would break.
+LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py tests/providers/test_openai.py \
+  tests/providers/test_openai_chat.py tests/providers/test_rerank_http.py tests/api/test_chat_stream.py \
+  tests/api/test_search.py tests/api/test_openapi.py tests/api/test_health.py tests/cli/test_cli.py \
+  tests/postgres/test_doors.py tests/postgres/test_backfill_command.py tests/unit/test_settings.py tests/unit/test_parsing.py
+
+.PHONY: help demo test test-minimum check serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,13 +29,13 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Instalando en $(VENV) (solo la primera vez)..."
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Falta el módulo venv; en Debian y Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --require-hashes -r requirements.lock
 	@$(PIP) --no-build-isolation --no-deps -e .
 	@touch $(READY)
 
 $(TOOLS): requirements-dev.lock $(READY)
 	@echo "Instalando lo que usan las pruebas (solo la primera vez)..."
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@touch $(TOOLS)
 
 demo: $(READY)  ## the whole story, in Spanish, on a database of its own
@@ -36,6 +43,15 @@ demo: $(READY)  ## the whole story, in Spanish, on a database of its own
 
 test: check  ## linters, types, architecture and every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+$(LEAST)/.ready: requirements-minimum.lock pyproject.toml
+	@$(PYTHON) -m venv --clear $(LEAST)
+	@$(LEAST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-minimum.lock
+	@$(LEAST)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(LEAST)/.ready
+
+test-minimum: $(LEAST)/.ready  ## every interface, on the oldest versions that pyproject.toml allows
+	@$(LEAST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(LEAST_TESTS)
 
 check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -50,10 +66,11 @@ serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedd
 bench: $(READY)  ## the benchmarks, each in one run with what it is compared to
 	@$(BIN)/python -m benchmarks
 
-lock: $(READY)  ## both lock files anew from pyproject.toml
+lock: $(READY)  ## the lock files anew from pyproject.toml
 	@$(PIP) uv
 	@$(BIN)/$(COMPILE) --extra embedded --group build -o requirements.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --extra embedded --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(BIN)/$(COMPILE) --upgrade --resolution lowest-direct --all-extras --group test -o requirements-minimum.lock pyproject.toml
 
-clean:  ## removes .venv and the embedded database of this folder
-	rm -rf $(VENV) .ateneo
+clean:  ## removes what was installed, and the embedded database of this folder
+	rm -rf $(VENV) $(LEAST) .ateneo

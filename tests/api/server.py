@@ -32,7 +32,13 @@ def serving(chosen: Settings | FastAPI) -> Iterator[str]:
     """Runs the API; gives its address."""
     app = create_app(chosen) if isinstance(chosen, Settings) else chosen
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, access_log=False, h11_max_incomplete_event_size=LONGEST_HEAD
+        app,
+        host="127.0.0.1",
+        port=0,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -26,7 +26,15 @@ def serve(
     run_or_exit(_check())
     err.print(tr(f"Documentación de la API: http://{host}:{port}/docs", f"API reference: http://{host}:{port}/docs"))
     # uvicorn's own access log would keep what people ask; the API logs each request without it.
-    uvicorn.run(APP, factory=True, host=host, port=port, access_log=False, h11_max_incomplete_event_size=LONGEST_HEAD)
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        ws="none",
+        access_log=False,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+    )
 
 
 async def _check() -> None:

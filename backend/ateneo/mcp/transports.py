@@ -54,7 +54,7 @@ async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[s
             transport_security=_only_by([*_LOCAL, *hosts]) if hosts else None,
         )
         app.add_middleware(Refusals, lang_used=settings.lang)
-        await uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False)).serve()
+        await uvicorn.Server(uvicorn.Config(app, host=host, port=port, ws="none", access_log=False)).serve()
 
 
 class Refusals:

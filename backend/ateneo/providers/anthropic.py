@@ -94,11 +94,12 @@ class AnthropicChat:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         """One request. `QuotePart`s follow the text that they support. Raises the ProviderError that fits."""
-        said = False
+        said = started = False
         async with self._errors(), self._clients.get().messages.stream(**self._params(request)) as stream:
             message = None
             await _refuse_other_bodies(stream.response)
             async for event in stream:
+                started = started or event.type == "message_start"
                 if event.type == "text" and event.text:
                     said = True
                     yield TextPart(event.text)
@@ -108,8 +109,7 @@ class AnthropicChat:
                             yield QuotePart(citation.source or "", citation.cited_text or "")
                 elif event.type == "message_stop":
                     message = event.message
-            started = said or stream._current_snapshot_or_none() is not None
-        for part in self._ending(message, said, started):
+        for part in self._ending(message, said, started or said):
             yield part
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter, ValidationError
 
 from ateneo.errors import (
@@ -71,7 +71,7 @@ class HttpReranker:
         self._key = checked_key(api_key, "ATENEO_RERANKER_API_KEY")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         check_environment()
-        self._clients = PerLoop(lambda: made(lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers)))
+        self._clients = PerLoop(lambda: made(lambda: httpx2.AsyncClient(timeout=timeout_s, headers=headers)))
 
     def __repr__(self) -> str:
         return f"HttpReranker(provider={self.provider!r}, model={self.model!r})"
@@ -94,7 +94,7 @@ class HttpReranker:
         problem: ProviderError
         try:
             answer = await self._clients.get().post(self._url, json=body)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             problem = self._problem(ProviderUnavailable, str(error) or type(error).__name__)
         else:
             if answer.is_success:
@@ -121,7 +121,7 @@ class HttpReranker:
             raise self._problem(ProviderAnswerInvalid, detail)
         return [row.score for row in sorted(rows, key=lambda row: row.index)]
 
-    def _for_status(self, answer: httpx.Response) -> ProviderError:
+    def _for_status(self, answer: httpx2.Response) -> ProviderError:
         status = answer.status_code
         detail = f"HTTP {status} {said(answer.content)}"
         if status == 429:

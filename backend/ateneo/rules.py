@@ -1,0 +1,75 @@
+"""What pydantic found wrong with a value, in the reader's language."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ateneo.lang import tr
+
+
+def broken_rule(error: Mapping[str, Any]) -> str:
+    """The rule that a value breaks: one of `ValidationError.errors()`."""
+    kind, given = str(error["type"]), error.get("ctx", {})
+    if kind == "value_error":  # raised by a validator of ours, and translated there
+        return str(given.get("error", error["msg"]))
+    known = _rules().get(kind)
+    if known is None:
+        return tr("no es un valor válido", "it is not a valid value")
+    shown = {name: str(value) for name, value in given.items()}
+    if "expected" in shown:
+        shown["expected"] = shown["expected"].replace(" or ", tr(" o ", " or "))
+    return known.format_map(shown)
+
+
+def _rules() -> dict[str, str]:
+    text = tr("tiene que ser texto", "it must be text")
+    whole = tr("tiene que ser un número entero", "it must be a whole number")
+    number = tr("tiene que ser un número", "it must be a number")
+    yes_or_no = tr("tiene que ser sí o no (true, false)", "it must be yes or no (true, false)")
+    an_object = tr("tiene que ser un objeto JSON", "it must be a JSON object")
+    one_of = tr("tiene que ser {expected}", "it must be {expected}")
+    date = tr("tiene que ser una fecha: 2026-09-06", "it must be a date: 2026-09-06")
+    moment = tr("tiene que ser una fecha con hora: 2026-09-06T10:30:00", "it must be a time: 2026-09-06T10:30:00")
+    address = tr("tiene que ser una dirección (URL)", "it must be an address (URL)")
+    return {
+        "missing": tr("falta", "it is missing"),
+        "extra_forbidden": tr("no existe ese campo", "there is no such field"),
+        "string_type": text,
+        "string_unicode": text,
+        "string_too_short": tr("tiene menos de {min_length} caracteres", "it has fewer than {min_length} characters"),
+        "string_too_long": tr("tiene más de {max_length} caracteres", "it has more than {max_length} characters"),
+        "string_pattern_mismatch": tr("no tiene la forma {pattern}", "it is not of the form {pattern}"),
+        "int_type": whole,
+        "int_parsing": whole,
+        "int_parsing_size": whole,
+        "int_from_float": whole,
+        "float_type": number,
+        "float_parsing": number,
+        "finite_number": number,
+        "bool_type": yes_or_no,
+        "bool_parsing": yes_or_no,
+        "list_type": tr("tiene que ser una lista", "it must be a list"),
+        "too_short": tr("tiene menos de {min_length} elementos", "it has fewer than {min_length} items"),
+        "too_long": tr("tiene más de {max_length} elementos", "it has more than {max_length} items"),
+        "literal_error": one_of,
+        "enum": one_of,
+        "json_invalid": tr("no es JSON válido", "it is not valid JSON"),
+        "model_type": an_object,
+        "model_attributes_type": an_object,
+        "dict_type": an_object,
+        "greater_than": tr("tiene que ser mayor que {gt}", "it must be greater than {gt}"),
+        "greater_than_equal": tr("tiene que ser {ge} o más", "it must be {ge} or more"),
+        "less_than": tr("tiene que ser menor que {lt}", "it must be less than {lt}"),
+        "less_than_equal": tr("tiene que ser {le} o menos", "it must be {le} or less"),
+        "date_type": date,
+        "date_parsing": date,
+        "date_from_datetime_parsing": date,
+        "date_from_datetime_inexact": date,
+        "datetime_type": moment,
+        "datetime_parsing": moment,
+        "datetime_from_date_parsing": moment,
+        "path_type": tr("tiene que ser una ruta", "it must be a path"),
+        "url_type": address,
+        "url_parsing": address,
+        "url_scheme": address,
+        "uuid_parsing": tr("tiene que ser un UUID", "it must be a UUID"),
+    }
