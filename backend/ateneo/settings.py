@@ -2,6 +2,7 @@
 one that `ATENEO_SECRETS_FILE` names; the environment wins)."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.lang import Lang
+
+_PREFIX = "ATENEO_"
 
 
 def _named(name: str, default: object, description: str, **rules: Any) -> Any:
@@ -186,6 +189,12 @@ class _Language(BaseSettings):
     lang: Lang = _named("ATENEO_LANG", "es", "")
 
 
+class _Everything(BaseSettings):
+    """What a secrets file holds."""
+
+    model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="allow")
+
+
 def language(secrets_file: Path | None = None) -> Lang:
     """The language of messages, whatever is wrong with the settings; "es" where that is what is wrong."""
     try:
@@ -196,6 +205,24 @@ def language(secrets_file: Path | None = None) -> Lang:
 
 def _secrets(given: Path | None) -> Path:
     return given or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
+
+
+def unknown_variables(secrets_file: Path | None = None) -> dict[str, str | None]:
+    """The variables ATENEO_… of the environment and the secrets file that nobody reads, each with the nearest one that
+    is read, where one is near."""
+    known = {"ATENEO_SECRETS_FILE"}
+    for field in Settings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            known |= {str(name) for name in field.validation_alias.choices}
+    file = _Everything(_env_file=_secrets(secrets_file)).model_extra or {}  # type: ignore[call-arg]
+    there = {name.upper() for name in (*os.environ, *file)}
+    own = sorted(name for name in there if name.startswith(_PREFIX) and name not in known)
+    return {name: _nearest(name, known) for name in own}
+
+
+def _nearest(name: str, known: set[str]) -> str | None:
+    ends = sorted(one.removeprefix(_PREFIX) for one in known if one.startswith(_PREFIX))
+    return next((_PREFIX + one for one in get_close_matches(name.removeprefix(_PREFIX), ends, 1)), None)
 
 
 def load(secrets_file: Path | None = None) -> Settings:

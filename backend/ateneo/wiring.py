@@ -155,7 +155,7 @@ def models(settings: Settings, main: EmbeddingService | None = None) -> Models:
     return Models(main or embedding_service(settings), other)
 
 
-def chat_model(settings: Settings, embedding: EmbeddingService) -> ChatModel:
+def chat_model(settings: Settings, embedding: EmbeddingService | None) -> ChatModel:
     """Claude where a key is set, else the extractive answerer; or the one that the settings name. Raises SettingsError
     where its key or its model is missing."""
     key = settings.anthropic_api_key
@@ -193,6 +193,12 @@ def _openai_chat(settings: Settings) -> ChatModel:
 
     # OpenAI's key goes to no other address than its own
     key = settings.chat_api_key or (settings.openai_api_key if settings.chat_base_url is None else None)
+    if key is None and settings.chat_base_url is None and settings.openai_base_url is None:
+        detail = tr(
+            "falta (u OPENAI_API_KEY): ATENEO_CHAT_PROVIDER=openai la necesita, o un ATENEO_CHAT_BASE_URL propio.",
+            "is missing (or OPENAI_API_KEY): ATENEO_CHAT_PROVIDER=openai needs it, or an ATENEO_CHAT_BASE_URL.",
+        )
+        raise SettingsError(name="ATENEO_CHAT_API_KEY", detail=detail)
     return OpenAIChat(
         settings.chat_model,
         api_key=key.get_secret_value() if key else None,
@@ -239,6 +245,10 @@ def _reranker(settings: Settings) -> Reranker:
 
     key = settings.reranker_api_key
     named = settings.reranker in ("cohere", "jina")
+    if named and key is None and settings.reranker_url is None:
+        detail = tr(f"falta, y ATENEO_RERANKER={settings.reranker} la necesita.",
+                    f"is missing, and ATENEO_RERANKER={settings.reranker} needs it.")  # fmt: skip
+        raise SettingsError(name="ATENEO_RERANKER_API_KEY", detail=detail)
     return HttpReranker(
         service=settings.reranker if named else None,
         url=settings.reranker_url if named else settings.reranker,

@@ -8,12 +8,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ateneo import wiring
-from ateneo.cli import schema_screen
+from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding
 from ateneo.cli.runtime import count, out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch
 from ateneo.lang import tr
-from ateneo.services import maintenance
+from ateneo.services import maintenance, switch
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.readiness import check_ready
@@ -57,6 +57,8 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
     """The checks, in the order in which a new user meets them; with `recall` also how true each company's index is."""
     settings = load()
     yield Finding(True, tr("Configuración leída.", "Settings read."))
+    for finding in settings_findings.unknown():
+        yield finding
     embedding: EmbeddingService | None = None
     try:
         embedding = wiring.embedding_service(settings)
@@ -65,10 +67,12 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         yield Finding(True, tr(f"Embeddings: {name}, {len(made.embedding)} dimensiones.", f"Embeddings: {name}."))
     except AteneoError as error:
         yield Finding(False, f"Embeddings: {error.message}", error.remedy)
-    yield _chat(settings.chat_provider, settings.anthropic_api_key is not None, settings.chat_model)
+    yield await settings_findings.chat(settings, embedding)
     try:
         async with await wiring.open_database(settings) as db:
             models = None if embedding is None else wiring.models(settings, embedding)
+            for finding in settings_findings.others(settings, db):
+                yield finding
             async for finding in _database(db, models):
                 yield finding
             if embedding is not None and await schema_screen.is_upgraded(db):
@@ -81,15 +85,6 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         yield Finding(False, error.message, error.remedy)
     if embedding is not None:
         await embedding.close()
-
-
-def _chat(provider: str, has_key: bool, model: str) -> Finding:
-    if provider == "extractive" or not has_key:
-        what = tr("Respuestas: extractivas (frases textuales, sin modelo).", "Answers: extractive (no language model).")
-        return Finding(
-            None, what, tr("Con ANTHROPIC_API_KEY responde Claude.", "With ANTHROPIC_API_KEY Claude answers.")
-        )
-    return Finding(True, tr(f"Respuestas: {model}.", f"Answers: {model}."))
 
 
 async def _database(db: Database, models: Models | None) -> AsyncIterator[Finding]:
@@ -116,8 +111,22 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
                 yield Finding(None, what, remedy)
         except GenerationMismatch as error:
             yield Finding(False, error.message, error.remedy)
+    if models is not None:
+        for one in await switch.status(db, models):
+            if one.filled.generation.state == "filling" and not one.at_work:
+                yield _unfinished(one)
     async for finding in _record(db, models, active):
         yield finding
+
+
+def _unfinished(one: switch.Status) -> Finding:
+    generation, missing = one.filled.generation, one.filled.missing
+    what = tr(f"Un cambio a {generation.label} quedó sin terminar: faltan los vectores de {missing:,} chunks.",
+              f"A switch to {generation.label} was not finished: {missing:,} chunks lack their vectors.")  # fmt: skip
+    drop = f"ateneo embeddings prune --generation {generation.number}"
+    remedy = tr(f"Para seguir: ateneo embeddings switch · Para dejarlo: {drop}",
+                f"To go on: ateneo embeddings switch · To leave it: {drop}")  # fmt: skip
+    return Finding(None, what, remedy)
 
 
 def _way(db: Database) -> Iterator[Finding]:
