@@ -245,10 +245,6 @@ def _reranker(settings: Settings) -> Reranker:
 
     key = settings.reranker_api_key
     named = settings.reranker in ("cohere", "jina")
-    if named and key is None and settings.reranker_url is None:
-        detail = tr(f"falta, y ATENEO_RERANKER={settings.reranker} la necesita.",
-                    f"is missing, and ATENEO_RERANKER={settings.reranker} needs it.")  # fmt: skip
-        raise SettingsError(name="ATENEO_RERANKER_API_KEY", detail=detail)
     return HttpReranker(
         service=settings.reranker if named else None,
         url=settings.reranker_url if named else settings.reranker,

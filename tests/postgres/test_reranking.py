@@ -49,7 +49,7 @@ async def filled(database: Database) -> AsyncIterator[Database]:
 
 
 def over(db: Database, embedding: EmbeddingService, server: RerankServer, **bounds: float) -> VectorSearchService:
-    reranker = HttpReranker(url=server.url, api_key="clave")
+    reranker = HttpReranker(url=server.url, api_key="clave-muy-secreta")
     return VectorSearchService(db, embedding, reranking=Reranking(reranker, **bounds))  # type: ignore[arg-type]
 
 
@@ -117,7 +117,7 @@ async def test_a_reranker_that_fails_leaves_the_fused_order_and_it_is_said(
     [warning] = set(found.warnings) - set(plain.warnings)
     assert "orden de la búsqueda" in warning
     assert "127.0.0.1" in warning
-    assert "clave" not in warning
+    assert "secreta" not in warning
     await search.close()
 
 
