@@ -118,7 +118,7 @@ def set_(
 def _filter(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise typer.BadParameter(tr("tiene que ser un objeto JSON", "it must be a JSON object"), param_hint="--filter")

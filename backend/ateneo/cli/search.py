@@ -73,7 +73,7 @@ def search(
 def _json(text: str | None) -> Any:
     try:
         return None if text is None else json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
         rule = tr(f"no es JSON ({error})", f"this is not JSON ({error})")
         raise typer.BadParameter(rule, param_hint="--filter") from None
 

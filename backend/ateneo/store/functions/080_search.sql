@@ -30,6 +30,19 @@ BEGIN
   IF ateneo.indexable(p_vector) THEN unit := @vector@.l2_normalize(p_vector)::@vector@.halfvec; END IF;
 END $$;
 
+-- What `notes` says of a text's other passages. Apart, so that it is planned where there are some.
+CREATE OR REPLACE FUNCTION ateneo.copies_note(tenant text, others bigint, ids text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object('duplicates', others, 'same_text', (
+    SELECT jsonb_agg(jsonb_build_object('chunk_id', k.id, 'document_id', k.document_id::text, 'title', doc.title, 'source', doc.source,
+      'page', meta.page) ORDER BY given.place)
+    FROM unnest(ids) WITH ORDINALITY given(id, place)
+    JOIN public.knowledge_chunks k ON k.id = given.id AND k.empresa_id = tenant
+    LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = tenant AND meta.chunk_id = k.id
+    LEFT JOIN ateneo.document doc ON doc.empresa_id = tenant AND doc.document_id = k.document_id::text));
+END $$;
+
 DROP FUNCTION IF EXISTS ateneo.search(text, @vector@.vector, int, float8, smallint, text, int);
 
 CREATE OR REPLACE FUNCTION ateneo.search(
@@ -134,13 +147,7 @@ BEGIN
       coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
         ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
       $17 || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
-        || CASE WHEN b.others = 0 THEN '{}' ELSE jsonb_build_object('duplicates', b.others, 'same_text', (
-          SELECT jsonb_agg(jsonb_build_object('chunk_id', o.chunk_id, 'document_id', k.document_id::text, 'title', od.title,
-            'source', od.source, 'page', om.page) ORDER BY o.place)
-          FROM texts o JOIN public.knowledge_chunks k ON k.id = o.chunk_id AND k.empresa_id = $2
-          LEFT JOIN ateneo.chunk_meta om ON om.empresa_id = $2 AND om.chunk_id = o.chunk_id
-          LEFT JOIN ateneo.document od ON od.empresa_id = $2 AND od.document_id = k.document_id::text
-          WHERE o.same = b.same AND o.place BETWEEN 2 AND 11)) END, %5$s
+        || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
