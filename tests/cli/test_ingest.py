@@ -107,6 +107,7 @@ def test_a_source_by_its_own_name(run: Run, folder: Callable[..., Path]) -> None
     assert "1 sin cambios" in run("ingest", str(there), "--source", "manuales").stdout
     assert names(run) == [("manuales", "x.md")]
     assert run("ingest", str(here), str(there), "--source", "manuales").returncode == 2
+    assert run("ingest", str(here), "--source", " ").returncode == 2
 
 
 def test_a_file_that_is_gone_and_one_that_was_renamed(run: Run, folder: Callable[..., Path]) -> None:
@@ -167,7 +168,9 @@ def test_bad_files_never_end_a_folder(run: Run, folder: Callable[..., Path], pro
     assert "4 nuevos" in run_.stdout
     for name in ("b.pdf", "c.md", "largo.md", "foto.png", "cerrado.md"):
         assert name in run_.stderr, run_.stderr
-    assert "4 sin cambios" in run("ingest", str(place)).stdout
+    again = run("ingest", str(place), "--prune")
+    assert "4 sin cambios" in again.stdout
+    assert "borrado" not in again.stdout
     assert len(listed(run)) == 4
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +24,11 @@ from ateneo.errors import (
     ProviderRefusedInput,
     ProviderRejected,
     RecordRefused,
+    UnknownDocument,
 )
 from ateneo.lang import tr
 from ateneo.services.sources import Source, Sources, text
+from ateneo.services.upload import LONGEST_SOURCE
 from ateneo.settings import load
 from ateneo.store.identity import ReadFile, read_files
 from ateneo.text.clean import clean
@@ -69,7 +72,7 @@ class Listing:
     folder: Path
     files: list[Path]
     whole: bool
-    others: list[str] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
     """Of kinds that are not read."""
     closed: list[str] = field(default_factory=list)
     """Folders that could not be looked into."""
@@ -98,11 +101,15 @@ def listing(path: Path) -> Listing:
             if one.suffix.lower() in SUFFIXES and os.path.isfile(one):  # noqa: PTH113 (it raises nothing)
                 found.files.append(one)
             else:
-                found.others.append(text(one.relative_to(whole)))
+                found.others.append(one)
     if not found.files and not found.closed:
         rule = tr("no tiene documentos que se puedan leer", "it has no documents that can be read")
-        raise BadArgument(name="PATH", value=clean(str(path)), rule=f"{rule}{_some(found.others, ': ')}")
+        raise BadArgument(name="PATH", value=clean(str(path)), rule=f"{rule}{_some(_below(found), ': ')}")
     return found
+
+
+def _below(found: Listing) -> list[str]:
+    return [text(one.relative_to(found.folder)) for one in found.others]
 
 
 def _some(names: Sequence[str], before: str = "") -> str:
@@ -135,6 +142,9 @@ async def _ingest(paths: Sequence[Path], empresa_id: str, *, source: str | None,
     if source is not None and sum(one.whole for one in listings) > 1:
         rule = tr("vale para una sola carpeta", "it holds for one folder")
         raise BadArgument(name="--source", value=source, rule=rule)
+    if source is not None and not 0 < len(source.strip()) <= LONGEST_SOURCE:
+        rule = tr(f"tiene de 1 a {LONGEST_SOURCE} caracteres", f"it has 1 to {LONGEST_SOURCE} characters")
+        raise BadArgument(name="--source", value=source[:40], rule=rule)
     done = _Done()
     async with await wiring.House.open(load()) as house:
         sources = Sources(await read_files(house.db, empresa_id), source)
@@ -211,10 +221,11 @@ async def _gone(
     for each, source in named:
         if not each.whole:
             continue
-        missing = sources.gone(source)
+        missing = sources.gone(source, each.files + each.others)
         if prune and each.files and not each.closed:
             for one in missing:
-                await house.ingestion.delete_document(empresa_id, one.document_id)
+                with suppress(UnknownDocument):  # somebody was quicker
+                    await house.ingestion.delete_document(empresa_id, one.document_id)
                 await house.trail.write(entry(empresa_id, "documents_delete", target=one.document_id))
                 done.pruned += 1
         else:
@@ -239,7 +250,7 @@ def _summary(done: _Done, listings: Sequence[Listing], *, prune: bool) -> None:
         parts.append(tr(count(done.pruned, "borrado", "borrados"), f"{done.pruned} deleted"))
     chunks = count(done.chunks, "chunk", "chunks")
     out.print(", ".join(parts) + " · " + tr(f"{chunks} con su embedding", f"{chunks} with their embedding"))
-    others = [name for one in listings for name in one.others]
+    others = [name for one in listings for name in _below(one)]
     if others:
         kinds = tr("Sin leer, por su tipo", "Not read, for their kind")
         err.print(Text(f"{kinds} ({len(others)}): {_some(others)}"), soft_wrap=True)

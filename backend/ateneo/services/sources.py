@@ -5,7 +5,7 @@ read as part of another source before (a folder above, or itself), it stays that
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,9 +84,12 @@ class Sources:
             return known
         return Origin(source.name, below, text(source.folder))
 
-    def gone(self, source: Source) -> list[ReadFile]:
-        """The source's documents whose files are no longer there."""
-        return [one for one in self.read if one.origin == source.name and _is_gone(source.folder / one.external_id)]
+    def gone(self, source: Source, there: Iterable[Path]) -> list[ReadFile]:
+        """The source's documents whose files are not there any more; `there`: some that are, for names that are not
+        their bytes (see `text`)."""
+        listed = {text(one.relative_to(source.folder)) for one in there}
+        own = [one for one in self.read if one.origin == source.name and one.external_id not in listed]
+        return [one for one in own if _is_gone(source.folder / one.external_id)]
 
 
 def _is_gone(path: Path) -> bool:

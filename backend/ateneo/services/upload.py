@@ -16,6 +16,7 @@ from ateneo.text.clean import clean
 from ateneo.types import Origin, StoredDocument, Tenant
 
 LONGEST_EMPRESA_ID = 200
+LONGEST_SOURCE = 200
 LONGEST_NAME = 500
 LARGEST_PAGE = 1000
 
@@ -61,7 +62,7 @@ def identity_of(document_id: object | None, external_id: str | None, origin: Ori
         rule = tr("uno solo dice qué documento es", "one alone says which document it is")
         raise BadArgument(name=", ".join(names), value="…", rule=rule)
     if origin is not None:
-        _check_text("origin.source", origin.source, LONGEST_EMPRESA_ID)
+        _check_text("origin.source", origin.source, LONGEST_SOURCE)
         return Identity(origin=origin.source, external_id=checked_id("origin.path", origin.path))
     if external_id is not None:
         return Identity(origin="", external_id=checked_id("external_id", external_id))

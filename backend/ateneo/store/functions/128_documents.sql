@@ -1,5 +1,8 @@
 -- What an upload asks before it is read: its number in the order of arrivals, and whether the id that it names may be its.
 
+-- whoever comes to own the table (a restore) owns its sequence, too
+ALTER SEQUENCE ateneo.arrival OWNED BY ateneo.document.arrival;
+
 CREATE OR REPLACE FUNCTION ateneo.next_arrival() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT nextval('ateneo.arrival'::regclass)
