@@ -16,6 +16,7 @@ from benchmarks import (
     search,
     search_overhead,
     switch,
+    uploads,
     worker,
 )
 
@@ -33,6 +34,7 @@ ALL = {
     "search": search.main,
     "worker": worker.main,
     "switch": switch.main,
+    "uploads": uploads.main,
 }
 
 if __name__ == "__main__":

@@ -4,15 +4,10 @@ than one of the second (Mann and Whitney 1947): 0.5 tells nothing. `python -m be
 """
 
 import asyncio
-import os
 import random
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +53,10 @@ def main() -> None:
     with stage.server() as url:
         database = asyncio.run(stage.new_database(url, "not_yours"))
         made = asyncio.run(_keys(database))
-        with _serving(database) as address, httpx.Client(base_url=address, timeout=60) as client:
+        with (
+            stage.serving(database, ATENEO_THREADS="1") as address,
+            httpx.Client(base_url=address, timeout=60) as client,
+        ):
             theirs = _fill(client, made)
             table = Table("asked", "p50 ms", "p50 ms", "AUC", "same answer", title=f"{2 * PAIRS:,} requests a line")
             for name, (first, second) in _pairs(made, theirs).items():
@@ -74,37 +72,6 @@ async def _keys(url: str) -> dict[str, str]:
         gone = await keys.create(db, "otra")
         await keys.revoke(db, gone.stored.key_id)
         return made | {"revoked": gone.secret}
-
-
-@contextmanager
-def _serving(url: str) -> Iterator[str]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "ATENEO_REQUESTS_PER_MINUTE": "0",
-        "ATENEO_FAILED_LOGINS_PER_MINUTE": "0",
-        "ATENEO_THREADS": "1",
-    }
-    program = [sys.executable, "-c", "from ateneo.cli.main import main; main()", "serve", "--port", str(port)]
-    process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not _answers(f"http://127.0.0.1:{port}/health"):
-            assert process.poll() is None, "the server did not start"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.ConnectError:
-        return False
 
 
 def _fill(client: httpx.Client, made: dict[str, str]) -> dict[str, str]:

@@ -1,11 +1,17 @@
 """What the benchmarks share: a server, databases in it, texts to fill them with, and an embedder that takes no time."""
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import asyncpg
+import httpx
 import numpy as np
 from rich.console import Console
 
@@ -28,6 +34,38 @@ def server() -> Iterator[str]:
         place = f"embedded:{folder}/data"
         yield embedded.start(place)
         embedded.stop(place)
+
+
+@contextmanager
+def serving(database: str, **variables: str) -> Iterator[str]:
+    """The address of `ateneo serve` on the database, in a process of its own, without limits of pace."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database,
+        "ATENEO_REQUESTS_PER_MINUTE": "0",
+        "ATENEO_FAILED_LOGINS_PER_MINUTE": "0",
+        **variables,
+    }
+    program = [sys.executable, "-c", "from ateneo.cli.main import main; main()", "serve", "--port", str(port)]
+    process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not _answers(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None, "the server did not start"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 async def new_database(server_url: str, name: str, *, upgraded: bool = True) -> str:
