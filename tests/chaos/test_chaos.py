@@ -134,6 +134,15 @@ async def crash(url: str) -> None:
         await asyncio.sleep(0.1)
 
 
+async def begun(url: str) -> None:
+    """Until a worker has made the generation: on a machine that is busy its start takes longer than everything else."""
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(90):
+        while not await connection.fetchval("SELECT EXISTS (SELECT FROM ateneo.generation)"):
+            await asyncio.sleep(0.1)
+    await connection.close()
+
+
 async def drained(url: str) -> None:
     """Until nothing waits any more; rows that back off are told to hurry."""
     connection = await asyncpg.connect(url)
@@ -161,6 +170,7 @@ async def test_chaos(crashing_url: str, tmp_path: Path) -> None:
         workers = Workers(crashing_url, server, tmp_path)
         for _ in range(WORKERS):
             workers.start()
+        await begun(crashing_url)
         writer = asyncio.create_task(write(crashing_url, random.Random(SEED + 1), time.monotonic() + 9))
         for kill in range(KILLS):
             await asyncio.sleep(chance.uniform(2, 3))
