@@ -18,7 +18,7 @@ import typer
 from tests.api.test_access import _app
 from typer.testing import CliRunner
 
-from ateneo.cli.main import build
+from ateneo.cli.commands import build
 from ateneo.errors import UnknownEmpresa
 from ateneo.store import audit, empresas, keys, synonyms
 from ateneo.store.audit import StoredEntry

@@ -13,6 +13,7 @@ from rich.text import Text
 from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
+from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument, Unknown
 from ateneo.lang import tr
 from ateneo.services.agents.definition import checked
@@ -20,7 +21,7 @@ from ateneo.settings import load
 from ateneo.store import agents
 from ateneo.types import Agent
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 _AgentId = Annotated[str, typer.Argument(help=tr("El id del agente.", "The agent's id."))]

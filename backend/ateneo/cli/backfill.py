@@ -14,6 +14,7 @@ import typer
 from ateneo import lang, wiring
 from ateneo.cli import backfill_screen as screen
 from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, print_json, run_or_exit, stop_embedded_on_end
+from ateneo.cli.usage import Commands, run
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill, BackfillPlan, BackfillReport
@@ -87,9 +88,9 @@ backfill = command("ateneo backfill")
 def main(argv: Sequence[str] | None = None) -> None:
     """The guide's script. Leaves the process with 0, 1, 2, 3 (some chunks failed) or 130 (interrupted)."""
     prepare()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = Commands()
     app.command(help=tr("Genera los embeddings que faltan.", "Makes the missing embeddings."))(command(GUIDE))
-    app(args=None if argv is None else list(argv), prog_name=GUIDE)
+    run(app, argv, GUIDE)
 
 
 async def _run(options: Options) -> int:

@@ -8,13 +8,14 @@ from rich.table import Table
 
 from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import Settings, load
 from ateneo.store import usage
 from ateneo.store.pool import Database
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 

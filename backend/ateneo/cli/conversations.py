@@ -11,6 +11,7 @@ from rich.text import Text
 from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
+from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.agents.feedback import QUESTIONS, export
@@ -19,7 +20,7 @@ from ateneo.settings import load
 from ateneo.store import conversations
 from ateneo.store.conversations import StoredTurn
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 _Id = Annotated[str, typer.Argument(metavar="ID", help=tr("El id que muestra `list`.", "The id in `list`."))]

@@ -11,11 +11,12 @@ from rich.text import Text
 from ateneo import wiring
 from ateneo.cli import schema_screen
 from ateneo.cli.runtime import confirmed, count, err, out, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import generations, migrate, tenant_token
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 
 @app.command(help=tr("Crea o adopta las tablas. Se puede repetir.", "Creates or adopts the tables. Can be repeated."))

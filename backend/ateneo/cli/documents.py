@@ -11,13 +11,14 @@ from rich.text import Text
 from ateneo import wiring
 from ateneo.cli.runtime import confirmed, count, err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
+from ateneo.cli.usage import Commands
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import documents
 from ateneo.store.pool import Database
 from ateneo.types import StoredDocument
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _PAGE = 1000
 _Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]

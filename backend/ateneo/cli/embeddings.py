@@ -11,6 +11,7 @@ import typer
 from ateneo import lang, wiring
 from ateneo.cli import embeddings_screen as screen
 from ateneo.cli.runtime import confirmed, note, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.errors import SwitchRefused
 from ateneo.lang import tr
 from ateneo.services import column
@@ -27,7 +28,7 @@ from ateneo.store import generations
 from ateneo.store.pool import Database
 from ateneo.types import Generation
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _YES = Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))]

@@ -9,12 +9,13 @@ from rich.text import Text
 
 from ateneo import wiring
 from ateneo.cli.runtime import answered, err, out, print_json, run_or_exit, whoami
+from ateneo.cli.usage import Commands
 from ateneo.lang import tr
 from ateneo.services import erasure
 from ateneo.settings import load
 from ateneo.store import empresas
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 

@@ -15,6 +15,7 @@ from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
 from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill
@@ -35,7 +36,7 @@ _BATCH = 64
 _LOCAL_CONCURRENCY = 2
 """Pages at a time: the local model fills the cores with one while the other is written."""
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,6 @@ def retrieval(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="FOLDER",
             help=tr("Carpetas BEIR o archivos de preguntas JSONL.", "BEIR folders or JSONL files of questions."),
         ),
     ] = None,

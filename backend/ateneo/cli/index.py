@@ -11,13 +11,14 @@ from rich.table import Table
 
 from ateneo import wiring
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.lang import tr
 from ateneo.services import maintenance
 from ateneo.services.maintenance import CompanyIndex, Status
 from ateneo.settings import load
 from ateneo.store import indexes
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _NOT_ALL = 3

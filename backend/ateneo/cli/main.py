@@ -1,82 +1,31 @@
-"""The command line: `ateneo COMMAND`."""
+"""The command line: `ateneo COMMAND`.
 
-import typer
+Nothing heavy is imported before the first moment in which Ctrl-C may come: it ends the process with 130, quietly.
+"""
 
-from ateneo.cli import runtime
-from ateneo.lang import tr
+import os
+import signal
+from types import FrameType
 
-
-def build() -> typer.Typer:
-    """The commands. Their modules are imported here, after the language is known, since their help is text too."""
-    from ateneo.cli import (
-        agents,
-        ask,
-        audit,
-        backfill,
-        budget,
-        conversations,
-        db,
-        doctor,
-        documents,
-        embeddings,
-        empresas,
-        index,
-        ingest,
-        keys,
-        mcp,
-        models,
-        queue,
-        search,
-        serve,
-        status,
-        synonyms,
-    )
-    from ateneo.cli import eval as evaluation
-    from ateneo.cli import worker as working
-
-    app = typer.Typer(
-        name="ateneo",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        help=tr(
-            "Base de conocimiento semántica: busca por significado, no por palabras exactas.",
-            "A semantic knowledge base: it searches by meaning, not by exact words.",
-        ),
-    )
-    app.add_typer(db.app, name="db", help=tr("Prepara la base de datos.", "Prepares the database."))
-    app.command("ingest", help=tr("Carga archivos o carpetas.", "Loads files or folders."))(ingest.ingest)
-    app.add_typer(documents.app, name="documents", help=tr("Los documentos: verlos, borrarlos.", "The documents."))
-    app.command("backfill", help=tr("Genera los embeddings que faltan.", "Makes missing embeddings."))(
-        backfill.backfill
-    )
-    app.command("worker", help=tr("Mantiene los embeddings al día.", "Keeps embeddings up to date."))(working.worker)
-    app.command("status", help=tr("Cómo está todo.", "How everything stands."))(status.status)
-    app.add_typer(queue.app, name="queue", help=tr("Lo que espera un vector.", "What waits for a vector."))
-    app.add_typer(budget.app, name="budget", help=tr("Lo que cada empresa gasta.", "What each company spends."))
-    app.command("search", help=tr("Busca en los documentos.", "Searches the documents."))(search.search)
-    app.command("ask", help=tr("Responde con citas.", "Answers with citations."))(ask.ask)
-    app.add_typer(agents.app, name="agents", help=tr("Cómo responde cada agente.", "How each agent answers."))
-    app.add_typer(conversations.app, name="conversations", help=tr("Lo conversado.", "What was said."))
-    app.add_typer(
-        evaluation.app, name="eval", help=tr("Mide la búsqueda y las respuestas.", "Measures search and answers.")
-    )
-    app.add_typer(
-        embeddings.app, name="embeddings", help=tr("Cambiar de modelo sin cortes.", "Another model, without a break.")
-    )
-    app.add_typer(index.app, name="index", help=tr("El índice de búsqueda.", "The search index."))
-    app.add_typer(synonyms.app, name="synonyms", help=tr("Palabras de cada empresa.", "Each company's words."))
-    app.add_typer(models.app, name="models", help=tr("Los modelos locales.", "The local models."))
-    app.add_typer(keys.app, name="keys", help=tr("Claves de API.", "API keys."))
-    app.add_typer(empresas.app, name="empresas", help=tr("Las empresas: cuáles hay, y borrarlas.", "The companies."))
-    app.command("audit", help=tr("Quién hizo qué, de una empresa.", "Who did what, of a company."))(audit.audit)
-    app.command("serve", help=tr("Sirve la API.", "Serves the API."))(serve.serve)
-    app.command("mcp", help=tr("Sirve a agentes (MCP).", "Serves agents (MCP)."))(mcp.mcp)
-    app.command("doctor", help=tr("Revisa la instalación.", "Checks the installation."))(doctor.doctor)
-    return app
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Runs a command; see `runtime.run_or_exit` for how it ends."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a script's background
+    if interruptible:
+        signal.signal(signal.SIGINT, _leave)
+    from ateneo.cli import runtime
+
     runtime.prepare()
-    build()()
+    from ateneo.cli import commands, usage  # after the language is known, since help is text too
+
+    app = commands.build()
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    usage.run(app)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    """Nothing was begun yet. An exception here could be taken for a failed import, and be reported as one."""
+    os._exit(INTERRUPTED)

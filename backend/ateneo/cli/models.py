@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.errors import ModelError
 from ateneo.lang import tr
 from ateneo.providers.local import bundled_model_dir
@@ -15,7 +16,7 @@ from ateneo.services import models
 from ateneo.services.models import Installed, SelfTest
 from ateneo.settings import Settings, load
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _ENOUGH_SPANISH = 5

@@ -11,13 +11,14 @@ from rich.table import Table
 
 from ateneo import wiring
 from ateneo.cli.runtime import count, err, note, out, print_json, run_or_exit
+from ateneo.cli.usage import Commands
 from ateneo.errors import InputError
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import letters
 from ateneo.store.letters import Letter
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 _JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _EMPRESA = Annotated[str | None, typer.Option("--empresa-id", "-e", help=tr("De una sola empresa.", "Of one company."))]

@@ -4,8 +4,8 @@ Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for every
 """
 
 import asyncio
+import codecs
 import getpass
-import io
 import json
 import os
 import re
@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo import lang
+from ateneo.cli import terminal
 from ateneo.errors import AteneoError, InputError
 from ateneo.lang import tr
 from ateneo.settings import language
@@ -52,9 +53,7 @@ def prepare() -> None:
     lang.use(language())
     stop_embedded_on_end()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    terminal.degrade()
 
 
 def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False, logged: bool = False) -> None:
@@ -192,7 +191,8 @@ async def note(
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    """One JSON document on stdout, in ASCII where stdout is not UTF-8."""
+    unicode = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    text = json.dumps(value, ensure_ascii=not unicode, indent=2, default=str)
     # JSON escapes the other control characters by itself
     sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")

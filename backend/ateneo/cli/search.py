@@ -20,7 +20,7 @@ from ateneo.types import Hit, SearchResult
 _WORD = re.compile(r"\S+")
 _GAP = re.compile(r"\s+")
 
-EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa que pregunta.", "Who asks."))]
+EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa.", "The company."))]
 
 
 def search(

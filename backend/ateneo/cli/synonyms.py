@@ -10,13 +10,14 @@ import typer
 from ateneo import wiring
 from ateneo.cli.runtime import note, out, run_or_exit
 from ateneo.cli.search import EmpresaId
+from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import synonyms
 from ateneo.text import regional
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 Words = Annotated[list[str], typer.Argument(help=tr("Palabras que valen lo mismo.", "Words for the same thing."))]
 
 
