@@ -35,8 +35,12 @@ def _rules() -> dict[str, str]:
         "extra_forbidden": tr("no existe ese campo", "there is no such field"),
         "string_type": text,
         "string_unicode": text,
-        "string_too_short": tr("tiene menos de {min_length} caracteres", "it has fewer than {min_length} characters"),
-        "string_too_long": tr("tiene más de {max_length} caracteres", "it has more than {max_length} characters"),
+        "string_too_short": tr(
+            "le faltan caracteres (mínimo: {min_length})", "it is too short (characters: {min_length} or more)"
+        ),
+        "string_too_long": tr(
+            "le sobran caracteres (máximo: {max_length})", "it is too long (characters: {max_length} or fewer)"
+        ),
         "string_pattern_mismatch": tr("no tiene la forma {pattern}", "it is not of the form {pattern}"),
         "int_type": whole,
         "int_parsing": whole,
@@ -48,8 +52,8 @@ def _rules() -> dict[str, str]:
         "bool_type": yes_or_no,
         "bool_parsing": yes_or_no,
         "list_type": tr("tiene que ser una lista", "it must be a list"),
-        "too_short": tr("tiene menos de {min_length} elementos", "it has fewer than {min_length} items"),
-        "too_long": tr("tiene más de {max_length} elementos", "it has more than {max_length} items"),
+        "too_short": tr("le faltan elementos (mínimo: {min_length})", "it is too short (items: {min_length} or more)"),
+        "too_long": tr("le sobran elementos (máximo: {max_length})", "it is too long (items: {max_length} or fewer)"),
         "literal_error": one_of,
         "enum": one_of,
         "json_invalid": tr("no es JSON válido", "it is not valid JSON"),

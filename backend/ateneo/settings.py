@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.lang import Lang
+from ateneo.rules import broken_rule
 
 _PREFIX = "ATENEO_"
 
@@ -232,4 +233,4 @@ def load(secrets_file: Path | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise SettingsError(name=name, detail=first["msg"]) from None
+        raise SettingsError(name=name, detail=f"{broken_rule(first)}.") from None

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from ateneo.api.context import response_headers
 from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.lang import tr
+from ateneo.rules import broken_rule
 from ateneo.services.unexpected import unexpected
 
 MEDIA_TYPE = "application/problem+json"
@@ -98,7 +99,7 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": _field(item["loc"]), "message": _rule(item)} for item in error.errors()]
+    errors = [{"field": _field(item["loc"]), "message": broken_rule(item)} for item in error.errors()]
     said = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
     detail = tr(f"El pedido no es válido. {said}.", f"The request is not valid. {said}.")
     return problem(422, "validation", detail, tr("Los campos están en /docs.", "See /docs."), errors=errors)
@@ -106,26 +107,6 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 def _field(loc: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in loc[1:] or loc)
-
-
-def _rule(item: Mapping[str, Any]) -> str:
-    """What is wrong with a field, in the current language; pydantic's own English for the rarer rules."""
-    expected = item.get("ctx", {}).get("expected", "")
-    known = {
-        "missing": tr("falta", "it is missing"),
-        "extra_forbidden": tr("no existe ese campo", "there is no such field"),
-        "string_type": tr("tiene que ser texto", "it must be text"),
-        "int_type": tr("tiene que ser un número entero", "it must be a whole number"),
-        "int_parsing": tr("tiene que ser un número entero", "it must be a whole number"),
-        "int_from_float": tr("tiene que ser un número entero", "it must be a whole number"),
-        "float_type": tr("tiene que ser un número", "it must be a number"),
-        "float_parsing": tr("tiene que ser un número", "it must be a number"),
-        "list_type": tr("tiene que ser una lista", "it must be a list"),
-        "literal_error": tr(f"tiene que ser {expected}", f"it must be {expected}").replace(" or ", tr(" o ", " or ")),
-        "json_invalid": tr("no es JSON válido", "it is not valid JSON"),
-        "model_attributes_type": tr("tiene que ser un objeto JSON", "it must be a JSON object"),
-    }
-    return known.get(item["type"], str(item["msg"]))
 
 
 async def _of_http(request: Request, error: Exception) -> Response:

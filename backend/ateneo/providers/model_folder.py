@@ -15,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from ateneo.errors import ModelError
 from ateneo.lang import tr
 from ateneo.providers.unknown_words import UnknownWords, WordReader
+from ateneo.rules import broken_rule
 from ateneo.types import Matrix
 
 MANIFEST = "ateneo.json"
@@ -88,7 +89,7 @@ class Manifest(BaseModel):
             return cls.model_validate({"name": folder.name, **json.loads(path.read_bytes())})
         except ValidationError as error:
             first = error.errors()[0]
-            raise ModelError(folder=folder, detail=f"{MANIFEST}: {first['loc'][0]}: {first['msg']}.") from error
+            raise ModelError(folder=folder, detail=f"{MANIFEST}: {first['loc'][0]}: {broken_rule(first)}.") from error
         except (ValueError, TypeError) as error:
             detail = tr(f"{MANIFEST} no es un objeto JSON.", f"{MANIFEST} is not a JSON object.")
             raise ModelError(folder=folder, detail=detail) from error

@@ -20,6 +20,7 @@ from ateneo.providers.loops import PerLoop
 from ateneo.providers.openai_protocol import NO_KEY, Address
 from ateneo.providers.prices import EMBEDDING_MODELS
 from ateneo.providers.query_threads import in_thread
+from ateneo.rules import broken_rule
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
 DEFAULT_MODEL = "text-embedding-3-small"
@@ -149,7 +150,7 @@ class OpenAIEmbedder:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "JSON"
-            problem = self._address.unusable(body, f"{place}: {first['msg']}")
+            problem = self._address.unusable(body, f"{place}: {broken_rule(first)}")
         raise problem
 
     def _matrix(self, rows: list[_Row]) -> Matrix:

@@ -20,6 +20,7 @@ from ateneo.lang import tr
 from ateneo.providers.endpoint import checked_key, checked_url, redacted, said
 from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
+from ateneo.rules import broken_rule
 
 SERVICES = {
     "cohere": ("https://api.cohere.com/v2/rerank", "rerank-v3.5"),
@@ -110,7 +111,7 @@ class HttpReranker:
         try:
             read = _ANSWER.validate_json(content)
         except ValidationError as error:
-            missing = error.errors(include_input=False)[0]["msg"]
+            missing = broken_rule(error.errors(include_input=False)[0])
             raise self._problem(ProviderAnswerInvalid, f"{missing}: {said(content)}") from None
         rows = read if isinstance(read, list) else read.rows
         if sorted(row.index for row in rows) != list(range(count)):

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ateneo.errors import BadArgument, DatasetInvalid
 from ateneo.lang import tr
+from ateneo.rules import broken_rule
 from ateneo.text.variants import Variant
 from ateneo.types import Mode
 
@@ -170,7 +171,7 @@ class Report:
             first = error.errors()[0]
             place = ".".join(str(one) for one in first["loc"])
             detail = tr("no es un resultado de `--json`", "it is not a result of `--json`")
-            raise DatasetInvalid(where=path, detail=f"{detail} ({place}: {first['msg']})") from error
+            raise DatasetInvalid(where=path, detail=f"{detail} ({place}: {broken_rule(first)})") from error
 
 
 _CONFIGURATION = TypeAdapter(Configuration)
