@@ -16,8 +16,9 @@ from ateneo.store.pool import Database
 
 _numbers = itertools.count()
 
-# A run in the background of a script ignores Ctrl-C, and the commands that it starts would, too.
+# A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP, and the commands that it starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

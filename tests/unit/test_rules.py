@@ -71,7 +71,7 @@ CASES: list[tuple[Any, Any, str, str]] = [
 @pytest.mark.parametrize(("kind", "value", "es", "en"), CASES, ids=[case[2] for case in CASES])
 def test_each_rule_in_both_languages(kind: Any, value: Any, es: str, en: str) -> None:
     for language, expected in ((lang.current(), es), ("en", en)):
-        lang.use(language)  # type: ignore[arg-type]
+        lang.use(language)
         try:
             TypeAdapter(kind).validate_python(value)
             raise AssertionError("it is valid")
