@@ -16,7 +16,7 @@ from ateneo.store.pool import Database
 
 _numbers = itertools.count()
 
-# A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP, and the commands that it starts would, too.
+# A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP; the commands that it starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
