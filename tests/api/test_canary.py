@@ -50,7 +50,11 @@ class Company:
 
     def store(self) -> None:
         text = f"# Plan {self.canary}\n\nEl precio reservado {self.canary} es de cuarenta y dos florines.\n"
-        form = {"title": f"Plan {self.canary}", "metadata": json.dumps({"area": self.canary})}
+        form = {
+            "title": f"Plan {self.canary}",
+            "metadata": json.dumps({"area": self.canary}),
+            "external_id": self.canary,
+        }
         for expected in (201, 200):
             self.ask("POST", "/documents", expected, data=form, files={"file": (f"{self.canary}.md", text.encode())})
         self.ask("PUT", "/agents/ventas", 200, json={"name": self.canary, "instructions": f"Sos {self.canary}."})
