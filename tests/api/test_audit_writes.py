@@ -38,6 +38,10 @@ def deleted_agent(client: httpx.Client) -> httpx.Response:
 ATTEMPTS: dict[str, Attempt] = {
     "upload_document": upload,
     "delete_document": lambda client: client.delete(f"/documents/{upload(client).json()['document_id']}"),
+    "replace_document": lambda client: client.put(
+        f"/documents/{upload(client).json()['document_id']}",
+        files={"file": ("porton.md", f"{TEXT}Siempre.\n".encode())},
+    ),
     "chat_with_agent": lambda client: client.post("/agents/asistente/chat", json=CHAT),
     "save_agent": lambda client: client.put("/agents/asistente", json={"name": "Ana"}),
     "delete_agent": deleted_agent,
