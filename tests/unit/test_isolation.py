@@ -68,7 +68,9 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("data", "name"), [(TEXT, "a.md"), (docx(["Hola a todos."]), "a.docx"), (pdf([["Hola a todas."]]), "a.pdf")]
+    ("data", "name"),
+    [(TEXT, "a.md"), (docx(["Hola a todos."]), "a.docx"), (pdf([["Hola a todas."]]), "a.pdf")],
+    ids=["md", "docx", "pdf"],
 )
 async def test_a_reader_reads_what_parse_and_chunk_read(data: bytes, name: str) -> None:
     expected = parse(data, name, max_bytes=LIMIT)
