@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from tests.api import faces
@@ -100,6 +100,7 @@ def test_in_any_order(world: World) -> None:
             deadline=None,
             derandomize=True,
             database=None,
+            phases=[Phase.generate],  # each step takes a second: to shrink a failure takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )

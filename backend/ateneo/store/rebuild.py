@@ -103,10 +103,10 @@ async def row(db: Database, empresa_id: str, chunk_id: str) -> bool:
 
 
 async def end(db: Database, scope: str) -> list[str]:
-    """Removes index rows whose chunk is gone. Returns the companies whose words have to be weighed anew, since their
+    """Removes the scope's index rows whose chunk is gone. Returns the companies whose words have to be weighed anew, since their
     average length is another one than at the beginning; empty where the rebuild is finished."""
     async with db.transaction() as connection:
-        await connection.execute("SELECT ateneo.remove_orphans()")
+        await connection.execute("SELECT ateneo.remove_orphans(nullif($1, ''))", scope)
         again = await settle_lengths(connection, scope)
         await connection.execute("DELETE FROM ateneo.rebuild WHERE scope = $1", scope)
         for empresa_id in again:

@@ -49,25 +49,25 @@ BEGIN
   END LOOP;
 END $$;
 
--- Removes, of all companies, what was derived from chunks that are gone, and the statistics and words of companies that have none
--- left. Returns how many chunks' words were removed.
-CREATE OR REPLACE FUNCTION ateneo.remove_orphans() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- Removes, of one company or of all (`p_empresa` NULL), what was derived from chunks that are gone, and the statistics and
+-- words of companies that have no chunk left. Returns how many chunks' words were removed.
+CREATE OR REPLACE FUNCTION ateneo.remove_orphans(p_empresa text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE n bigint; g smallint; emptied text[];
 BEGIN
-  DELETE FROM ateneo.chunk_lex c WHERE NOT EXISTS
+  DELETE FROM ateneo.chunk_lex c WHERE (p_empresa IS NULL OR c.empresa_id = p_empresa) AND NOT EXISTS
     (SELECT FROM public.knowledge_chunks k WHERE k.id = c.chunk_id AND k.empresa_id = c.empresa_id);
   GET DIAGNOSTICS n = ROW_COUNT;
-  DELETE FROM ateneo.chunk_meta m WHERE NOT EXISTS
+  DELETE FROM ateneo.chunk_meta m WHERE (p_empresa IS NULL OR m.empresa_id = p_empresa) AND NOT EXISTS
     (SELECT FROM public.knowledge_chunks k WHERE k.id = m.chunk_id AND k.empresa_id = m.empresa_id);
-  DELETE FROM ateneo.embedding_queue q WHERE NOT EXISTS
+  DELETE FROM ateneo.embedding_queue q WHERE (p_empresa IS NULL OR q.empresa_id = p_empresa) AND NOT EXISTS
     (SELECT FROM public.knowledge_chunks k WHERE k.id = q.chunk_id AND k.empresa_id = q.empresa_id);
   FOR g IN SELECT generation FROM ateneo.generation WHERE state <> 'retired' LOOP
-    EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE NOT EXISTS
-      (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g);
+    EXECUTE format('DELETE FROM ateneo.vec_g%s v WHERE ($1 IS NULL OR v.empresa_id = $1) AND NOT EXISTS
+      (SELECT FROM public.knowledge_chunks k WHERE k.id = v.chunk_id AND k.empresa_id = v.empresa_id)', g) USING p_empresa;
   END LOOP;
-  emptied := ARRAY(SELECT s.empresa_id FROM ateneo.tenant_stats s
-    WHERE NOT EXISTS (SELECT FROM ateneo.chunk_lex c WHERE c.empresa_id = s.empresa_id));
+  emptied := ARRAY(SELECT s.empresa_id FROM ateneo.tenant_stats s WHERE (p_empresa IS NULL OR s.empresa_id = p_empresa)
+    AND NOT EXISTS (SELECT FROM ateneo.chunk_lex c WHERE c.empresa_id = s.empresa_id));
   DELETE FROM ateneo.term_stats s WHERE s.empresa_id = ANY (emptied);
   DELETE FROM ateneo.vocabulary v WHERE v.empresa_id = ANY (emptied);
   DELETE FROM ateneo.vocabulary_key k WHERE k.empresa_id = ANY (emptied);
@@ -75,6 +75,10 @@ BEGIN
   DELETE FROM ateneo.tenant_stats s WHERE s.empresa_id = ANY (emptied);
   RETURN n;
 END $$;
+
+-- Of all companies: of `db upgrade`, and of processes of versions before the function above.
+CREATE OR REPLACE FUNCTION ateneo.remove_orphans() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ SELECT ateneo.remove_orphans(NULL) $$;
 
 -- Of all companies, for `ateneo doctor`: store/health.py says what each figure is.
 CREATE OR REPLACE FUNCTION ateneo.index_faults(OUT unindexed bigint, OUT orphans bigint, OUT unkeyed bigint, OUT cut bigint, OUT emptied bigint)
