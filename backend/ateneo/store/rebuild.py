@@ -103,8 +103,8 @@ async def row(db: Database, empresa_id: str, chunk_id: str) -> bool:
 
 
 async def end(db: Database, scope: str) -> list[str]:
-    """Removes the scope's index rows whose chunk is gone. Returns the companies whose words have to be weighed anew, since their
-    average length is another one than at the beginning; empty where the rebuild is finished."""
+    """Removes the scope's index rows whose chunk is gone. Returns the companies whose words have to be weighed anew,
+    since their average length is another one than at the beginning; empty where the rebuild is finished."""
     async with db.transaction() as connection:
         await connection.execute("SELECT ateneo.remove_orphans(nullif($1, ''))", scope)
         again = await settle_lengths(connection, scope)
