@@ -197,12 +197,12 @@ async def _work(work: Backfill, plan: BackfillPlan, options: Options) -> Backfil
     def interrupt() -> None:
         loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends at once
         work.stop()
-        err.print(
-            tr(
-                "\nTermino lo que está en curso y guardo; Ctrl-C otra vez corta ya.",
-                "\nFinishing what is under way; Ctrl-C again ends at once.",
-            )
+        told = tr(
+            "\nTermino lo que está en curso y guardo; Ctrl-C otra vez corta ya.\n",
+            "\nFinishing what is under way; Ctrl-C again ends at once.\n",
         )
+        sys.stderr.write(told)  # not by `err`, which would write into a bar of `out`
+        sys.stderr.flush()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)

@@ -255,10 +255,10 @@ async def _prepare(work: Switch, generation: Generation, plan: Plan, threshold: 
     screen.filled(filled)
     screen.unpaid(await change.over_budget(work.db, generation.number), generation)
     with screen.step(tr("Índices", "Indexes")) as tell:
-        async for tuned in work.index(
-            generation, threshold=threshold, on_progress=lambda _, how: tell(how.done, how.total)
-        ):
-            screen.indexed(tuned)
+        indexes = work.index(generation, threshold=threshold, on_progress=lambda _, how: tell(how.done, how.total))
+        built = [tuned async for tuned in indexes]
+    for tuned in built:
+        screen.indexed(tuned)
 
 
 async def _judge(db: Database, target: Target, generation: Generation, options: Options) -> list[SideBySide]:

@@ -52,8 +52,18 @@ def prepare() -> None:
     """To be called first in a `main`: the language of the help, logs on stderr, terminals that lack letters."""
     lang.use(language())
     stop_embedded_on_end()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     terminal.degrade()
+    _log_to_stderr()
+
+
+def _log_to_stderr() -> None:
+    """As stderr is at each line: while a bar lives, rich puts what is written to it above the bar."""
+    processors = structlog.get_config()["processors"][:-1]
+    colors = err.is_terminal and not err.no_color
+    structlog.configure(
+        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors)],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
 
 
 def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False, logged: bool = False) -> None:
