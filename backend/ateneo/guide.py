@@ -6,7 +6,10 @@
 from functools import cache
 from typing import Any
 
-from ateneo import wiring
+from ateneo.factories.chat_models import agent_options, make_chat_model
+from ateneo.factories.embedders import embedding_options, make_embedder, make_models
+from ateneo.factories.ingestion import ingestion_options
+from ateneo.factories.rerankers import make_reranking, search_options
 from ateneo.services import agent, embedding, ingestion, vector_search
 from ateneo.services.current_model import Models
 from ateneo.services.reranking import Reranking
@@ -18,7 +21,7 @@ class EmbeddingService(embedding.EmbeddingService):
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = settings or load()
-        super().__init__(wiring.embedder(chosen), **wiring.embedding_options(chosen))
+        super().__init__(make_embedder(chosen), **embedding_options(chosen))
 
 
 @cache
@@ -29,26 +32,26 @@ def get_embedding_service() -> EmbeddingService:
 
 @cache
 def _models() -> Models:
-    return wiring.models(load(), get_embedding_service())
+    return make_models(load(), get_embedding_service())
 
 
 @cache
 def _reranking() -> Reranking | None:
-    return wiring.reranking(load())
+    return make_reranking(load())
 
 
 class VectorSearchService(vector_search.VectorSearchService):
     """`VectorSearchService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        super().__init__(db, _models(), reranking=_reranking(), **wiring.search_options(load()))
+        super().__init__(db, _models(), reranking=_reranking(), **search_options(load()))
 
 
 class IngestionService(ingestion.IngestionService):
     """`IngestionService(db)`."""
 
     def __init__(self, db: Any) -> None:
-        super().__init__(db, _models(), **wiring.ingestion_options(load()))
+        super().__init__(db, _models(), **ingestion_options(load()))
 
 
 class AgentService(agent.AgentService):
@@ -57,5 +60,5 @@ class AgentService(agent.AgentService):
     def __init__(self, db: Any) -> None:
         settings = load()
         search = VectorSearchService(db)
-        chat = wiring.chat_model(settings, get_embedding_service())
-        super().__init__(search, chat, **wiring.agent_options(settings))
+        chat = make_chat_model(settings, get_embedding_service())
+        super().__init__(search, chat, **agent_options(settings))

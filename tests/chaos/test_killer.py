@@ -11,10 +11,10 @@ from collections import Counter
 from tests.chaos.test_chaos import drained
 from tests.providers.server import ProviderServer
 
+from ateneo.factories.embedders import OPENAI_MODEL
 from ateneo.services.embedding_queue import MOST_DEATHS
 from ateneo.store import generations, letters
 from ateneo.store.pool import Database
-from ateneo.wiring import OPENAI_MODEL
 
 SOUND, BATCH, CONCURRENCY = 300, 100, 4
 DIED = 137

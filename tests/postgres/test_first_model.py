@@ -10,13 +10,17 @@ import pytest
 from tests.cli.test_cli import ateneo
 from tests.providers.server import ProviderServer, vector_for
 
-from ateneo import wiring
 from ateneo.errors import ForeignVectors
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
 from ateneo.services.backfill import Backfill
+from ateneo.services.generation import own_generation
+from ateneo.services.upgrade import upgrade_database
 from ateneo.services.worker import Worker
 from ateneo.settings import Settings, load
 from ateneo.store import generations
 from ateneo.store.pool import Database
+from ateneo.wiring import House
 
 DOCUMENT = "# Reclamos\n\nEl reclamo de la zona norte se atiende en dos días hábiles.\n".encode()
 TEXTS = [f"Pasaje número {n} escrito por el programa de antes" for n in range(6)]
@@ -47,8 +51,8 @@ def reach(server: ProviderServer) -> dict[str, str]:
 
 
 async def upgrade(settings: Settings) -> None:
-    async with await wiring.open_database(settings) as db, wiring.embedding_service(settings) as embedding:
-        await wiring.upgrade(db, embedding, lambda *_: None)
+    async with await open_database(settings) as db, make_embedding_service(settings) as embedding:
+        await upgrade_database(db, embedding, lambda *_: None)
 
 
 async def active(db: Database) -> str | None:
@@ -57,8 +61,8 @@ async def active(db: Database) -> str | None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[wiring.House]:
-    async with await wiring.House.open(settings) as house:
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    async with await House.open(settings) as house:
         yield house
 
 
@@ -105,7 +109,7 @@ async def test_the_worker_and_the_backfill_take_it_too(
 ) -> None:
     await upgrade(local)
     await insert(database, 0)
-    async with wiring.models(openai) as models:
+    async with make_models(openai) as models:
         if by == "worker":
             await Worker(database, models, concurrency=1).run(once=True)
         else:
@@ -121,8 +125,8 @@ async def test_the_worker_and_the_backfill_take_it_too(
 async def test_without_the_key_it_was_upgraded_with_an_empty_database_serves(
     local: Settings, openai: Settings, database: Database
 ) -> None:
-    async with wiring.embedding_service(openai) as embedding:
-        await wiring.own_generation(database, embedding)
+    async with make_embedding_service(openai) as embedding:
+        await own_generation(database, embedding)
     async with opened(local) as house:
         assert (await house.search.search("acme", "reclamo")).hits == ()
         await house.ingestion.process_document(DOCUMENT, "acme", name="r.md")
@@ -145,7 +149,7 @@ async def test_vectors_of_another_length_are_kept_until_their_model_comes(
         assert any("12 dimensiones" in warning and "OPENAI_API_KEY" in warning for warning in found.warnings)
         with pytest.raises(ForeignVectors):
             await house.ingestion.process_document(DOCUMENT, "acme", name="r.md")
-    async with wiring.models(local) as models:
+    async with make_models(local) as models:
         with pytest.raises(ForeignVectors):
             await Worker(database, models).run(once=True)
         with pytest.raises(ForeignVectors):

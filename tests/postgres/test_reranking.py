@@ -7,8 +7,8 @@ import pytest
 from tests.providers import tiny_cross_encoder
 from tests.providers.rerank_server import Fault, RerankServer
 
-from ateneo import wiring
 from ateneo.errors import BadArgument, ModelError, SettingsError
+from ateneo.factories.rerankers import make_reranking
 from ateneo.providers.cross_encoder import CrossEncoder
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.providers.rerank_http import HttpReranker
@@ -151,17 +151,17 @@ async def test_by_request(filled: Database, embedding: EmbeddingService, server:
 
 
 def test_settings_choose_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert wiring.reranking(load()) is None
+    assert make_reranking(load()) is None
     monkeypatch.setenv("ATENEO_RERANKER", "onnx")
     with pytest.raises(SettingsError, match="ATENEO_RERANKER_DIR"):
-        wiring.reranking(load())
+        make_reranking(load())
     monkeypatch.setenv("ATENEO_RERANKER_DIR", str(tmp_path))
     with pytest.raises(ModelError):
-        wiring.reranking(load())
+        make_reranking(load())
     tiny_cross_encoder.write(tmp_path)
     monkeypatch.setenv("ATENEO_RERANKER_CANDIDATES", "12")
     monkeypatch.setenv("ATENEO_RERANKER_TIMEOUT_S", "0.5")
-    chosen = wiring.reranking(load())
+    chosen = make_reranking(load())
     assert chosen is not None
     assert (chosen.reranker.provider, chosen.candidates, chosen.timeout_s) == ("onnx", 12, 0.5)
     for value, provider in [
@@ -171,7 +171,7 @@ def test_settings_choose_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     ]:
         monkeypatch.setenv("ATENEO_RERANKER", value)
         monkeypatch.setenv("ATENEO_RERANKER_API_KEY", "k")
-        chosen = wiring.reranking(load())
+        chosen = make_reranking(load())
         assert chosen is not None
         assert chosen.reranker.provider == provider
     monkeypatch.setenv("ATENEO_RERANKER", "magia")

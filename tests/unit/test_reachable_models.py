@@ -2,8 +2,8 @@
 
 import pytest
 
-from ateneo import wiring
 from ateneo.errors import BadArgument, SettingsError
+from ateneo.factories.embedders import embedder_of, new_model
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.settings import Settings, load
 from ateneo.types import Generation
@@ -21,27 +21,27 @@ def _openai(model: str, dims: int, asked: int | None = None) -> Generation:
 
 def test_a_key_serves_every_model_of_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch, OPENAI_API_KEY="k", ATENEO_EMBEDDING_PROVIDER="local")
-    found = wiring.embedder_of(settings, _openai("text-embedding-3-small", 1536))
+    found = embedder_of(settings, _openai("text-embedding-3-small", 1536))
     assert found is not None
     assert (found.provider, found.model, found.dims) == ("openai", "text-embedding-3-small", 1536)
-    shorter = wiring.embedder_of(settings, _openai("text-embedding-3-large", 256, 256))
+    shorter = embedder_of(settings, _openai("text-embedding-3-large", 256, 256))
     assert shorter is not None
     assert shorter.dims == 256
 
 
 def test_without_a_key_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch)
-    assert wiring.embedder_of(settings, _openai("text-embedding-3-small", 1536)) is None
+    assert embedder_of(settings, _openai("text-embedding-3-small", 1536)) is None
     with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
-        wiring.new_model(settings, "openai", "text-embedding-3-small", None)
+        new_model(settings, "openai", "text-embedding-3-small", None)
 
 
 def test_the_other_model_goes_to_its_own_address_with_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(
         monkeypatch, OPENAI_API_KEY="sk-mine", ATENEO_OTHER_MODEL="bge", ATENEO_OTHER_BASE_URL="http://tei:80/v1"
     )
-    other = wiring.embedder_of(settings, _openai("bge", 8))
-    own = wiring.embedder_of(settings, _openai("text-embedding-3-small", 1536))
+    other = embedder_of(settings, _openai("bge", 8))
+    own = embedder_of(settings, _openai("text-embedding-3-small", 1536))
     assert other is not None
     assert own is not None
     assert vars(other)["_address"].url == "http://tei:80/v1"
@@ -52,19 +52,19 @@ def test_the_other_model_goes_to_its_own_address_with_its_own_key(monkeypatch: p
 def test_a_local_model_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch, OPENAI_API_KEY="k")
     bundled = LocalEmbedder(bundled_model_dir())
-    found = wiring.embedder_of(settings, Generation(1, "local", bundled.model, bundled.dims or 0, True, True))
+    found = embedder_of(settings, Generation(1, "local", bundled.model, bundled.dims or 0, True, True))
     assert isinstance(found, LocalEmbedder)
-    assert wiring.embedder_of(settings, Generation(1, "local", "no-hay", 8, True, True)) is None
-    assert wiring.embedder_of(settings, Generation(1, "local", bundled.model, 7, True, True)) is None
-    assert wiring.new_model(settings, None, bundled.model, None).provider == "local"
-    assert wiring.new_model(settings, None, "text-embedding-3-small", None).provider == "openai"
+    assert embedder_of(settings, Generation(1, "local", "no-hay", 8, True, True)) is None
+    assert embedder_of(settings, Generation(1, "local", bundled.model, 7, True, True)) is None
+    assert new_model(settings, None, bundled.model, None).provider == "local"
+    assert new_model(settings, None, "text-embedding-3-small", None).provider == "openai"
 
 
 def test_what_is_no_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch, OPENAI_API_KEY="k")
     with pytest.raises(BadArgument, match="minilm"):
-        wiring.new_model(settings, "local", "no-hay", None)
+        new_model(settings, "local", "no-hay", None)
     with pytest.raises(BadArgument, match="--provider"):
-        wiring.new_model(settings, "cohere", "x", None)
+        new_model(settings, "cohere", "x", None)
     with pytest.raises(BadArgument, match="--model"):
-        wiring.new_model(settings, "openai", None, None)
+        new_model(settings, "openai", None, None)

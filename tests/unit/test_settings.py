@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ateneo import wiring
 from ateneo.errors import DatabaseUrlMissing, SettingsError
+from ateneo.factories.chat_models import make_chat_model
+from ateneo.factories.embedders import make_embedding_service
 from ateneo.settings import Settings, language, load
 from ateneo.types import Usage
 
@@ -45,19 +46,19 @@ def test_no_database_says_what_to_do() -> None:
 
 
 def test_the_settings_choose_the_chat_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedding = wiring.embedding_service(load())
-    assert wiring.chat_model(load(), embedding).provider == "extractive"
+    embedding = make_embedding_service(load())
+    assert make_chat_model(load(), embedding).provider == "extractive"
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
-    assert wiring.chat_model(load(), embedding).provider == "anthropic"
+    assert make_chat_model(load(), embedding).provider == "anthropic"
     monkeypatch.setenv("ATENEO_CHAT_PROVIDER", "openai")
     with pytest.raises(SettingsError, match="ATENEO_CHAT_MODEL"):
-        wiring.chat_model(load(), embedding)
+        make_chat_model(load(), embedding)
     monkeypatch.setenv("ATENEO_CHAT_MODEL", "llama3.3")
     with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
-        wiring.chat_model(load(), embedding)
+        make_chat_model(load(), embedding)
     monkeypatch.setenv("ATENEO_CHAT_BASE_URL", "http://127.0.0.1:11434/v1")
     monkeypatch.setenv("ATENEO_CHAT_PRICE", "[1, 2]")
-    chat = wiring.chat_model(load(), embedding)
+    chat = make_chat_model(load(), embedding)
     assert (chat.provider, chat.model, chat.cost(Usage(1_000_000, 0), "llama3.3")) == ("openai", "llama3.3", 1.0)
 
 

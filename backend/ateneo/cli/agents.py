@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument, Unknown
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.services.agents.definition import checked
 from ateneo.settings import load
@@ -33,7 +33,7 @@ def list_(empresa_id: EmpresaId, as_json: _Json = False) -> None:
 
 
 async def _list(empresa_id: str, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await agents.list_agents(db, empresa_id)
         await note(db, empresa_id, "agents_list", results=len(found))
     if as_json:
@@ -61,7 +61,7 @@ def show(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
 
 
 async def _show(empresa_id: str, agent_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found, _ = await agents.find(db, empresa_id, agent_id)
         if found is None:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
@@ -129,7 +129,7 @@ def _filter(text: str) -> dict[str, Any] | None:
 async def _set(empresa_id: str, agent_id: str, changes: dict[str, Any], instructions: Path | None) -> None:
     if instructions is not None:
         changes["instructions"] = await asyncio.to_thread(_read, instructions)
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         before, _ = await agents.find(db, empresa_id, agent_id)
         agent = checked(dataclasses.replace(before or Agent(agent_id), **changes))
         new = await agents.save(db, empresa_id, agent)
@@ -150,7 +150,7 @@ def delete(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
 
 
 async def _delete(empresa_id: str, agent_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         await agents.delete(db, empresa_id, agent_id)
         await note(db, empresa_id, "agents_delete", target=agent_id)
     out.print(tr(f"Borrado: {agent_id}.", f"Deleted: {agent_id}."))

@@ -10,7 +10,6 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.flow import Flow
 from ateneo.cli.runtime import entry, err, out, print_json, report, run_or_exit
 from ateneo.cli.search import EmpresaId, snippet
@@ -21,6 +20,7 @@ from ateneo.services.agents.events import Done, Event, Failed, Said, Searching
 from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Answer
+from ateneo.wiring import House
 
 
 def ask(
@@ -40,7 +40,7 @@ def ask(
 
 
 async def _ask(question: str, empresa_id: str, agent_id: str, options: dict[str, Any], as_json: bool) -> int:
-    async with await wiring.House.open(load()) as house:
+    async with await House.open(load()) as house:
         if not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
         await house.trail.write(entry(empresa_id, "ask", target=agent_id))

@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import audit as store
@@ -27,7 +27,7 @@ def audit(
 
 
 async def _audit(empresa_id: str, limit: int, before: int | None, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await store.page(db, empresa_id, limit=limit, before=before)
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])

@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
-from ateneo import lang, wiring
+from ateneo import lang
 from ateneo.cli import backfill_screen as screen
 from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, print_json, run_or_exit, stop_embedded_on_end
 from ateneo.cli.usage import Commands, run
 from ateneo.errors import InputError
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_models
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill, BackfillPlan, BackfillReport
 from ateneo.services.embedding import EmbeddingService
@@ -100,7 +102,7 @@ async def _run(options: Options) -> int:
         settings = settings.model_copy(update={"embedding_concurrency": max(1, options.concurrency)})
     if not options.as_json:
         screen.banner()
-    async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
+    async with await open_database(settings) as db, make_models(settings) as models:
         embedding = await models.present(db)
         work = _backfill(db, embedding, settings, options)
         if not options.as_json:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import InputError
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_models
 from ateneo.lang import tr
 from ateneo.settings import Settings, load
 from ateneo.store import usage
@@ -42,7 +43,7 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
     if none == (tokens is not None or usd is not None):
         raise InputError(detail=tr("Hace falta --tokens, --usd o --none.", "It takes --tokens, --usd or --none."))
     settings = load()
-    async with await wiring.open_database(settings) as db:
+    async with await open_database(settings) as db:
         await usage.set_budget(db, empresa_id, tokens, usd)
         await note(db, empresa_id, "budget_set")
         unpriced = None if usd is None else await _unpriced(db, settings)
@@ -63,13 +64,13 @@ async def _set(empresa_id: str, tokens: int | None, usd: float | None, none: boo
 
 async def _unpriced(db: Database, settings: Settings) -> str | None:
     """The name of the model in use, where its price is not known."""
-    async with wiring.models(settings) as models:
+    async with make_models(settings) as models:
         model = await models.present(db)
         return model.model if model.price is None else None
 
 
 async def _show(empresa_id: str | None, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         spent = await usage.month(db, empresa_id)
         budgets = {one.empresa_id: one for one in await usage.budgets(db, empresa_id)}
     if as_json:

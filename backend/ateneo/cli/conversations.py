@@ -8,11 +8,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.services.agents.feedback import QUESTIONS, export
 from ateneo.services.agents.transcript import transcript
@@ -36,7 +36,7 @@ def list_(
 
 
 async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await conversations.list_conversations(db, empresa_id, limit=limit)
         await note(db, empresa_id, "conversations_list", results=len(found))
     if as_json:
@@ -59,7 +59,7 @@ def show(conversation_id: _Id, empresa_id: EmpresaId, as_json: _Json = False) ->
 
 
 async def _show(empresa_id: str, conversation_id: str, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         turns = await transcript(db, empresa_id, conversation_id)
         await note(db, empresa_id, "conversations_show", target=conversation_id, results=len(turns))
     if as_json:
@@ -98,7 +98,7 @@ def rate(
 
 
 async def _rate(empresa_id: str, conversation_id: str, position: int, rating: int, comment: str | None) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         await conversations.rate(db, empresa_id, conversation_id, position, rating, comment)
         await note(db, empresa_id, "conversations_rate", target=f"{conversation_id}/{position}")
     out.print(tr("Anotado.", "Noted."))
@@ -110,7 +110,7 @@ def delete(conversation_id: _Id, empresa_id: EmpresaId) -> None:
 
 
 async def _delete(empresa_id: str, conversation_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         await conversations.delete(db, empresa_id, conversation_id)
         await note(db, empresa_id, "conversations_delete", target=conversation_id)
     out.print(tr("Borrada.", "Deleted."))
@@ -125,7 +125,7 @@ def purge(
 
 
 async def _purge(empresa_id: str, days: int) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         gone = await conversations.purge(db, empresa_id, older_than_days=days)
         await note(db, empresa_id, "conversations_purge", results=gone)
     out.print(tr(f"{gone} borradas.", f"{gone} deleted."))
@@ -148,7 +148,7 @@ def export_(
 
 
 async def _export(empresa_id: str, folder: Path) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         try:
             done = await export(db, empresa_id, folder)
         except OSError as error:

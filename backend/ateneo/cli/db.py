@@ -8,11 +8,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.syntax import Syntax
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli import schema_screen
 from ateneo.cli.runtime import confirmed, count, err, out, run_or_exit
 from ateneo.cli.usage import Commands
+from ateneo.factories.databases import model_difference, open_database
+from ateneo.factories.embedders import make_embedding_service
 from ateneo.lang import tr
+from ateneo.services.upgrade import upgrade_database
 from ateneo.settings import load
 from ateneo.store import generations, migrate, tenant_token
 
@@ -44,7 +46,7 @@ def upgrade(
 
 async def _plan(*, allow_downgrade: bool) -> None:
     settings = load()
-    async with await wiring.open_database(settings) as db:
+    async with await open_database(settings) as db:
         steps = await migrate.plan(db, allow_downgrade=allow_downgrade)
         if not steps:
             err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
@@ -60,8 +62,8 @@ async def _plan(*, allow_downgrade: bool) -> None:
 
 async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
     settings = load()
-    embedding = wiring.embedding_service(settings)
-    async with await wiring.open_database(settings) as db, embedding:
+    embedding = make_embedding_service(settings)
+    async with await open_database(settings) as db, embedding:
         with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True) as progress:
             task = progress.add_task(tr("Preparando la base...", "Preparing the database..."))
             seen = 0
@@ -78,8 +80,8 @@ async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
                 )
                 progress.update(task, description=text)
 
-            steps = await wiring.upgrade(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
-            different = await wiring.model_difference(db, settings, embedding)
+            steps = await upgrade_database(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
+            different = await model_difference(db, settings, embedding)
         missing = await migrate.rights_missing(db)
         for line in [step.title for step in steps] if verbose else schema_screen.summary(steps):
             out.print(Text.assemble(("  ✓ ", "green"), line))
@@ -128,7 +130,7 @@ def _indexed(seen: int) -> str:
 
 
 async def _forget(yes: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         question = tr(
             "Se descartan los vectores de todas las empresas; hasta el próximo backfill se busca solo por palabras.",
             "The vectors of every company are discarded; until the next backfill only words are searched.",
@@ -162,7 +164,7 @@ def sign_tenants(
 
 async def _sign(off: bool) -> None:
     secret = None if off else secrets.token_hex(32)
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         await tenant_token.store_secret(db, secret)
     if secret is None:
         err.print(tr("La base vuelve a creer sin firma.", "The database believes without a signature again."))

@@ -7,11 +7,12 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding
 from ateneo.cli.runtime import count, out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch
+from ateneo.factories.databases import model_difference, open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
 from ateneo.lang import tr
 from ateneo.services import maintenance, switch
 from ateneo.services.current_model import Models
@@ -61,7 +62,7 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         yield finding
     embedding: EmbeddingService | None = None
     try:
-        embedding = wiring.embedding_service(settings)
+        embedding = make_embedding_service(settings)
         made = await embedding.generate_embedding("¿Funciona el modelo?")
         name = f"{embedding.provider}/{embedding.model}"
         yield Finding(True, tr(f"Embeddings: {name}, {len(made.embedding)} dimensiones.", f"Embeddings: {name}."))
@@ -69,8 +70,8 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         yield Finding(False, f"Embeddings: {error.message}", error.remedy)
     yield await settings_findings.chat(settings, embedding)
     try:
-        async with await wiring.open_database(settings) as db:
-            models = None if embedding is None else wiring.models(settings, embedding)
+        async with await open_database(settings) as db:
+            models = None if embedding is None else make_models(settings, embedding)
             for finding in settings_findings.others(settings, db):
                 yield finding
             async for finding in _database(db, models):
@@ -142,7 +143,7 @@ def _way(db: Database) -> Iterator[Finding]:
 
 
 async def _model_in_use(db: Database, settings: Settings, embedding: EmbeddingService) -> AsyncIterator[Finding]:
-    different = await wiring.model_difference(db, settings, embedding)
+    different = await model_difference(db, settings, embedding)
     if different is not None:
         yield Finding(None, different.what, different.remedy)
 

@@ -8,10 +8,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import confirmed, count, err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import documents
@@ -36,7 +36,7 @@ def list_(
 
 
 async def _list(empresa_id: str, source: str | None, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = [one async for one in _all(db, empresa_id) if source in (None, one.origin)]
         await note(db, empresa_id, "documents_list", results=len(found))
     if as_json:
@@ -70,7 +70,7 @@ def show(
 
 
 async def _show(empresa_id: str, document_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await documents.get(db, empresa_id, document_id)
         await note(db, empresa_id, "documents_show", target=document_id)
     print_json(dataclasses.asdict(found))
@@ -86,7 +86,7 @@ def delete(
 
 
 async def _delete(empresa_id: str, document_ids: list[str], yes: bool) -> int | None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = [await documents.get(db, empresa_id, one) for one in dict.fromkeys(document_ids)]
         if not yes:
             for one in found:

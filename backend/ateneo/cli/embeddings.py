@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ateneo import lang, wiring
+from ateneo import lang
 from ateneo.cli import embeddings_screen as screen
 from ateneo.cli.runtime import confirmed, note, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import SwitchRefused
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_models, new_model
 from ateneo.lang import tr
 from ateneo.services import column
 from ateneo.services import switch as change
@@ -95,7 +97,7 @@ def switch(
         settings = load()
         lang.use(settings.lang)
         options = Options(dry_run, prepare, yes, force, questions, sample, min_recall)
-        async with await wiring.open_database(settings) as db:
+        async with await open_database(settings) as db:
             target = await _target(db, settings, provider, model, dimensions)
             async with target.models:
                 return await _switch(db, settings, target, options)
@@ -108,7 +110,7 @@ def status(as_json: _JSON = False) -> None:
     async def work() -> None:
         settings = load()
         lang.use(settings.lang)
-        async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
+        async with await open_database(settings) as db, make_models(settings) as models:
             found = await change.status(db, models)
         if as_json:
             print_json([_plain(one) for one in found])
@@ -131,7 +133,7 @@ def compare(
     async def work() -> None:
         settings = load()
         lang.use(settings.lang)
-        async with await wiring.open_database(settings) as db, wiring.models(settings) as models:
+        async with await open_database(settings) as db, make_models(settings) as models:
             before, after = await _both(db, models)
             found = await _compared(db, before, after, questions, sample, empresa_id=empresa_id, k=k, quiet=as_json)
         if as_json:
@@ -147,7 +149,7 @@ def rollback(yes: _YES = False) -> None:
     async def work() -> int:
         settings = load()
         lang.use(settings.lang)
-        async with await wiring.open_database(settings) as db, wiring.models(settings) as models, change.alone(db):
+        async with await open_database(settings) as db, make_models(settings) as models, change.alone(db):
             kept = await generations.searchable(db)
             if len(kept) > 1 and not yes and not confirmed(screen.back_question(kept[0], kept[1])):
                 return 1
@@ -169,7 +171,7 @@ def prune(
     async def work() -> int:
         settings = load()
         lang.use(settings.lang)
-        async with await wiring.open_database(settings) as db, change.alone(db):
+        async with await open_database(settings) as db, change.alone(db):
             targets = await change.prunable(db, generation)
             screen.prunable(targets)
             if targets and not yes and not confirmed(tr("¿Borrar?", "Delete?")):
@@ -195,9 +197,9 @@ async def _target(
     db: Database, settings: Settings, provider: str | None, model: str | None, dimensions: int | None
 ) -> Target:
     """Named, or else the one that a switch was begun to: filling, or active with the guide's column still to follow."""
-    models = wiring.models(settings)
+    models = make_models(settings)
     if provider is not None or model is not None:
-        embedding = wiring.new_model(settings, provider, model, dimensions)
+        embedding = new_model(settings, provider, model, dimensions)
         return Target(Models(embedding, models.of), embedding, dimensions)
     kept = await generations.all_generations(db)
     begun = next((one for one in kept if one.state == "filling"), None)

@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import answered, err, out, print_json, run_or_exit, whoami
 from ateneo.cli.usage import Commands
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.services import erasure
 from ateneo.settings import load
@@ -26,7 +26,7 @@ def list_empresas(as_json: _Json = False) -> None:
 
 
 async def _list(as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await empresas.listed(db)
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])
@@ -49,7 +49,7 @@ def delete(
 
 
 async def _delete(empresa_id: str, yes: bool, as_json: bool) -> int:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         if not yes:
             err.print(
                 tr(

@@ -10,13 +10,16 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ateneo import lang, wiring
+from ateneo import lang
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
 from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
+from ateneo.factories.embedders import make_embedding_service
+from ateneo.factories.ingestion import ingestion_options
+from ateneo.factories.rerankers import search_options
 from ateneo.lang import tr
 from ateneo.services.backfill import Backfill
 from ateneo.services.evaluation.comparison import WEIGHTS, Calibration, Comparison, calibrated, compared
@@ -25,6 +28,7 @@ from ateneo.services.evaluation.loading import Loader
 from ateneo.services.evaluation.report import Configuration, Report, Run
 from ateneo.services.evaluation.runs import Runner
 from ateneo.services.ingestion import IngestionService
+from ateneo.services.upgrade import upgrade_database
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store.scratch import scratch_database
@@ -191,11 +195,11 @@ async def _measured(options: Options, settings: Settings) -> Report:
         raise BadArgument(name="FOLDER", value=", ".join(names), rule=rule)
     end_on_sigterm()
     url = settings.database_url.get_secret_value() if settings.database_url else None
-    async with wiring.embedding_service(settings) as embedding:
+    async with make_embedding_service(settings) as embedding:
         screen.intention(embedding, names)
         async with scratch_database(url) as db:
-            await wiring.upgrade(db, embedding, lambda *_: None)
-            search = VectorSearchService(db, embedding, **wiring.search_options(settings))
+            await upgrade_database(db, embedding, lambda *_: None)
+            search = VectorSearchService(db, embedding, **search_options(settings))
             runs = await _runs(datasets, options, settings, search)
     return Report(
         version=version("ateneo"),
@@ -217,7 +221,7 @@ async def _runs(
     backfill = Backfill(db, embedding, batch_size=_BATCH, concurrency=pages)
     loader = Loader(
         db,
-        IngestionService(db, embedding, **wiring.ingestion_options(settings)),
+        IngestionService(db, embedding, **ingestion_options(settings)),
         backfill if by_meaning else None,
         titles=options.titles,
     )

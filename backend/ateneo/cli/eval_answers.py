@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
-from ateneo import lang, wiring
+from ateneo import lang
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers_screen import show
 from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
 from ateneo.errors import BadArgument
+from ateneo.factories.chat_models import agent_options, make_chat_model
+from ateneo.factories.embedders import make_embedding_service
+from ateneo.factories.ingestion import ingestion_options
+from ateneo.factories.rerankers import search_options
 from ateneo.lang import tr
 from ateneo.services.agent import AgentService
 from ateneo.services.evaluation.answers import AnswersReport, Questioner
 from ateneo.services.evaluation.datasets import QuestionSet, read_dataset, read_unanswerable
 from ateneo.services.evaluation.loading import Judged, Loader
 from ateneo.services.ingestion import IngestionService
+from ateneo.services.upgrade import upgrade_database
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.store.pool import Database
@@ -68,16 +73,16 @@ async def _asked(
     *,
     quiet: bool,
 ) -> AnswersReport:
-    async with wiring.embedding_service(settings) as embedding:
-        chat = wiring.chat_model(settings, embedding)
+    async with make_embedding_service(settings) as embedding:
+        chat = make_chat_model(settings, embedding)
         try:
             screen.intention(embedding, [dataset.name])
             if chat.writes:
                 screen.billed(f"{chat.provider}/{chat.model}")
-            await wiring.upgrade(db, embedding, lambda *_: None)
-            search = VectorSearchService(db, embedding, **wiring.search_options(settings))
-            agent = AgentService(search, chat, **wiring.agent_options(settings))
-            loader = Loader(db, IngestionService(db, embedding, **wiring.ingestion_options(settings)), None)
+            await upgrade_database(db, embedding, lambda *_: None)
+            search = VectorSearchService(db, embedding, **search_options(settings))
+            agent = AgentService(search, chat, **agent_options(settings))
+            loader = Loader(db, IngestionService(db, embedding, **ingestion_options(settings)), None)
             with screen.progress(quiet=quiet) as stage:
                 loaded = await loader.load(dataset, stage(tr("carga", "loading")))
                 screen.loaded(dataset, loaded)

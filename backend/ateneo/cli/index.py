@@ -9,9 +9,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.services import maintenance
 from ateneo.services.maintenance import CompanyIndex, Status
@@ -62,7 +62,7 @@ def rebuild(
 
 async def _status(recall: bool, as_json: bool) -> None:
     settings = load()
-    async with await wiring.open_database(settings) as db:
+    async with await open_database(settings) as db:
         if recall:
             with _progress() as progress:
                 task = progress.add_task(tr("Midiendo recall", "Measuring recall"), total=None)
@@ -119,7 +119,7 @@ def _columns(company: CompanyIndex) -> Iterator[str]:
 async def _tune(as_json: bool) -> int:
     settings = load()
     done: list[dict[str, Any]] = []
-    async with await wiring.open_database(settings) as db:
+    async with await open_database(settings) as db:
         with _progress() as progress:
             task = progress.add_task(tr("Mirando el índice", "Looking at the index"), total=None)
 
@@ -157,7 +157,7 @@ def _line(tuned: maintenance.Tuned) -> str:
 
 
 async def _rebuild(empresa_id: str | None, as_json: bool) -> int:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         with _progress() as progress:
             task = progress.add_task(tr("Rehaciendo el índice", "Rebuilding the index"), total=None)
             made = await maintenance.rebuild_index(

@@ -13,7 +13,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import count, entry, err, out, run_or_exit, say_error
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import (
@@ -33,6 +32,7 @@ from ateneo.settings import load
 from ateneo.store.identity import ReadFile, read_files
 from ateneo.text.clean import clean
 from ateneo.types import Origin
+from ateneo.wiring import House
 
 SOME_FAILED = 3
 # what is taken from a folder; a file that is named is always tried
@@ -146,7 +146,7 @@ async def _ingest(paths: Sequence[Path], empresa_id: str, *, source: str | None,
         rule = tr(f"tiene de 1 a {LONGEST_SOURCE} caracteres", f"it has 1 to {LONGEST_SOURCE} characters")
         raise BadArgument(name="--source", value=source[:40], rule=rule)
     done = _Done()
-    async with await wiring.House.open(load()) as house:
+    async with await House.open(load()) as house:
         sources = Sources(await read_files(house.db, empresa_id), source)
         named = [(one, sources.of(one.folder)) for one in listings]
         for note in dict.fromkeys(one.note for _, one in named if one.note is not None):
@@ -174,7 +174,7 @@ def _go_on() -> str:
 
 
 async def _read(
-    house: wiring.House, empresa_id: str, files: Sequence[tuple[Path, Origin]], done: _Done, *, force: bool
+    house: House, empresa_id: str, files: Sequence[tuple[Path, Origin]], done: _Done, *, force: bool
 ) -> None:
     """Raises what is no single file's trouble: the database's errors, and the provider's where it fails for all."""
     unanswered = 0
@@ -209,7 +209,7 @@ def _unanswered(error: AteneoError, before: int) -> int:
 
 
 async def _gone(
-    house: wiring.House,
+    house: House,
     empresa_id: str,
     named: Sequence[tuple[Listing, Source]],
     sources: Sources,

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import chunks, keys
@@ -37,7 +37,7 @@ def create(
 
 async def _create(empresa_id: str, name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
     lifetime = None if days is None else timedelta(days=days)
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         new = await keys.create(db, empresa_id, name, scopes=scopes, lifetime=lifetime)
         known = await chunks.knows(db, empresa_id)
         await note(db, empresa_id, "keys_create", target=new.stored.key_id)
@@ -79,7 +79,7 @@ def rotate(
 
 
 async def _rotate(key_id: str, grace: float, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         new = await keys.rotate(db, key_id, timedelta(hours=grace))
         await note(db, new.stored.empresa_id, "keys_rotate", target=key_id)
     _show(new, as_json)
@@ -94,7 +94,7 @@ def list_keys(
 
 
 async def _list(empresa_id: str | None, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await keys.list_keys(db, empresa_id)
         await note(db, empresa_id, "keys_list", results=len(found))
     if as_json:
@@ -131,7 +131,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help=tr("El id que muestra `lis
 
 
 async def _revoke(key_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         gone = await keys.revoke(db, key_id)
         await note(db, gone.empresa_id, "keys_revoke", target=key_id)
     out.print(

@@ -9,10 +9,10 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 
-from ateneo import wiring
 from ateneo.cli.runtime import count, err, note, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import InputError
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import letters
@@ -60,7 +60,7 @@ def drop(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL 
 async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -> None:
     if state not in ("dead", "pending", "dropped", "all"):
         raise InputError(detail=tr("--state: dead, pending, dropped o all.", "--state: dead, pending, dropped or all."))
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await letters.listing(db, empresa_id, None if state == "all" else state, limit)
         await note(db, empresa_id, "queue_list", results=len(found))
     if as_json:
@@ -104,7 +104,7 @@ def state_name(letter: Letter) -> str:
 
 
 async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await letters.find(db, chunk_id, empresa_id)
         for company in dict.fromkeys(letter.empresa_id for letter in found):
             await note(db, company, "queue_show", target=chunk_id)
@@ -134,7 +134,7 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
 
 async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = _found(await letters.retry(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_retry", target=chunk_id, results=found)
     out.print(tr(count(found, "vuelve a la cola.", "vuelven a la cola."), f"{found} queued again."))
@@ -142,7 +142,7 @@ async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool)
 
 async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
     _some(chunk_id, empresa_id, everything)
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = _found(await letters.drop(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_drop", target=chunk_id, results=found)
     es = count(found, "abandonado: queda sin vector.", "abandonados: quedan sin vector.")

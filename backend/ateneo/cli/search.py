@@ -9,13 +9,13 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from ateneo import wiring
 from ateneo.cli.runtime import count, entry, err, out, print_json, run_or_exit
 from ateneo.errors import UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Hit, SearchResult
+from ateneo.wiring import House
 
 _WORD = re.compile(r"\S+")
 _GAP = re.compile(r"\s+")
@@ -79,7 +79,7 @@ def _json(text: str | None) -> Any:
 
 
 async def _search(query: str, empresa_id: str, k: int, options: dict[str, Any], as_json: bool) -> None:
-    async with await wiring.House.open(load()) as house:
+    async with await House.open(load()) as house:
         found = await house.search.search(empresa_id, query, k, **options)
         if not found.hits and not await chunks.knows(house.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)

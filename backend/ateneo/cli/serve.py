@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from ateneo import wiring
 from ateneo.cli.runtime import err, run_or_exit
+from ateneo.factories.chat_models import make_chat_model
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
 from ateneo.lang import tr
 from ateneo.services.readiness import check_ready
 from ateneo.settings import load
@@ -39,6 +41,6 @@ def serve(
 
 async def _check() -> None:
     settings = load()
-    async with await wiring.open_database(settings) as db, wiring.embedding_service(settings) as embedding:
-        wiring.chat_model(settings, embedding)
-        await check_ready(db, wiring.models(settings, embedding))
+    async with await open_database(settings) as db, make_embedding_service(settings) as embedding:
+        make_chat_model(settings, embedding)
+        await check_ready(db, make_models(settings, embedding))

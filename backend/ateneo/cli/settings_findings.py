@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from ateneo import wiring
 from ateneo.cli.finding import Finding
 from ateneo.errors import AteneoError
+from ateneo.factories.access import make_access_service
+from ateneo.factories.chat_models import make_chat_model
+from ateneo.factories.rerankers import make_reranking
 from ateneo.lang import tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.settings import Settings, unknown_variables
@@ -23,7 +25,7 @@ def unknown() -> Iterator[Finding]:
 async def chat(settings: Settings, embedding: EmbeddingService | None) -> Finding:
     """Who answers, and whether the settings have what that takes."""
     try:
-        model = wiring.chat_model(settings, embedding)
+        model = make_chat_model(settings, embedding)
     except AteneoError as error:
         return Finding(False, tr(f"Respuestas: {error.message}", f"Answers: {error.message}"), error.remedy)
     name = f"{model.provider}/{model.model}"
@@ -37,8 +39,8 @@ async def chat(settings: Settings, embedding: EmbeddingService | None) -> Findin
 def others(settings: Settings, db: Database) -> Iterator[Finding]:
     """A reranker or a login that is only half set: the API and MCP would not start with it."""
     checks: tuple[Callable[[], object], ...] = (
-        lambda: wiring.reranking(settings),
-        lambda: wiring.access_service(settings, db),
+        lambda: make_reranking(settings),
+        lambda: make_access_service(settings, db),
     )
     for check in checks:
         try:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ateneo import wiring
 from ateneo.cli.runtime import out, print_json, run_or_exit
 from ateneo.errors import ModelError, SettingsError
+from ateneo.factories.databases import model_difference, open_database
+from ateneo.factories.embedders import make_embedding_service
 from ateneo.lang import tr
 from ateneo.services.model_in_use import Difference
 from ateneo.services.status import SystemStatus, system_status
@@ -29,10 +30,10 @@ def status(
 async def _status(as_json: bool) -> None:
     settings = load()
     different: Difference | None = None
-    async with await wiring.open_database(settings) as db:
+    async with await open_database(settings) as db:
         found = await system_status(db)
         with suppress(SettingsError, ModelError):  # `ateneo doctor` tells
-            different = await wiring.model_difference(db, settings, wiring.embedding_service(settings))
+            different = await model_difference(db, settings, make_embedding_service(settings))
     if as_json:
         print_json(asdict(found) | {"model_difference": different and asdict(different)})
         return

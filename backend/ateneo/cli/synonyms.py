@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ateneo import wiring
 from ateneo.cli.runtime import note, out, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
+from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
 from ateneo.store import synonyms
@@ -46,7 +46,7 @@ def _groups(file: Path) -> list[list[str]]:
 
 
 async def _add(empresa_id: str, groups: list[list[str]]) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
         await note(db, empresa_id, "synonyms_add", results=new)
     out.print(tr(f"{new} pares nuevos.", f"{new} new pairs."))
@@ -78,7 +78,7 @@ def list_(empresa_id: EmpresaId) -> None:
 
 
 async def _list(empresa_id: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         found = await synonyms.listed(db, empresa_id)
         await note(db, empresa_id, "synonyms_list", results=len(found))
     for word, others in found.items():
@@ -91,7 +91,7 @@ def remove(word: str, empresa_id: EmpresaId) -> None:
 
 
 async def _remove(empresa_id: str, word: str) -> None:
-    async with await wiring.open_database(load()) as db:
+    async with await open_database(load()) as db:
         gone = await synonyms.remove(db, empresa_id, word)
         await note(db, empresa_id, "synonyms_remove", results=gone)
     out.print(tr(f"{gone} pares olvidados.", f"{gone} pairs forgotten."))

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ateneo import lang, wiring
+from ateneo import lang
 from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
 from ateneo.errors import AteneoError, DatabaseUnavailable
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
 from ateneo.lang import tr
 from ateneo.services.embedding_queue import Batch
 from ateneo.services.worker import Worker
@@ -39,7 +41,7 @@ def worker(
 async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
     settings = load()
     lang.use(settings.lang)
-    local = wiring.embedding_service(settings).provider == "local"
+    local = make_embedding_service(settings).provider == "local"
     hands = concurrency or (2 if local else settings.embedding_concurrency)
     settings = settings.model_copy(
         update={
@@ -47,7 +49,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             "pool_size": max(settings.pool_size, hands + _SPARE_CONNECTIONS),
         }
     )
-    models = wiring.models(settings)
+    models = make_models(settings)
     screen = _Screen(models.main.model)
     async with await _database(settings, screen, once) as db:
         work = Worker(
@@ -74,7 +76,7 @@ async def _database(settings: Settings, screen: "_Screen", once: bool) -> Databa
     pause_s = 1.0
     while True:
         try:
-            return await wiring.open_database(settings)
+            return await open_database(settings)
         except DatabaseUnavailable as error:
             if once:
                 raise

@@ -10,9 +10,9 @@ from ateneo.errors import AteneoError, BadArgument, EmptyQuery, QueryTooLong, Un
 from ateneo.lang import tr
 from ateneo.ports import ChatModel
 from ateneo.services.agents.answering import Answering
-from ateneo.services.agents.definition import usable
 from ateneo.services.agents.events import Done, Event, Failed
 from ateneo.services.agents.memory import Memory, bounded, recall
+from ateneo.services.filters import with_checked_filter
 from ateneo.services.tenant import tenant_id
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.store import agents, conversations
@@ -145,7 +145,7 @@ class AgentService:
         found, any_at_all = await agents.find(self.vector_search.db, empresa_id, agent_id)
         if found is None and any_at_all and agent_id != DEFAULT_AGENT:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
-        return usable(empresa_id, found or self._default)
+        return with_checked_filter(empresa_id, found or self._default)
 
     async def _memory(
         self, empresa_id: str, agent: Agent, history: Sequence[Turn] | None, conversation_id: str | None

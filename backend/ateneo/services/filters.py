@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ateneo.errors import BadArgument
+from ateneo.errors import AgentUnusable, BadArgument
 from ateneo.lang import tr
 from ateneo.text.clean import clean
+from ateneo.types import Agent
 
 ORDERINGS = ("gt", "gte", "lt", "lte")
 COMPARISONS = ("eq", "ne", *ORDERINGS)
@@ -34,6 +36,15 @@ def checked_filter(filter: object) -> dict[str, Any] | None:
     if sum(_count(wanted) for wanted in conditions.values()) > MOST_VALUES:
         raise _refused(filter, tr(f"hasta {MOST_VALUES} valores en total", f"up to {MOST_VALUES} values in all"))
     return conditions or None
+
+
+def with_checked_filter(empresa_id: str, agent: Agent) -> Agent:
+    """The agent as it is stored, which another version or program may have done. Raises AgentUnusable for a filter that
+    cannot be searched with."""
+    try:
+        return replace(agent, filter=checked_filter(agent.filter))
+    except BadArgument as error:
+        raise AgentUnusable(empresa_id=empresa_id, agent_id=agent.agent_id, detail=error.message) from error
 
 
 def narrowed(filter: object, field: str, value: str | None) -> dict[str, Any] | None:

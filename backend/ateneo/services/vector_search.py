@@ -7,10 +7,9 @@ from typing import Any
 from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.lang import tr
 from ateneo.ports import TokenCounter
-from ateneo.services.agents.definition import usable
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
-from ateneo.services.filters import narrowed
+from ateneo.services.filters import narrowed, with_checked_filter
 from ateneo.services.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
 from ateneo.services.reranking import Reranking
 from ateneo.services.tenant import tenant_id
@@ -159,7 +158,7 @@ class VectorSearchService:
         """
         empresa_id = tenant_id(empresa_id)
         agent, _ = (None, False) if agent_id is None else await agents.find(self.db, empresa_id, clean(agent_id))
-        chosen = usable(empresa_id, agent or Agent(""))
+        chosen = with_checked_filter(empresa_id, agent or Agent(""))
         found = await self.search(empresa_id, query, chosen.k, dense_weight=chosen.dense_weight, filter=chosen.filter)
         return build_context(found.hits, self.context_counter, max_tokens=max_tokens).text
 

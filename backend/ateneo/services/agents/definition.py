@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from ateneo.errors import AgentUnusable, BadArgument
+from ateneo.errors import BadArgument
 from ateneo.lang import tr
 from ateneo.services.filters import checked_filter
 from ateneo.text.clean import clean
@@ -47,15 +47,6 @@ def checked(agent: Agent) -> Agent:
     _between("answer_tokens", agent.answer_tokens, 1, 200_000)
     _that(set(agent.tools) <= set(TOOLS), "tools", ", ".join(agent.tools), ", ".join(TOOLS))
     return texts
-
-
-def usable(empresa_id: str, agent: Agent) -> Agent:
-    """The agent as it is stored, which another version or program may have done. Raises AgentUnusable for a filter that
-    cannot be searched with."""
-    try:
-        return replace(agent, filter=checked_filter(agent.filter))
-    except BadArgument as error:
-        raise AgentUnusable(empresa_id=empresa_id, agent_id=agent.agent_id, detail=error.message) from error
 
 
 def _between(name: str, value: float | None, least: float, most: float) -> None:
