@@ -1,5 +1,6 @@
-"""What pydantic found wrong with a value, in the reader's language."""
+"""What pydantic found wrong with a value, and the system with a file, in the reader's language."""
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,29 @@ def broken_rule(error: Mapping[str, Any]) -> str:
     if "expected" in shown:
         shown["expected"] = shown["expected"].replace(" or ", tr(" o ", " or "))
     return known.format_map(shown)
+
+
+def unreadable(error: OSError | ValueError) -> str:
+    """Why a file or folder cannot be read or written. ValueError: it is not UTF-8, or its name is none."""
+    if isinstance(error, UnicodeError):
+        return tr("no es texto UTF-8", "it is not UTF-8 text")
+    reasons = {
+        errno.ENOENT: tr("no existe", "it does not exist"),
+        errno.EACCES: tr("no hay permiso", "there is no permission"),
+        errno.EPERM: tr("no hay permiso", "there is no permission"),
+        errno.EISDIR: tr("es una carpeta", "it is a folder"),
+        errno.ENOTDIR: tr("no es una carpeta", "it is not a folder"),
+        errno.EEXIST: tr("ya existe", "it exists already"),
+        errno.ENAMETOOLONG: tr("su nombre es demasiado largo", "its name is too long"),
+        errno.ELOOP: tr("es un enlace que da vueltas", "it is a link that goes round"),
+        errno.ENOSPC: tr("no queda lugar en el disco", "the disk is full"),
+        errno.EROFS: tr("el disco es de solo lectura", "the disk is read-only"),
+        errno.EMFILE: tr("hay demasiados archivos abiertos", "too many files are open"),
+    }
+    if not isinstance(error, OSError):
+        return tr("su nombre no es posible", "its name is not possible")
+    otherwise = tr("no se puede usar", "it cannot be used") + f" ({error.strerror or error})"
+    return reasons.get(error.errno or 0, otherwise)
 
 
 def _rules() -> dict[str, str]:

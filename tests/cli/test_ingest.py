@@ -179,7 +179,7 @@ def test_an_empty_folder_and_a_name_that_cannot_be(run: Run, folder: Callable[..
     for path in (tmp_path / "vacia", folder("fotos", a_png=b"x"), tmp_path / ("x" * 300), tmp_path / "nada"):
         done = run("ingest", str(path))
         assert done.returncode == 2, done
-        assert "PATH" in done.stderr
+        assert "RUTA" in done.stderr
     assert "a.png" in run("ingest", str(tmp_path / "fotos")).stderr
 
 

@@ -41,7 +41,7 @@ async def test_an_operators_day(database_url: str) -> None:
     [dead] = json.loads(ateneo("queue", "list", "--json", url=database_url).stdout)
     assert (dead["chunk_id"], dead["error"]) == ("acme-1", "el texto está en blanco")
     assert "en blanco" in ateneo("queue", "show", "acme-1", url=database_url).stdout
-    assert ateneo("queue", "show", "nadie", url=database_url).returncode == 1
+    assert ateneo("queue", "show", "nadie", url=database_url).returncode == 2
     assert ateneo("queue", "retry", url=database_url).returncode == 2
     assert "1 vuelve a la cola" in ateneo("queue", "retry", "acme-1", url=database_url).stdout
     ateneo("worker", "--once", url=database_url)

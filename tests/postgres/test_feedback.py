@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ateneo.errors import DatasetInvalid
+from ateneo.errors import DatasetInvalid, UnknownEmpresa
 from ateneo.services.agents.feedback import QUESTIONS, REJECTED, export
 from ateneo.services.evaluation.datasets import QuestionSet, read_dataset
 from ateneo.store import conversations
@@ -51,8 +51,15 @@ async def test_companies_and_documents_do_not_overwrite_each_other(database: Dat
     assert all(path.is_relative_to(tmp_path) for path in tmp_path.rglob("*"))
 
 
+async def test_of_a_company_that_is_not_there_nothing_is_written(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(UnknownEmpresa):
+        await export(database, "nadie", tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("content", ["no es JSON\n", "[1]\n"])
 async def test_a_file_of_somebody_elses_is_left_alone(database: Database, tmp_path: Path, content: str) -> None:
+    await rated(database, "acme")
     (tmp_path / QUESTIONS).write_text(content)
     with pytest.raises(DatasetInvalid, match="questions"):
         await export(database, "acme", tmp_path)

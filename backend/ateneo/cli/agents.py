@@ -16,6 +16,7 @@ from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument, Unknown
 from ateneo.factories.databases import open_database
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.services.agents.definition import checked
 from ateneo.settings import load
 from ateneo.store import agents
@@ -141,7 +142,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadArgument(name="--instructions-file", value=path, rule=str(error)) from error
+        raise BadArgument(name="--instructions-file", value=path, rule=unreadable(error)) from error
 
 
 @app.command("delete", help=tr("Borra un agente; sus conversaciones quedan.", "Deletes an agent; not what it said."))

@@ -14,6 +14,7 @@ from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.factories.databases import open_database
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.services.agents.feedback import QUESTIONS, export
 from ateneo.services.agents.transcript import transcript
 from ateneo.settings import load
@@ -152,7 +153,7 @@ async def _export(empresa_id: str, folder: Path) -> None:
         try:
             done = await export(db, empresa_id, folder)
         except OSError as error:
-            raise BadArgument(name="FOLDER", value=folder, rule=error.strerror or str(error)) from error
+            raise BadArgument(name=tr("CARPETA", "FOLDER"), value=folder, rule=unreadable(error)) from error
         await note(db, empresa_id, "conversations_export", results=done.questions + done.rejected)
     table = Table(box=None, show_header=False)
     table.add_row(str(done.questions), tr(f"preguntas en {folder / QUESTIONS}", f"questions in {folder / QUESTIONS}"))

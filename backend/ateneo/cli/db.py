@@ -64,7 +64,8 @@ async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
     settings = load()
     embedding = make_embedding_service(settings)
     async with await open_database(settings) as db, embedding:
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True) as progress:
+        columns = SpinnerColumn(), TextColumn("{task.description}")
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
             task = progress.add_task(tr("Preparando la base...", "Preparing the database..."))
             seen = 0
 

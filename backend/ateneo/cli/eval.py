@@ -21,6 +21,7 @@ from ateneo.factories.embedders import make_embedding_service
 from ateneo.factories.ingestion import ingestion_options
 from ateneo.factories.rerankers import search_options
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.services.backfill import Backfill
 from ateneo.services.evaluation.comparison import WEIGHTS, Calibration, Comparison, calibrated, compared
 from ateneo.services.evaluation.datasets import Dataset, read_dataset
@@ -144,7 +145,7 @@ def _check(options: Options) -> None:
             if saved
             else tr("hace falta una carpeta o un archivo de preguntas", "a folder or a file of questions is needed")
         )
-        raise BadArgument(name="FOLDER", value=" ".join(map(str, options.folders)), rule=rule)
+        raise BadArgument(name=tr("CARPETA", "FOLDER"), value=" ".join(map(str, options.folders)), rule=rule)
     if (options.sides or options.calibrate) and options.configuration != Configuration():
         rule = tr("no va con --compare ni --calibrate", "it does not go with --compare or --calibrate")
         raise BadArgument(name="--mode, --dense-weight", value=options.configuration.label, rule=rule)
@@ -192,7 +193,7 @@ async def _measured(options: Options, settings: Settings) -> Report:
     names = [one.name for one in datasets]
     if len(set(names)) < len(names):
         rule = tr("dos se llaman igual", "two have the same name")
-        raise BadArgument(name="FOLDER", value=", ".join(names), rule=rule)
+        raise BadArgument(name=tr("CARPETA", "FOLDER"), value=", ".join(names), rule=rule)
     end_on_sigterm()
     url = settings.database_url.get_secret_value() if settings.database_url else None
     async with make_embedding_service(settings) as embedding:
@@ -263,7 +264,7 @@ def _draw(path: Path, sides: Sequence[Sequence[Run]], k: int) -> None:
     try:
         path.write_text(bar_chart(series, k), encoding="utf-8")
     except OSError as error:
-        raise BadArgument(name="--plot", value=path, rule=str(error.strerror)) from error
+        raise BadArgument(name="--plot", value=path, rule=unreadable(error)) from error
 
 
 def _extras(comparisons: Sequence[Comparison], calibrations: Sequence[Calibration]) -> dict[str, Any]:

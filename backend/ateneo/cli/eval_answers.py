@@ -57,7 +57,7 @@ async def _measured(folder: Path, limit: int | None, settings: Settings, *, quie
     dataset = await asyncio.to_thread(read_dataset, folder, limit)
     if not isinstance(dataset, QuestionSet):
         rule = tr("hace falta un archivo de preguntas, no BEIR", "it takes a file of questions, not BEIR")
-        raise BadArgument(name="FOLDER", value=folder, rule=rule)
+        raise BadArgument(name=tr("CARPETA", "FOLDER"), value=folder, rule=rule)
     without = await asyncio.to_thread(read_unanswerable, dataset.folder, limit)
     end_on_sigterm()
     url = settings.database_url.get_secret_value() if settings.database_url else None

@@ -26,6 +26,7 @@ from ateneo.errors import (
     UnknownDocument,
 )
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.services.sources import Source, Sources, text
 from ateneo.services.upload import LONGEST_SOURCE
 from ateneo.settings import load
@@ -84,16 +85,14 @@ def listing(path: Path) -> Listing:
         path.stat()
         is_folder = path.is_dir()
     except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        rule = tr("no existe ese archivo o carpeta", "there is no such file or folder") if missing else str(error)
-        raise BadArgument(name="PATH", value=clean(str(path))[:200], rule=rule) from error
+        raise BadArgument(name=tr("RUTA", "PATH"), value=clean(str(path))[:200], rule=unreadable(error)) from error
     whole = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     if not is_folder:
         return Listing(whole.parent, [whole], whole=False)
     found = Listing(whole, [], whole=True)
 
     def note(error: OSError) -> None:
-        found.closed.append(f"{error.filename}: {error.strerror}")
+        found.closed.append(f"{error.filename}: {unreadable(error)}")
 
     for root, folders, names in os.walk(whole, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -104,7 +103,7 @@ def listing(path: Path) -> Listing:
                 found.others.append(one)
     if not found.files and not found.closed:
         rule = tr("no tiene documentos que se puedan leer", "it has no documents that can be read")
-        raise BadArgument(name="PATH", value=clean(str(path)), rule=f"{rule}{_some(_below(found), ': ')}")
+        raise BadArgument(name=tr("RUTA", "PATH"), value=clean(str(path)), rule=f"{rule}{_some(_below(found), ': ')}")
     return found
 
 

@@ -9,9 +9,9 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 
-from ateneo.cli.runtime import count, err, note, out, print_json, run_or_exit
+from ateneo.cli.runtime import count, note, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
-from ateneo.errors import InputError
+from ateneo.errors import InputError, Unknown
 from ateneo.factories.databases import open_database
 from ateneo.lang import tr
 from ateneo.settings import load
@@ -108,12 +108,11 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
         found = await letters.find(db, chunk_id, empresa_id)
         for company in dict.fromkeys(letter.empresa_id for letter in found):
             await note(db, company, "queue_show", target=chunk_id)
+    if not found:
+        raise Unknown(what=tr(f"«{chunk_id}» en la cola", f"“{chunk_id}” in the queue"))
     if as_json:
         print_json([asdict(letter) for letter in found])
         return
-    if not found:
-        err.print(tr(f"«{chunk_id}» no está en la cola.", f"“{chunk_id}” is not in the queue."))
-        raise typer.Exit(1)
     for letter in found:
         out.print(f"{letter.empresa_id} / {letter.chunk_id}", style="bold")
         grid = Table.grid(padding=(0, 1))

@@ -67,14 +67,15 @@ def search(
         "highlight": True,
         "rerank": rerank,
     }
-    run_or_exit(_search(query, empresa_id, k, options, as_json))
+    run_or_exit(_search(query, empresa_id, k, options, as_json), as_json=as_json)
 
 
 def _json(text: str | None) -> Any:
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
-        rule = tr(f"no es JSON ({error})", f"this is not JSON ({error})")
+        place = getattr(error, "pos", 0) + 1
+        rule = tr(f"no es JSON (desde el carácter {place})", f"this is not JSON (from character {place} on)")
         raise typer.BadParameter(rule, param_hint="--filter") from None
 
 

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ateneo.cli.runtime import note, out, run_or_exit
+from ateneo.cli.runtime import err, note, out, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.factories.databases import open_database
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.settings import load
 from ateneo.store import synonyms
 from ateneo.text import regional
@@ -42,7 +43,7 @@ def _groups(file: Path) -> list[list[str]]:
     try:
         return list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadArgument(name="FILE", value=file, rule=str(error)) from error
+        raise BadArgument(name=tr("ARCHIVO", "FILE"), value=file, rule=unreadable(error)) from error
 
 
 async def _add(empresa_id: str, groups: list[list[str]]) -> None:
@@ -81,6 +82,8 @@ async def _list(empresa_id: str) -> None:
     async with await open_database(load()) as db:
         found = await synonyms.listed(db, empresa_id)
         await note(db, empresa_id, "synonyms_list", results=len(found))
+    if not found:
+        err.print(tr("No hay sinónimos.", "There are no synonyms."))
     for word, others in found.items():
         out.print(f"{word}: {', '.join(others)}")
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.services.current_model import CurrentModel, Model, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.upload import (
@@ -244,9 +245,7 @@ def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
         with path.open("rb") as opened:
             return opened.read(max_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: NUL in its name
-        why = error.strerror if isinstance(error, OSError) else error
-        rule = tr(f"no se puede leer ({why})", f"it cannot be read ({why})")
-        raise BadArgument(name="file", value=str(path), rule=rule) from error
+        raise BadArgument(name="file", value=str(path), rule=unreadable(error)) from error
 
 
 async def _read_open(file: Readable, max_bytes: int) -> bytes:

@@ -14,6 +14,7 @@ from ateneo.lang import tr
 from ateneo.providers import sentence_folder
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir, sha256_of
 from ateneo.providers.model_folder import MANIFEST, Manifest, Pooling
+from ateneo.rules import unreadable
 from ateneo.types import Matrix
 
 _SAME = 0.98
@@ -120,7 +121,7 @@ async def add(
         _write(manifest, partial)
         partial.rename(target)
     except OSError as error:
-        raise BadArgument(name="ATENEO_MODELS_DIR", value=models_dir, rule=str(error)) from error
+        raise BadArgument(name="ATENEO_MODELS_DIR", value=models_dir, rule=unreadable(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return described(target), tested

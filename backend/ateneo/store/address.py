@@ -64,8 +64,11 @@ class Address:
 
     @property
     def where(self) -> str:
-        """Hosts and database, for messages."""
-        return f"{','.join(self.hosts) or 'local'}/{self.database or ''}".removesuffix("/")
+        """Hosts with their ports, and database, for messages."""
+        hosts = self.hosts or ("local",)
+        pairs = zip(hosts, self.ports or (None,) * len(hosts), strict=False)
+        places = [f"{host}:{port}" if port else host for host, port in pairs]
+        return f"{','.join(places)}/{self.database or ''}".removesuffix("/")
 
     def arguments(self) -> dict[str, Any]:
         """What asyncpg's connect and create_pool take; what the address leaves out comes from libpq's variables."""

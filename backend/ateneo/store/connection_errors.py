@@ -19,7 +19,9 @@ _CUT = (
 
 def unavailable(error: BaseException, where: str, detail: str) -> DatabaseUnavailable:
     """`detail`: what the driver said, or what is said instead."""
-    return DatabaseUnavailable(where=where, detail=detail, remedy=_of_server(error) or _of_network(error))
+    found = _of_network(error)
+    remedy = _of_server(error) or (found[1] if found else "")
+    return DatabaseUnavailable(where=where, detail=found[0] if found else detail, remedy=remedy)
 
 
 def _of_server(error: BaseException) -> str:
@@ -57,27 +59,27 @@ def _of_server(error: BaseException) -> str:
     return ""
 
 
-def _of_network(error: BaseException) -> str:
-    """For a server that was not reached."""
+def _of_network(error: BaseException) -> tuple[str, str] | None:
+    """For a server that was not reached: what happened, and what to do. None where it is something else."""
     said = str(error)
     if isinstance(error, gaierror) or "getaddrinfo" in said or re.search(r"\[Errno -[2-5]\]", said):
-        return tr(
+        return tr("no se encontró el servidor.", "the server was not found."), tr(
             "Ese nombre de servidor no existe en la red: revisá el host de DATABASE_URL.",
             "That server's name is not known to the network: check the host in DATABASE_URL.",
         )
     if isinstance(error, TimeoutError):
-        return tr(
+        return tr("tiempo agotado.", "timed out."), tr(
             "El servidor no contesta: revisá host y puerto de DATABASE_URL, y que ningún cortafuegos lo impida.",
             "The server does not reply: check host and port in DATABASE_URL, and that no firewall is in the way.",
         )
     if isinstance(error, ssl.SSLError):
-        return tr(
+        return said, tr(
             "Falló el cifrado: revisá sslmode y sslrootcert en DATABASE_URL (docs/how-to/database-url.md).",
             "Encryption failed: check sslmode and sslrootcert in DATABASE_URL (docs/how-to/database-url.md).",
         )
     if isinstance(error, ConnectionRefusedError | FileNotFoundError) or "Connect call failed" in said:
-        return tr(
+        return tr("conexión rechazada.", "connection refused."), tr(
             "Nadie atiende ahí: revisá host y puerto de DATABASE_URL, y que el servidor esté en marcha.",
             "Nobody listens there: check host and port in DATABASE_URL, and that the server is running.",
         )
-    return ""
+    return None

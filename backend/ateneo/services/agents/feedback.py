@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ateneo.errors import DatasetInvalid
+from ateneo.errors import DatasetInvalid, UnknownEmpresa
 from ateneo.lang import tr
 from ateneo.services.tenant import tenant_id
 from ateneo.store import conversations, documents
@@ -36,11 +36,13 @@ async def export(db: Database, empresa_id: Tenant, folder: Path) -> Export:
     passage), rejected.jsonl (the answers that were not, with their comments), and the company's documents. A folder
     holds the exports of several companies.
 
-    Raises DatabaseError, DatasetInvalid, OSError.
+    Raises UnknownEmpresa, DatabaseError, DatasetInvalid, OSError.
     """
     empresa_id = tenant_id(empresa_id)
     rated = await conversations.rated(db, empresa_id)
     texts = await documents.texts(db, empresa_id)
+    if not (rated or texts):
+        raise UnknownEmpresa(empresa_id=empresa_id)
     place = folder / file_name(empresa_id)
     place.mkdir(parents=True, exist_ok=True)
     names = {document_id: f"{file_name(document_id)}.md" for document_id in texts}

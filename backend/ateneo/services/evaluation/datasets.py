@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from ateneo.errors import DatasetInvalid
 from ateneo.lang import tr
+from ateneo.rules import unreadable
 from ateneo.text.clean import clean
 
 
@@ -236,7 +237,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except OSError as error:
-        raise _invalid(path, tr(f"no se puede leer ({error.strerror})", f"unreadable ({error.strerror})")) from error
+        raise _invalid(path, unreadable(error)) from error
     except UnicodeDecodeError as error:
         raise _invalid(path, tr("no está en UTF-8", "it is not UTF-8")) from error
 
@@ -248,7 +249,9 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise _invalid(where, tr(f"no es JSON ({error.msg})", f"it is not JSON ({error.msg})")) from error
+            raise _invalid(
+                where, tr(f"no es JSON (columna {error.colno})", f"it is not JSON (column {error.colno})")
+            ) from error
         if not isinstance(row, dict):
             raise _invalid(where, tr("no es un objeto JSON", "it is not a JSON object"))
         yield where, row

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ateneo.errors import BadArgument, DatasetInvalid
 from ateneo.lang import tr
-from ateneo.rules import broken_rule
+from ateneo.rules import broken_rule, unreadable
 from ateneo.text.variants import Variant
 from ateneo.types import Mode
 
@@ -166,7 +166,7 @@ class Report:
         try:
             return _REPORT.validate_json(path.read_bytes())
         except OSError as error:
-            raise DatasetInvalid(where=path, detail=error.strerror) from error
+            raise DatasetInvalid(where=path, detail=unreadable(error)) from error
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(one) for one in first["loc"])
