@@ -22,6 +22,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ateneo.lang import count, number
+
 EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
@@ -91,14 +93,14 @@ async def existing_backend(db: asyncpg.Connection) -> None:
             for index, part in enumerate(parts):
                 await db.execute(INSERT, document_id, empresa_id, index, part, len(part) // 4)
             chunks += len(parts)
-        table.add_row(empresa_id, name, str(len(documents)), str(chunks))
+        table.add_row(empresa_id, name, number(len(documents)), number(chunks))
     out.print(table)
     before = await db.fetchrow(FINGERPRINT)
     shell(str(Path(sys.executable).with_name("ateneo")), "db", "upgrade")
     after = await db.fetchrow(FINGERPRINT)
     if before != after:
         raise SystemExit("La adopción cambió filas del usuario.")
-    out.print(f"Las {after['filas']} filas, la columna «visible» y la clave foránea siguen como estaban.")
+    out.print(f"Las filas ({number(after['filas'])}), la columna «visible» y la clave foránea siguen como estaban.")
 
 
 def backfill() -> None:
@@ -128,10 +130,10 @@ async def new_files(db: asyncpg.Connection) -> None:
             document_id = f"{empresa_id}/{path.name}"
             await db.execute("INSERT INTO documentos VALUES ($1, $2, $3)", document_id, empresa_id, path.stem)
             stored = await ingestion.process_document(path, empresa_id, document_id=document_id)
-            table.add_row(path.name, empresa_id, str(stored.chunks), str(stored.pages or "–"))
+            table.add_row(path.name, empresa_id, number(stored.chunks), str(stored.pages or "–"))
     out.print(table)
     pending = await db.fetchval("SELECT count(*) FROM knowledge_chunks WHERE embedding IS NULL")
-    out.print(f"Chunks sin embedding: {pending}.")
+    out.print(f"Chunks sin embedding: {number(pending)}.")
 
 
 def questions_by_id() -> dict[str, dict[str, str]]:
@@ -166,7 +168,8 @@ async def questions(db: asyncpg.Connection) -> None:
             )
             foreign += owner["empresa_id"] != question["empresa_id"]
             right = " ".join(question["passage"].split()) in " ".join(hit.contenido.split())
-            scores = f"{hit.score:.2f}  significado {hit.dense_score or 0:.2f}  palabras {hit.lexical_score or 0:4.1f}"
+            words = number(hit.lexical_score or 0, 1)
+            scores = f"{number(hit.score, 2)}  significado {number(hit.dense_score or 0, 2)}  palabras {words:>4}"
             mark = "[bold green]✓[/]" if right else " "
             out.print(
                 f" {mark} {scores}  [cyan]{escape(hit.title or owner['titulo'])}", no_wrap=True, overflow="ellipsis"
@@ -226,7 +229,7 @@ def main() -> None:
     out.print("Tus archivos:  export DATABASE_URL=embedded && .venv/bin/ateneo db upgrade")
     out.print("               .venv/bin/ateneo ingest --empresa-id mi-empresa mi-carpeta/")
     out.print("               .venv/bin/ateneo search --empresa-id mi-empresa '¿...?'")
-    out.print(f"Todo esto tardó {time.monotonic() - started:.0f} segundos.")
+    out.print(f"Todo esto tardó {count(round(time.monotonic() - started), 'segundo', 'segundos')}.")
 
 
 if __name__ == "__main__":

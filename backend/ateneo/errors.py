@@ -45,7 +45,9 @@ Each says what happened, to what, and what to do about it (`remedy`), in the cur
 
 from typing import ClassVar
 
-from ateneo.lang import tr
+from ateneo.lang import number, tr
+
+_AMOUNTS = {"length", "limit", "seconds"}
 
 
 class AteneoError(Exception):
@@ -73,12 +75,18 @@ class AteneoError(Exception):
 
     @property
     def message(self) -> str:
-        return tr(self.es, self.en).format(**self.fields)
+        return tr(self.es, self.en).format(**self._shown())
 
     @property
     def remedy(self) -> str:
         """What to do about it; empty where there is nothing to say."""
-        return tr(self.remedy_es, self.remedy_en).format(**self.fields)
+        return tr(self.remedy_es, self.remedy_en).format(**self._shown())
+
+    def _shown(self) -> dict[str, object]:
+        """The fields, amounts as people write them; what somebody typed stays as it was."""
+        return {
+            k: number(v, None) if k in _AMOUNTS and isinstance(v, int | float) else v for k, v in self.fields.items()
+        }
 
     @property
     def loggable(self) -> str:

@@ -60,10 +60,10 @@ def _rules() -> dict[str, str]:
         "string_type": text,
         "string_unicode": text,
         "string_too_short": tr(
-            "le faltan caracteres (mínimo: {min_length})", "it is too short (at least {min_length} characters)"
+            "le faltan caracteres (mínimo: {min_length})", "it is too short (fewest characters: {min_length})"
         ),
         "string_too_long": tr(
-            "le sobran caracteres (máximo: {max_length})", "it is too long (at most {max_length} characters)"
+            "le sobran caracteres (máximo: {max_length})", "it is too long (most characters: {max_length})"
         ),
         "string_pattern_mismatch": tr("no tiene la forma {pattern}", "it is not of the form {pattern}"),
         "int_type": whole,
@@ -76,8 +76,8 @@ def _rules() -> dict[str, str]:
         "bool_type": yes_or_no,
         "bool_parsing": yes_or_no,
         "list_type": tr("tiene que ser una lista", "it must be a list"),
-        "too_short": tr("le faltan elementos (mínimo: {min_length})", "it is too short (at least {min_length} items)"),
-        "too_long": tr("le sobran elementos (máximo: {max_length})", "it is too long (at most {max_length} items)"),
+        "too_short": tr("le faltan elementos (mínimo: {min_length})", "it is too short (fewest items: {min_length})"),
+        "too_long": tr("le sobran elementos (máximo: {max_length})", "it is too long (most items: {max_length})"),
         "literal_error": one_of,
         "enum": one_of,
         "json_invalid": tr("no es JSON válido", "it is not valid JSON"),

@@ -110,7 +110,7 @@ def test_a_worse_model_is_refused_unless_it_is_forced(
     switch = ("embeddings", "switch", "--model", "azar", "--dimensions", "32", "--yes", "--sample", "40")
     refused = ateneo(*switch, url=database_url, **stocked)
     assert refused.returncode == 1
-    assert "95%" in refused.stderr
+    assert "95\N{NO-BREAK SPACE}%" in refused.stderr
     assert "--force" in refused.stderr
     assert "«" in refused.stdout, "the worst cases side by side"
     [line] = json.loads(ateneo("audit", "-e", "acme", "--json", url=database_url).stdout)

@@ -83,8 +83,8 @@ def test_the_extractive_answerer(bare_url: str, folder: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
     rows = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines() if line.strip()}
-    assert rows["directa"] == rows["parafrasis"] == ["1", "100.0", "%", "100.0", "%", "0.0", "%", "0.0", "%"]
-    assert rows["todas"][0] == "2" and rows["1"] == ["100.0", "%", "0.0", "%", "0.0", "%"]
+    assert rows["directa"] == rows["parafrasis"] == ["1", "100,0", "%", "100,0", "%", "0,0", "%", "0,0", "%"]
+    assert rows["todas"][0] == "2" and rows["1"] == ["100,0", "%", "0,0", "%", "0,0", "%"]
     report, found = by_id(evaluate(folder, "--json", url=bare_url))
     assert set(found) == {"q1", "q2", "n1"}
     assert (report["answerable"]["correct"], report["unanswerable"]["unknown"]) == (1, 1)

@@ -30,7 +30,7 @@ async def test_an_operators_day(database_url: str) -> None:
     assert "Ningún worker" not in ateneo("status", url=database_url).stdout  # no generation: nothing is queued yet
     done = ateneo("worker", "--once", url=database_url)
     assert done.returncode == 0, done.stderr
-    assert "1 chunks" in done.stdout and "1 fallidos" in done.stdout.replace("\n", " ")
+    assert "1 chunk (" in done.stdout and "1 fallido," in done.stdout.replace("\n", " ")
     shown = json.loads(ateneo("status", "--json", url=database_url).stdout)
     companies = {one["empresa_id"]: one for one in shown["companies"]}
     acme, otra = companies["acme"], companies["otra"]

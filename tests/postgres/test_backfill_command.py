@@ -73,13 +73,13 @@ async def test_dry_run_then_a_few_then_all(database: Database, database_url: str
         assert (code, server.calls, await stored(database)) == (0, 0, 0)
         assert "DRY RUN" in output and "Se procesarían 30 chunks" in output
         assert "- [acme-000...] Pasaje [b]número[/b] 0 sobre :smile: feriados..." in output
-        assert "Costo estimado: ~$0.0000" in output and "text-embedding-3-small" in output
+        assert "Costo estimado: ~$0,0000" in output and "text-embedding-3-small" in output
 
         code, output, _ = await run(database_url, server, "--limit", "10", answer="y\n")
         assert (code, await stored(database)) == (0, 10)
         assert "Total chunks a procesar: 10" in output and "¿Continuar? [y/N]" in output
         assert "Procesados exitosamente: 10" in output and "Chunks aún sin embedding: 20" in output
-        assert "Progreso: 10/10 (100.0%)" in output
+        assert "Progreso: 10/10 (100,0\N{NO-BREAK SPACE}%)" in output
 
         code, output, errors = await run(database_url, server, "--json", "--yes")
         assert (code, errors, await stored(database)) == (0, "", 30)

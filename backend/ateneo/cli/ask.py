@@ -14,7 +14,7 @@ from ateneo.cli.flow import Flow
 from ateneo.cli.runtime import entry, err, out, print_json, report, run_or_exit
 from ateneo.cli.search import EmpresaId, snippet
 from ateneo.errors import UnknownEmpresa
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.services.agent import DEFAULT_AGENT
 from ateneo.services.agents.events import Done, Event, Failed, Said, Searching
 from ateneo.settings import load
@@ -78,19 +78,18 @@ def show_sources(answer: Answer) -> None:
     if answer.citations:
         out.print()
         out.print(tr("Fuentes", "Sources"), style="bold")
-    for number in dict.fromkeys(one.number for one in answer.citations):
-        cited = [one for one in answer.citations if one.number == number]
-        source = Text.assemble((f"  [{number}] ", "bold"), (cited[0].label, "cyan"))
+    for place in dict.fromkeys(one.number for one in answer.citations):
+        cited = [one for one in answer.citations if one.number == place]
+        source = Text.assemble((f"  [{place}] ", "bold"), (cited[0].label, "cyan"))
         if len(source) + 10 <= out.width:
             source.append(f"  {cited[0].chunk_id[:8]}", style="dim")
         out.print(source)
         for one in cited:
             out.print(Padding(Text(f"«{snippet(one.quote, 160)}»", style="dim"), (0, 0, 0, 6)))
     if dropped := answer.citations_dropped + answer.markers_removed:
-        line = tr(
-            f"! Quité {dropped} citas que no se pudieron comprobar.", f"! I took out {dropped} citations: not verified."
-        )
-        err.print(line, style="yellow")
+        es = count(dropped, "cita que no se pudo comprobar", "citas que no se pudieron comprobar")
+        en = count(dropped, "citation that could not be verified", "citations that could not be verified")
+        err.print(tr(f"! Quité {es}.", f"! I took out {en}."), style="yellow")
     if answer.state == "cut":
         line = tr("! La respuesta llegó al máximo de tokens.", "! The answer reached its most tokens.")
         err.print(line, style="yellow")
@@ -102,5 +101,6 @@ def show_sources(answer: Answer) -> None:
 
 def _bill(answer: Answer) -> str:
     tokens = answer.input_tokens + answer.cache_read_tokens + answer.cache_write_tokens
-    cost = "" if answer.cost is None else f" · US$ {answer.cost:.4f}"
-    return f"{answer.model} · {tokens} + {answer.output_tokens} tokens{cost} · {answer.latency_ms / 1000:.1f} s"
+    cost = "" if answer.cost is None else f" · US$ {number(answer.cost, 4)}"
+    used = f"{number(tokens)} + {number(answer.output_tokens)} tokens"
+    return f"{answer.model} · {used}{cost} · {number(answer.latency_ms / 1000, 1)} s"

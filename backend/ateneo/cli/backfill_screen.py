@@ -8,7 +8,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from ateneo.cli.runtime import err, out, report
-from ateneo.lang import tr
+from ateneo.lang import count, dollars, number, percent, tr
 from ateneo.providers.prices import PRICES_AS_OF
 from ateneo.services.backfill import BackfillPlan, BackfillReport, IndexNews, Outgrown, Progress
 from ateneo.services.embedding import EmbeddingService
@@ -38,16 +38,14 @@ def model(provider: str, name: str) -> None:
 
 def pending(plan: BackfillPlan, empresa_id: str | None) -> None:
     if plan.chunks:
-        say(tr(f"   Total chunks a procesar: {plan.chunks}", f"   Chunks to process: {plan.chunks}"))
+        chunks = number(plan.chunks)
+        say(tr(f"   Total chunks a procesar: {chunks}", f"   Chunks to process: {chunks}"))
     if plan.chunks < plan.pending:
-        say(tr(f"   De un total pendiente de: {plan.pending}", f"   Out of those pending: {plan.pending}"))
+        waiting = number(plan.pending)
+        say(tr(f"   De un total pendiente de: {waiting}", f"   Out of those pending: {waiting}"))
     if plan.skipped:
-        say(
-            tr(
-                f"   Omitidos por cortos (hasta 10 caracteres): {plan.skipped}",
-                f"   Skipped as too short (up to 10 characters): {plan.skipped}",
-            )
-        )
+        short = tr("Omitidos por cortos (hasta 10 caracteres)", "Skipped as too short (up to 10 characters)")
+        say(f"   {short}: {number(plan.skipped)}")
     if empresa_id is not None:
         say(tr(f"   Filtrado por empresa: {empresa_id}", f"   Only the company: {empresa_id}"))
 
@@ -61,7 +59,9 @@ def dry_run(plan: BackfillPlan, embedding: EmbeddingService) -> None:
         nothing_to_do()
         return
     say(tr("\n🔍 DRY RUN - No se guardarán cambios", "\n🔍 DRY RUN - No changes will be stored"))
-    say(tr(f"   Se procesarían {plan.chunks} chunks", f"   {plan.chunks} chunks would be processed"))
+    chunks = count(plan.chunks, "chunk", "chunks")
+    would = "procesaría" if plan.chunks == 1 else "procesarían"
+    say(tr(f"   Se {would} {chunks}", f"   {chunks} would be processed"))
     say(_cost(plan.cost_usd, plan.tokens, embedding))
     say(tr("\n   Muestra de chunks:", "\n   Sample of chunks:"))
     for chunk in plan.sample:
@@ -79,14 +79,15 @@ def preview(contenido: str) -> str:
 
 
 def estimate(plan: BackfillPlan, embedding: EmbeddingService) -> None:
-    say(tr(f"\n⚠️  Se van a procesar {plan.chunks} chunks", f"\n⚠️  {plan.chunks} chunks will be processed"))
+    chunks, will = count(plan.chunks, "chunk", "chunks"), "va" if plan.chunks == 1 else "van"
+    say(tr(f"\n⚠️  Se {will} a procesar {chunks}", f"\n⚠️  {chunks} will be processed"))
     if plan.tokens is not None or embedding.price == 0:
         say(_cost(plan.cost_usd, plan.tokens, embedding))
 
 
 def _cost(cost: float | None, tokens: int | None, embedding: EmbeddingService, *, paid: bool = False) -> str:
     label = tr("Costo según los tokens", "Cost by the tokens") if paid else tr("Costo estimado", "Estimated cost")
-    counted = "" if tokens is None else f", {tokens} tokens"
+    counted = "" if tokens is None else ", " + count(tokens, "token", "tokens")
     if cost is None:
         unknown = tr(f"desconocido (no sé el precio de {embedding.model}", f"unknown (no price of {embedding.model}")
         return f"   {label}: {unknown}{counted})"
@@ -94,7 +95,7 @@ def _cost(cost: float | None, tokens: int | None, embedding: EmbeddingService, *
         why = tr("modelo local, gratis", "local model, free") + counted
     else:
         why = f"{embedding.model}{counted}, " + tr(f"precio de {PRICES_AS_OF}", f"price of {PRICES_AS_OF}")
-    return f"   {label}: ~${cost:.{2 if cost >= 0.01 or cost == 0 else 6}f} USD ({why})"
+    return f"   {label}: ~${dollars(cost)} USD ({why})"
 
 
 @contextmanager
@@ -110,17 +111,18 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]
     columns = (
         TextColumn("⏳"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed}/{task.total} {task.percentage:.1f}%"),
-        TextColumn(f"{errors} {{task.fields[failed]}} · {{task.fields[rate]:.1f}} chunks/s"),
+        TextColumn("{task.fields[done]}"),
+        TextColumn(f"{errors} {{task.fields[failed]}} · {{task.fields[rate]}} chunks/s"),
         TimeRemainingColumn(),
     )
     begun = time.monotonic()
     with Bar(*columns, console=console, expand=True) as bar:
-        task = bar.add_task("", total=total, failed=0, rate=0.0)
+        task = bar.add_task("", total=total, done=_of(0, total), failed=number(0), rate=number(0, 1))
 
         def tell(now: Progress) -> None:
-            rate = now.processed / max(time.monotonic() - begun, 1e-3)
-            bar.update(task, completed=_seen(now), failed=now.failed, rate=rate)
+            seen, rate = _seen(now), now.processed / max(time.monotonic() - begun, 1e-3)
+            done = f"{_of(seen, total)} {_share(seen, total)}"
+            bar.update(task, completed=seen, done=done, failed=number(now.failed), rate=number(rate, 1))
 
         yield tell
 
@@ -128,21 +130,29 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]
 def index_news(news: IndexNews) -> None:
     """An index that goes before a large load, or comes back behind it."""
     if isinstance(news, Outgrown):
+        waiting, vectors = number(news.waiting), news.task.vectors
         say(
             tr(
-                f"📦 {news.empresa_id}: {news.waiting} pendientes y {news.task.vectors} vectores en su índice.\n"
+                f"📦 {news.empresa_id}: pendientes {waiting}; en su índice "
+                + count(vectors, "vector", "vectores")
+                + ".\n"
                 "   Lo quito y lo rehago al final: es más rápido. Mientras tanto sus búsquedas\n"
                 "   leen todos los vectores: más lentas, igual de exactas.",
-                f"📦 {news.empresa_id}: {news.waiting} pending and {news.task.vectors} vectors in its index.\n"
+                f"📦 {news.empresa_id}: {waiting} pending, and in its index "
+                + count(vectors, "vector", "vectors")
+                + ".\n"
                 "   It is dropped and built anew at the end, which is faster. Until then its\n"
                 "   searches read all vectors: slower, and exact.",
             )
         )
     elif news.action == "create" and news.done:
+        vectors = news.vectors
+        es, en = count(vectors, "vector", "vectores"), count(vectors, "vector", "vectors")
+        took = f"{number(news.seconds, 1)} s"
         say(
             tr(
-                f"🧱 Índice de {news.empresa_id} rehecho con {news.vectors} vectores en {news.seconds:.1f}s",
-                f"🧱 Index of {news.empresa_id} built anew with {news.vectors} vectors in {news.seconds:.1f}s",
+                f"🧱 Índice de {news.empresa_id} rehecho con {es} en {took}",
+                f"🧱 Index of {news.empresa_id} built anew with {en} in {took}",
             )
         )
 
@@ -160,16 +170,22 @@ class _Lines:
             return
         self._last = clock
         elapsed = clock - self._begun
-        done, share = _seen(now), 100 * _seen(now) / max(self._total, 1)
-        rate = now.processed / max(elapsed, 1e-3)
+        done = f"{_of(_seen(now), self._total)} ({_share(_seen(now), self._total)})"
+        failed, rate, took = number(now.failed), number(now.processed / max(elapsed, 1e-3), 1), number(elapsed)
         say(
             tr(
-                f"⏳ Progreso: {done}/{self._total} ({share:.1f}%) | Errores: {now.failed} | "
-                f"Velocidad: {rate:.1f} chunks/s | Tiempo: {elapsed:.0f}s",
-                f"⏳ Progress: {done}/{self._total} ({share:.1f}%) | Errors: {now.failed} | "
-                f"Speed: {rate:.1f} chunks/s | Time: {elapsed:.0f}s",
+                f"⏳ Progreso: {done} | Errores: {failed} | Velocidad: {rate} chunks/s | Tiempo: {took} s",
+                f"⏳ Progress: {done} | Errors: {failed} | Speed: {rate} chunks/s | Time: {took} s",
             )
         )
+
+
+def _of(seen: int, total: int) -> str:
+    return f"{number(seen)}/{number(total)}"
+
+
+def _share(seen: int, total: int) -> str:
+    return percent(seen / max(total, 1), 1)
 
 
 def _seen(now: Progress) -> int:
@@ -181,30 +197,25 @@ def summary(done: BackfillReport, embedding: EmbeddingService, again: str) -> No
     say("\n" + _RULE)
     say(tr("📈 RESUMEN DE MIGRACIÓN", "📈 SUMMARY OF THE MIGRATION"))
     say(_RULE)
-    say(tr(f"   ✅ Procesados exitosamente: {done.processed}", f"   ✅ Processed successfully: {done.processed}"))
-    say(tr(f"   ❌ Errores: {len(done.failed)}", f"   ❌ Errors: {len(done.failed)}"))
+    _line("✅", tr("Procesados exitosamente", "Processed successfully"), number(done.processed))
+    _line("❌", tr("Errores", "Errors"), number(len(done.failed)))
     if done.copied:
-        say(
-            tr(
-                f"   ♻️  De textos ya conocidos, sin costo: {done.copied}",
-                f"   ♻️  Of texts known already, at no cost: {done.copied}",
-            )
-        )
+        _line("♻️ ", tr("De textos ya conocidos, sin costo", "Of texts known already, at no cost"), number(done.copied))
     if done.changed:
-        say(
-            tr(
-                f"   ✏️  Editados mientras se procesaban: {done.changed}",
-                f"   ✏️  Edited while they were processed: {done.changed}",
-            )
-        )
-    say(tr(f"   ⏱️  Tiempo total: {done.seconds:.1f}s", f"   ⏱️  Total time: {done.seconds:.1f}s"))
-    say(tr(f"   📊 Velocidad promedio: {done.rate:.1f} chunks/s", f"   📊 Average speed: {done.rate:.1f} chunks/s"))
+        _line("✏️ ", tr("Editados mientras se procesaban", "Edited while they were processed"), number(done.changed))
+    _line("⏱️ ", tr("Tiempo total", "Total time"), f"{number(done.seconds, 1)} s")
+    _line("📊", tr("Velocidad promedio", "Average speed"), f"{number(done.rate, 1)} chunks/s")
     if done.cost_usd:
         say(_cost(done.cost_usd, done.tokens, embedding, paid=True))
-    left = "?" if done.remaining is None else done.remaining
-    say(tr(f"\n   📋 Chunks aún sin embedding: {left}", f"\n   📋 Chunks still without embedding: {left}"))
+    left = "?" if done.remaining is None else number(done.remaining)
+    say("")
+    _line("📋", tr("Chunks aún sin embedding", "Chunks still without embedding"), left)
     _failures(done)
     _ending(done, again)
+
+
+def _line(mark: str, what: str, value: str) -> None:
+    say(f"   {mark} {what}: {value}")
 
 
 def _failures(done: BackfillReport) -> None:
@@ -212,14 +223,15 @@ def _failures(done: BackfillReport) -> None:
         err.print(f"   ❌ {chunk.chunk_id} ({chunk.empresa_id}): {chunk.reason}", soft_wrap=True)
     more = len(done.failed) - _FAILURES_SHOWN
     if more > 0:
-        err.print(tr(f"   ... y {more} más; --json los da todos.", f"   ... and {more} more; --json gives them all."))
+        rest = number(more)
+        err.print(tr(f"   ... y {rest} más; --json los da todos.", f"   ... and {rest} more; --json gives them all."))
 
 
 def _ending(done: BackfillReport, again: str) -> None:
     if done.set_aside:
         text = tr(
-            f"   🧱 Índices que faltan rehacer: {len(done.set_aside)}. Los hace `ateneo index tune`.",
-            f"   🧱 Indexes still to be built: {len(done.set_aside)}. `ateneo index tune` does it.",
+            f"   🧱 Índices por rehacer: {number(len(done.set_aside))}. Los hace `ateneo index tune`.",
+            f"   🧱 Indexes still to be built: {number(len(done.set_aside))}. `ateneo index tune` does it.",
         )
         say(text)
     for empresa_id in done.over_budget:
@@ -236,8 +248,8 @@ def _ending(done: BackfillReport, again: str) -> None:
         )
         err.print(
             tr(
-                f"   Se detuvo{at}. Quedaron guardados {done.processed} embeddings. {go_on}",
-                f"   It stopped{at}. {done.processed} embeddings are stored. {go_on}",
+                f"   Se detuvo{at}. Embeddings guardados: {number(done.processed)}. {go_on}",
+                f"   It stopped{at}. Embeddings stored: {number(done.processed)}. {go_on}",
             ),
             soft_wrap=True,
         )

@@ -11,7 +11,7 @@ from ateneo.cli.usage import Commands
 from ateneo.errors import InputError
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models
-from ateneo.lang import tr
+from ateneo.lang import count, dollars, number, tr
 from ateneo.settings import Settings, load
 from ateneo.store import usage
 from ateneo.store.pool import Database
@@ -87,11 +87,11 @@ async def _show(empresa_id: str | None, as_json: bool) -> None:
         budget = budgets.get(one)
         limit = _limit(budget.tokens, budget.usd) if budget else "-"
         stopped = tr("agotado", "spent") if budget and budget.spent else ""
-        dollars = sum(use.usd for use in mine)
-        table.add_row(one, f"{sum(use.tokens for use in mine):,}", f"{dollars:.4f}", limit, stopped)
+        usd = sum(use.usd for use in mine)
+        table.add_row(one, number(sum(use.tokens for use in mine)), number(usd, 4), limit, stopped)
     out.print(table if table.row_count else tr("Nada gastado este mes.", "Nothing was spent this month."))
 
 
 def _limit(tokens: int | None, usd: float | None) -> str:
-    parts = ([f"{tokens:,} tokens"] if tokens is not None else []) + ([f"{usd:g} USD"] if usd is not None else [])
-    return " / ".join(parts)
+    parts = [] if tokens is None else [count(tokens, "token", "tokens")]
+    return " / ".join(parts if usd is None else [*parts, f"{dollars(usd)} USD"])

@@ -13,7 +13,7 @@ from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.rules import unreadable
 from ateneo.services.agents.feedback import QUESTIONS, export
 from ateneo.services.agents.transcript import transcript
@@ -46,8 +46,8 @@ async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
     if not found:
         err.print(tr("No hay conversaciones guardadas.", "No conversations are stored."))
     for one in found:
-        cost = "" if not one.cost else f" · US$ {one.cost:.4f}"
-        turns = tr(f"preguntas: {one.turns}", f"questions: {one.turns}")
+        cost = "" if not one.cost else f" · US$ {number(one.cost, 4)}"
+        turns = count(one.turns, tr("pregunta", "question"), tr("preguntas", "questions"))
         out.print(Text(one.title, style="bold"))
         used = one.updated_at[:16].replace("T", " ")
         out.print(Text(f"  {one.conversation_id} · {one.agent_id} · {used}", style="dim"))
@@ -74,13 +74,15 @@ def _show_turn(turn: StoredTurn) -> None:
     mark = {1: " +", -1: " -"}.get(turn.rating or 0, "")
     out.print(Text(f"{turn.position}. {turn.question}{mark}", style="bold"))
     out.print(Text(turn.answer or "–"))
-    for number, label in {one.number: one.label for one in turn.citations}.items():
-        out.print(Text(f"  [{number}] {label}", style="cyan"))
-    notes = [turn.model, f"{turn.latency_ms / 1000:.1f} s"]
+    for place, label in {one.number: one.label for one in turn.citations}.items():
+        out.print(Text(f"  [{place}] {label}", style="cyan"))
+    notes = [turn.model, f"{number(turn.latency_ms / 1000, 1)} s"]
     if turn.state != "complete":
         notes.insert(0, turn.state if turn.error is None else f"{turn.state} ({turn.error})")
     if turn.citations_dropped:
-        notes.append(tr(f"{turn.citations_dropped} citas quitadas", f"{turn.citations_dropped} citations taken out"))
+        es = count(turn.citations_dropped, "cita quitada", "citas quitadas")
+        en = count(turn.citations_dropped, "citation taken out", "citations taken out")
+        notes.append(tr(es, en))
     if turn.comment:
         notes.append(f"«{turn.comment}»")
     out.print(Text(" · ".join(notes), style="dim"))
@@ -129,7 +131,7 @@ async def _purge(empresa_id: str, days: int) -> None:
     async with await open_database(load()) as db:
         gone = await conversations.purge(db, empresa_id, older_than_days=days)
         await note(db, empresa_id, "conversations_purge", results=gone)
-    out.print(tr(f"{gone} borradas.", f"{gone} deleted."))
+    out.print(count(gone, tr("borrada.", "deleted."), tr("borradas.", "deleted.")))
 
 
 @app.command("export", help=tr("Las calificadas, para `ateneo eval`.", "The rated ones, for `ateneo eval`."))

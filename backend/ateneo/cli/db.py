@@ -9,11 +9,11 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo.cli import schema_screen
-from ateneo.cli.runtime import confirmed, count, err, out, run_or_exit
+from ateneo.cli.runtime import confirmed, err, out, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.services.upgrade import upgrade_database
 from ateneo.settings import load
 from ateneo.store import generations, migrate, tenant_token
@@ -72,14 +72,12 @@ async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
             def on_page(words: int, vectors: int) -> None:
                 nonlocal seen
                 seen += words
-                text = tr(f"Indexando palabras: {seen} chunks", f"Indexing words: {seen} chunks")
-                progress.update(task, description=text)
+                text = tr("Indexando palabras", "Indexing words")
+                progress.update(task, description=f"{text}: {count(seen, 'chunk', 'chunks')}")
 
             def on_rebuilt(done: int, total: int) -> None:
-                text = tr(
-                    f"Palabras analizadas de nuevo: {done} de {total} chunks", f"Words anew: {done} of {total} chunks"
-                )
-                progress.update(task, description=text)
+                text = tr("Palabras analizadas de nuevo", "Words anew")
+                progress.update(task, description=f"{text}: {number(done)}/{count(total, 'chunk', 'chunks')}")
 
             steps = await upgrade_database(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
             different = await model_difference(db, settings, embedding)

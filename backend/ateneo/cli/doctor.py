@@ -9,11 +9,11 @@ from rich.text import Text
 
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding
-from ateneo.cli.runtime import count, out, run_or_exit
+from ateneo.cli.runtime import out, run_or_exit
 from ateneo.errors import AteneoError, GenerationMismatch
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.services import maintenance, switch
 from ateneo.services.current_model import Models
 from ateneo.services.embedding import EmbeddingService
@@ -65,7 +65,8 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         embedding = make_embedding_service(settings)
         made = await embedding.generate_embedding("¿Funciona el modelo?")
         name = f"{embedding.provider}/{embedding.model}"
-        yield Finding(True, tr(f"Embeddings: {name}, {len(made.embedding)} dimensiones.", f"Embeddings: {name}."))
+        dims = count(len(made.embedding), tr("dimensión", "dimension"), tr("dimensiones", "dimensions"))
+        yield Finding(True, f"Embeddings: {name}, {dims}.")
     except AteneoError as error:
         yield Finding(False, f"Embeddings: {error.message}", error.remedy)
     yield await settings_findings.chat(settings, embedding)
@@ -122,8 +123,10 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
 
 def _unfinished(one: switch.Status) -> Finding:
     generation, missing = one.filled.generation, one.filled.missing
-    what = tr(f"Un cambio a {generation.label} quedó sin terminar: faltan los vectores de {missing:,} chunks.",
-              f"A switch to {generation.label} was not finished: {missing:,} chunks lack their vectors.")  # fmt: skip
+    lacking = count(missing, tr("chunk sin su vector", "chunk without its vector"),
+                    tr("chunks sin su vector", "chunks without their vector"))  # fmt: skip
+    what = tr(f"Un cambio a {generation.label} quedó sin terminar: {lacking}.",
+              f"A switch to {generation.label} was not finished: {lacking}.")  # fmt: skip
     drop = f"ateneo embeddings prune --generation {generation.number}"
     remedy = tr(f"Para seguir: ateneo embeddings switch · Para dejarlo: {drop}",
                 f"To go on: ateneo embeddings switch · To leave it: {drop}")  # fmt: skip
@@ -151,7 +154,7 @@ async def _model_in_use(db: Database, settings: Settings, embedding: EmbeddingSe
 async def _recall(db: Database) -> AsyncIterator[Finding]:
     async for measured in maintenance.measure_all(db):
         how = "HNSW" if measured.index_name else tr("exacta", "exact")
-        what = f"Recall@{measured.k} {measured.empresa_id}: {measured.recall:.3f} ({how})."
+        what = f"Recall@{measured.k} {measured.empresa_id}: {number(measured.recall, 3)} ({how})."
         good = measured.recall >= _GOOD_RECALL
         yield Finding(good or None, what, "" if good else "ateneo index rebuild --empresa-id " + measured.empresa_id)
 
@@ -161,15 +164,15 @@ async def _record(db: Database, models: Models | None, active: Generation | None
     dims = models.main.dims if models else None
     unfit = fixed not in (None, "vector") and dims is not None and fixed != f"vector({dims})"
     if unfit and await generations.column_dims(db) is None:
-        what = tr(f"knowledge_chunks.embedding es {fixed} y el modelo tiene {dims} dimensiones.",
-                  f"knowledge_chunks.embedding is {fixed} and the model has {dims} dimensions.")  # fmt: skip
+        what = tr(f"knowledge_chunks.embedding es {fixed} y los vectores del modelo son vector({dims}).",
+                  f"knowledge_chunks.embedding is {fixed} and the model's vectors are vector({dims}).")  # fmt: skip
         yield Finding(False, what, "SELECT ateneo.widen_column(); · ateneo backfill")
     else:
         yield Finding(True, f"knowledge_chunks.embedding: {fixed}.")
     census = await health.census(db)
     vectors = await health.indexed_vectors(db, active.number) if active else 0
-    index = tr(f"Índice: {count(census.words, 'chunk', 'chunks')} por palabras, {vectors:,} por significado.",
-               f"Index: {count(census.words, 'chunk', 'chunks')} by words, {vectors:,} by meaning.")  # fmt: skip
+    index = tr(f"Índice: {count(census.words, 'chunk', 'chunks')} por palabras, {number(vectors)} por significado.",
+               f"Index: {count(census.words, 'chunk', 'chunks')} by words, {number(vectors)} by meaning.")  # fmt: skip
     yield Finding(True, index)
     async for finding in _index_faults(db):
         yield finding

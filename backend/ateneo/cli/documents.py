@@ -8,11 +8,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ateneo.cli.runtime import confirmed, count, err, note, out, print_json, run_or_exit
+from ateneo.cli.runtime import confirmed, err, note, out, print_json, run_or_exit
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import count, tr
 from ateneo.settings import load
 from ateneo.store import documents
 from ateneo.store.pool import Database

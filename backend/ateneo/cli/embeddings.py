@@ -15,7 +15,7 @@ from ateneo.cli.usage import Commands
 from ateneo.errors import SwitchRefused
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models, new_model
-from ateneo.lang import tr
+from ateneo.lang import percent, tr
 from ateneo.services import column
 from ateneo.services import switch as change
 from ateneo.services.current_model import Model, Models
@@ -278,8 +278,8 @@ def _refuse_worse(found: list[SideBySide], options: Options) -> None:
     if worse and not options.force:
         raise SwitchRefused(
             detail=tr(
-                f"El modelo nuevo encuentra menos de {options.min_recall:.0%} de lo que encuentra el actual.",
-                f"The new model finds less than {options.min_recall:.0%} of what the present one finds.",
+                f"El modelo nuevo encuentra menos de {percent(options.min_recall)} de lo que encuentra el actual.",
+                f"The new model finds less than {percent(options.min_recall)} of what the present one finds.",
             ),
             remedy=tr(
                 "No cambié nada. Mirá los peores casos; --force cambia igual, --questions mide con tus preguntas.",

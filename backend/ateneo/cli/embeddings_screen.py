@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ateneo.cli.runtime import count, err, out
-from ateneo.lang import tr
+from ateneo.cli.runtime import err, out
+from ateneo.lang import count, dollars, number, percent, size, tr
 from ateneo.providers.prices import PRICES_AS_OF
 from ateneo.services.column import Refilled
 from ateneo.services.evaluation.side_by_side import Pair, SideBySide
@@ -73,12 +73,13 @@ def plan(found: Plan, *, yes: bool) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row(tr("modelo actual", "present model"), found.active.label)
     table.add_row(tr("modelo nuevo", "new model"), new + (tr(", empezado", ", begun") if found.begun else ""))
-    chunks = tr(f"{found.chunks:,} por embeber, de {found.total:,}", f"{found.chunks:,} to embed, of {found.total:,}")
+    left, total = number(found.chunks), number(found.total)
+    chunks = tr(f"{left} por embeber, de {total}", f"{left} to embed, of {total}")
     table.add_row("chunks", chunks)
-    table.add_row("tokens", "-" if found.tokens is None else f"{found.tokens:,}")
+    table.add_row("tokens", "-" if found.tokens is None else number(found.tokens))
     table.add_row(tr("costo", "cost"), _cost(found))
     table.add_row(tr("tiempo", "time"), "~" + _duration(found.seconds))
-    disk, column_size = _size(found.disk.table_bytes + found.disk.index_bytes), _size(found.disk.column_bytes)
+    disk, column_size = size(found.disk.table_bytes + found.disk.index_bytes), size(found.disk.column_bytes)
     table.add_row(
         tr("disco", "disk"),
         tr(
@@ -112,11 +113,13 @@ def _cost(found: Plan) -> str:
         return tr(f"no sé el precio de {found.model}", f"no price known of {found.model}")
     if found.tokens is None:
         return tr("gratis (modelo local)", "free (local model)")
-    return f"~${found.usd:.{2 if found.usd >= 0.01 or found.usd == 0 else 6}f} USD ({PRICES_AS_OF})"
+    return f"~${dollars(found.usd)} USD ({PRICES_AS_OF})"
 
 
 def filled(done: Fill) -> None:
-    _say(tr(f"  ✓ {done.stored:,} chunks embebidos", f"  ✓ {done.stored:,} chunks embedded"))
+    es = count(done.stored, "chunk embebido", "chunks embebidos")
+    en = count(done.stored, "chunk embedded", "chunks embedded")
+    _say(f"  ✓ {tr(es, en)}")
     if done.refused:
         _warn(
             tr(
@@ -129,7 +132,7 @@ def filled(done: Fill) -> None:
 def indexed(tuned: Tuned) -> None:
     if tuned.action == "create":
         mark = "✓" if tuned.done else "!"
-        _say(f"  {mark} HNSW {tuned.empresa_id}: {tuned.vectors:,} ({tuned.seconds:.1f} s)")
+        _say(f"  {mark} HNSW {tuned.empresa_id}: {number(tuned.vectors)} ({number(tuned.seconds, 1)} s)")
 
 
 def prepared() -> None:
@@ -160,17 +163,16 @@ def switched(generation: Generation, refilled: Refilled) -> int:
 
 def column(refilled: Refilled) -> int:
     if refilled.changed:
-        _say(
-            tr(
-                f"  ✓ knowledge_chunks.embedding: {refilled.changed:,} filas al día",
-                f"  ✓ knowledge_chunks.embedding: {refilled.changed:,} rows brought up to date",
-            )
-        )
+        es = count(refilled.changed, "fila al día", "filas al día")
+        en = count(refilled.changed, "row brought up to date", "rows brought up to date")
+        _say(f"  ✓ knowledge_chunks.embedding: {tr(es, en)}")
     if refilled.busy:
+        es = count(refilled.busy, "fila de knowledge_chunks está tomada", "filas de knowledge_chunks están tomadas")
+        en = count(refilled.busy, "row of knowledge_chunks is held", "rows of knowledge_chunks are held")
         _warn(
             tr(
-                f"{refilled.busy} filas de knowledge_chunks están tomadas por otra transacción; para seguir: {_AGAIN}",
-                f"{refilled.busy} rows of knowledge_chunks are held by another transaction; to go on: {_AGAIN}",
+                f"{es} por otra transacción; para seguir: {_AGAIN}",
+                f"{en} by another transaction; to go on: {_AGAIN}",
             )
         )
         return _NOT_ALL
@@ -195,9 +197,9 @@ def status(found: Sequence[Status]) -> None:
             str(generation.number),
             generation.label,
             _STATES[generation.state](),
-            f"{one.filled.vectors:,}",
-            f"{one.filled.missing:,}",
-            _size(one.filled.bytes),
+            number(one.filled.vectors),
+            number(one.filled.missing),
+            size(one.filled.bytes),
         )
     out.print(table)
     _remarks(found)
@@ -263,7 +265,7 @@ def rolled_back(left: Generation, returned: Generation) -> None:
 
 def prunable(targets: Sequence[Filled]) -> None:
     for one in targets:
-        _say(f"  {one.generation.number}: {one.generation.label} · {one.vectors:,} · {_size(one.bytes)}")
+        _say(f"  {one.generation.number}: {one.generation.label} · {number(one.vectors)} · {size(one.bytes)}")
     if any(one.generation.state == "previous" for one in targets):
         _say(
             tr(
@@ -282,9 +284,9 @@ def pruned(targets: Sequence[Filled], *, done: bool) -> int:
             )
         )
         return _NOT_ALL
-    freed = _size(sum(one.bytes for one in targets))
+    freed = size(sum(one.bytes for one in targets))
     nothing = tr("No había nada que borrar.", "There was nothing to delete.")
-    _say(tr(f"Borrado: {freed} libres.", f"Deleted: {freed} freed.") if targets else nothing, "green")
+    _say(tr(f"Borrado; se liberan {freed}.", f"Deleted; {freed} are freed.") if targets else nothing, "green")
     return 0
 
 
@@ -294,7 +296,7 @@ def pruned(targets: Sequence[Filled], *, done: bool) -> int:
 def comparison(found: Sequence[SideBySide], before: Generation, after: Generation) -> None:
     _say(f"A: {before.label}   B: {after.label}", "bold")
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(tr(f"{found[0].questions:,} preguntas", f"{found[0].questions:,} questions"))
+    table.add_column(count(found[0].questions, tr("pregunta", "question"), tr("preguntas", "questions")))
     headings = (
         f"recall@{found[0].k} A",
         "B",
@@ -311,8 +313,8 @@ def comparison(found: Sequence[SideBySide], before: Generation, after: Generatio
             _share(one.before_recall),
             _share(one.after_recall),
             _share(one.ratio),
-            f"{one.overlap:.0%}",
-            "-" if difference is None else f"{difference.mean:+.3f} ({difference.low:+.3f}…{difference.high:+.3f})",
+            percent(one.overlap),
+            "-" if difference is None else _interval(difference.mean, difference.low, difference.high),
         )
     out.print(table)
     _say("  " + _origins(found[0]), "dim")
@@ -335,9 +337,9 @@ def _origins(found: SideBySide) -> str:
         "search": tr("búsquedas guardadas", "searches that were kept"),
         "sentence": tr("frases de los chunks, al azar", "sentences of chunks, by chance"),
     }
-    parts = [f"{count:,} {names[origin]}" for origin, count in sorted(found.origins.items())]
+    parts = [f"{number(times)} {names[origin]}" for origin, times in sorted(found.origins.items())]
     return "; ".join(parts) + tr(
-        f" ({found.judged:,} con respuesta conocida)", f" ({found.judged:,} with a known answer)"
+        f" ({number(found.judged)} con respuesta conocida)", f" ({number(found.judged)} with a known answer)"
     )
 
 
@@ -346,7 +348,7 @@ def _worst(pairs: Sequence[Pair]) -> None:
     for pair in pairs:
         moved = f"{_rank(pair.before_rank)} → {_rank(pair.after_rank)}"
         ranks = tr(f"puesto {moved}", f"rank {moved}")
-        about = f"{ranks} · {pair.overlap:.0%}" if pair.asked.answers else f"{pair.overlap:.0%}"
+        about = f"{ranks} · {percent(pair.overlap)}" if pair.asked.answers else percent(pair.overlap)
         out.print(f"\n«{pair.asked.text}»", style="bold")
         out.print(f"  {pair.asked.empresa_id} · {about}", style="dim", soft_wrap=True)
         for row in range(_SHOWN):
@@ -364,18 +366,19 @@ def _passage(hits: tuple[Hit, ...], row: int, answers: frozenset[str]) -> str:
 
 
 def _rank(rank: int | None) -> str:
-    return "-" if rank is None else str(rank)
+    return "-" if rank is None else number(rank)
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else number(value, 3)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1024**2:,.1f} MiB" if count < 1024**3 else f"{count / 1024**3:,.2f} GiB"
+def _interval(*values: float) -> str:
+    mean, low, high = (number(one, 3, sign=True) for one in values)
+    return f"{mean} ({low}…{high})"
 
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{number(seconds / 60)} min" if seconds < 5400 else f"{number(seconds / 3600, 1)} h"

@@ -10,7 +10,7 @@ from rich.text import Text
 from ateneo.cli.runtime import answered, err, out, print_json, run_or_exit, whoami
 from ateneo.cli.usage import Commands
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services import erasure
 from ateneo.settings import load
 from ateneo.store import empresas
@@ -65,7 +65,7 @@ async def _delete(empresa_id: str, yes: bool, as_json: bool) -> int:
         print_json(dataclasses.asdict(report))
     else:
         for name, rows in sorted(report.deleted.items()):
-            out.print(f"{rows:>10}  {name}")
+            out.print(f"{number(rows):>10}  {name}")
         said = tr("No queda nada de ella.", "Nothing of it is left.")
         out.print(said if report.clean else tr("QUEDAN FILAS: ", "ROWS ARE LEFT: ") + str(report.remaining))
     return 0 if report.clean else 1

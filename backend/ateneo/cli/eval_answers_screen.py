@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo.cli.runtime import out
-from ateneo.lang import tr
+from ateneo.lang import number, percent, tr
 from ateneo.services.evaluation.answers import AnswersReport, Shares
 
 _SHOWN = 5
@@ -37,7 +37,7 @@ def _answerable(report: AnswersReport) -> Table:
         one = report.shares(answerable=True, kind=kind)
         assert one is not None
         cells = (one.answered, one.correct, one.unknown, one.failed)
-        table.add_row(kind or tr("todas", "all"), str(one.questions), *map(_percent, cells))
+        table.add_row(kind or tr("todas", "all"), number(one.questions), *map(_percent, cells))
     return table
 
 
@@ -50,7 +50,7 @@ def _unanswerable(one: Shares) -> Table:
     for title in (tr("responde igual", "answers all the same"), tr("falla", "fails")):
         table.add_column(title, justify="right", no_wrap=True)
     cells = (one.unknown, one.answered, one.failed)
-    table.add_row("", str(one.questions), *map(_percent, cells))
+    table.add_row("", number(one.questions), *map(_percent, cells))
     return table
 
 
@@ -63,12 +63,10 @@ def _table(first: str, *numbers: str) -> Table:
 
 
 def _spent(title: str, one: Shares) -> str:
-    tokens = f"{one.input_tokens:.0f} + {one.output_tokens:.0f}"
-    cost = "?" if one.cost is None else f"{one.cost:.4f}"
-    return tr(
-        f"Por pregunta {title}: {tokens} tokens, US$ {cost}, {one.latency_p50_ms:.0f} ms (p50)",
-        f"A question {title}: {tokens} tokens, US$ {cost}, {one.latency_p50_ms:.0f} ms (p50)",
-    )
+    tokens = f"{number(one.input_tokens)} + {number(one.output_tokens)}"
+    cost = "?" if one.cost is None else number(one.cost, 4)
+    spent = f"{tokens} tokens, US$ {cost}, {number(one.latency_p50_ms)} ms (p50)"
+    return tr(f"Por pregunta {title}: {spent}", f"A question {title}: {spent}")
 
 
 def _invented(report: AnswersReport) -> None:
@@ -80,8 +78,9 @@ def _invented(report: AnswersReport) -> None:
     for one in wrong[:_SHOWN]:
         out.print(Text(f"  {one.id}  {one.question}"), no_wrap=True, overflow="ellipsis")
     if len(wrong) > _SHOWN:
-        out.print(tr(f"  ... y {len(wrong) - _SHOWN} más (--json)", f"  ... and {len(wrong) - _SHOWN} more (--json)"))
+        more = number(len(wrong) - _SHOWN)
+        out.print(tr(f"  ... y {more} más (--json)", f"  ... and {more} more (--json)"))
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return percent(share, 1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from xml.sax.saxutils import escape
 
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services.evaluation.report import Run
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 720, 190, 56, 64
@@ -47,7 +47,7 @@ def _x(value: float) -> float:
 def _bar(y: float, value: float, colour: str) -> Iterator[str]:
     width = round(_x(value) - _LEFT, 1)
     yield f"<rect x='{_LEFT}' y='{y}' width='{width}' height='{_BAR}' rx='2' fill='{colour}'/>"
-    yield _text(_x(value) + 6, y + _BAR - 4, f"{100 * value:.1f}")
+    yield _text(_x(value) + 6, y + _BAR - 4, number(100 * value, 1))
 
 
 def _grid(bottom: float) -> Iterator[str]:

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ateneo.cli.runtime import count as counted
 from ateneo.cli.runtime import err, out
-from ateneo.lang import tr
+from ateneo.lang import count, number, percent, tr
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.evaluation.comparison import Calibration, Change, Comparison
 from ateneo.services.evaluation.datasets import BeirFolder, Dataset
@@ -44,19 +43,27 @@ def billed(model: str) -> None:
 
 def loaded(dataset: Dataset, what: Loaded) -> None:
     """What is in the database, and what is wrong with it."""
-    count = len(what.questions)
+    asked = len(what.questions)
     err.print(
         tr(
-            f"{what.name}: {what.chunks:,} chunks, {counted(count, 'pregunta', 'preguntas')}",
-            f"{what.name}: {what.chunks:,} chunks, {counted(count, 'question', 'questions')}",
+            f"{what.name}: {count(what.chunks, 'chunk', 'chunks')}, {count(asked, 'pregunta', 'preguntas')}",
+            f"{what.name}: {count(what.chunks, 'chunk', 'chunks')}, {count(asked, 'question', 'questions')}",
         ),
         style="dim",
     )
     if isinstance(dataset, BeirFolder) and dataset.unjudged:
         _warn(
             tr(
-                f"{dataset.unjudged} preguntas sin pasaje relevante quedan afuera.",
-                f"{dataset.unjudged} questions without a relevant passage are left out.",
+                count(
+                    dataset.unjudged,
+                    "pregunta sin pasaje relevante queda afuera.",
+                    "preguntas sin pasaje relevante quedan afuera.",
+                ),
+                count(
+                    dataset.unjudged,
+                    "question without a relevant passage is left out.",
+                    "questions without a relevant passage are left out.",
+                ),
             )
         )
     _named(tr("No se pudieron leer", "Could not be read"), what.unreadable)
@@ -72,8 +79,8 @@ def loaded(dataset: Dataset, what: Loaded) -> None:
 
 def _named(what: str, which: Sequence[str]) -> None:
     if which:
-        rest = f" ... (+{len(which) - _NAMED})" if len(which) > _NAMED else ""
-        _warn(f"{what}: {len(which)}: {'; '.join(which[:_NAMED])}{rest}")
+        rest = f" ... (+{number(len(which) - _NAMED)})" if len(which) > _NAMED else ""
+        _warn(f"{what}: {number(len(which))}: {'; '.join(which[:_NAMED])}{rest}")
 
 
 def _warn(text: str) -> None:
@@ -105,13 +112,13 @@ def results(report: Report) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     for run in report.runs:
         metrics = run.metrics()
-        label, total = run.configuration.label, f"{metrics.total_p50_ms:.1f}/{metrics.total_p95_ms:.1f}"
+        label, total = run.configuration.label, _times(metrics.total_p50_ms, metrics.total_p95_ms)
         table.add_row(
             run.dataset,
             run.variant,
             *([label] if several else []),
             *_metric_cells(metrics, (1, 5, report.k)),
-            f"{metrics.search_p50_ms:.1f}/{metrics.search_p95_ms:.1f}",
+            _times(metrics.search_p50_ms, metrics.search_p95_ms),
             *([] if several else [total]),
         )
     if not several:
@@ -129,7 +136,7 @@ def _kinds(run: Run, k: int) -> None:
     for kind in (*run.kinds, None):
         metrics = run.metrics(kind)
         name = tr("todas", "all") if kind is None else kind
-        table.add_row(name, str(metrics.questions), *_metric_cells(metrics, _KIND_CUTS))
+        table.add_row(name, number(metrics.questions), *_metric_cells(metrics, _KIND_CUTS))
     out.print()
     out.print(table)
 
@@ -155,7 +162,11 @@ def _within(cuts: Sequence[int], k: int) -> list[int]:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:.1f}"
+    return number(100 * value, 1)
+
+
+def _times(p50_ms: float, p95_ms: float) -> str:
+    return f"{number(p50_ms, 1)}/{number(p95_ms, 1)}"
 
 
 # --- comparisons --------------------------------------------------------------------------------------------------
@@ -171,15 +182,23 @@ def comparison(one: Comparison) -> None:
     equal = len(one.changes) - len(one.better) - len(one.worse)
     out.print(
         tr(
-            f"  con B mejoran {len(one.better)}, empeoran {len(one.worse)}, quedan igual {equal}",
-            f"  with B {len(one.better)} are better, {len(one.worse)} worse, {equal} the same",
+            f"  con B: mejoran {number(len(one.better))}, empeoran {number(len(one.worse))}, igual {number(equal)}",
+            f"  with B: {number(len(one.better))} better, {number(len(one.worse))} worse, {number(equal)} the same",
         )
     )
     if one.missing:
         _warn(
             tr(
-                f"{one.missing} preguntas están de un solo lado y no se comparan.",
-                f"{one.missing} questions are on one side only and are not compared.",
+                count(
+                    one.missing,
+                    "pregunta está de un solo lado y no se compara.",
+                    "preguntas están de un solo lado y no se comparan.",
+                ),
+                count(
+                    one.missing,
+                    "question is on one side only and is not compared.",
+                    "questions are on one side only and are not compared.",
+                ),
             )
         )
     _changes(tr("empeoran más", "worst losses"), one.worse)
@@ -187,11 +206,12 @@ def comparison(one: Comparison) -> None:
 
 
 def _difference(found: Difference) -> str:
-    interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-    n = found.questions
+    mean, low, high = (number(100 * one, 1, sign=True) for one in (found.mean, found.low, found.high))
+    interval, p = tr(f"{low} a {high}", f"{low} to {high}"), number(found.p, 4)
+    asked = count(found.questions, tr("pregunta", "question"), tr("preguntas", "questions"))
     return tr(
-        f"{100 * found.mean:+.1f} puntos, IC 95 % {interval}, p = {found.p:.4f} ({n} preguntas)",
-        f"{100 * found.mean:+.1f} points, 95 % CI {interval}, p = {found.p:.4f} ({n} questions)",
+        f"{mean} puntos, IC {percent(0.95)} {interval}, p = {p} ({asked})",
+        f"{mean} points, {percent(0.95)} CI {interval}, p = {p} ({asked})",
     )
 
 
@@ -208,7 +228,7 @@ def _changes(title: str, changes: Sequence[Change]) -> None:
 
 
 def _rank(rank: int | None) -> str:
-    return "–" if rank is None else str(rank)
+    return "–" if rank is None else number(rank)
 
 
 def calibration(found: Calibration) -> None:
@@ -217,7 +237,7 @@ def calibration(found: Calibration) -> None:
     out.print(f"{found.dataset} · {found.variant}", style="bold")
     table = _table()
     for title in (
-        "dense weight",
+        tr("peso denso", "dense weight"),
         tr("mitad que elige", "choosing half"),
         tr("mitad apartada", "held-out half"),
         "",
@@ -226,17 +246,13 @@ def calibration(found: Calibration) -> None:
     for weight, chosen, held in zip(found.weights, found.chosen_on, found.held_out, strict=True):
         marks = [tr("en uso", "in use")] if weight == found.current else []
         marks += [tr("el mejor", "the best")] if weight == found.best else []
-        table.add_row(f"{weight:g}", _points(chosen), _points(held), ", ".join(marks))
+        table.add_row(number(weight, None), _points(chosen), _points(held), ", ".join(marks))
     out.print(table)
     if found.best == found.current:
         out.print(tr("El peso en uso es el mejor.", "The weight in use is the best."))
         return
-    out.print(
-        tr(
-            f"{found.best:g} contra {found.current:g} en la mitad apartada:",
-            f"{found.best:g} against {found.current:g} on the held-out half:",
-        )
-    )
+    best, current = number(found.best, None), number(found.current, None)
+    out.print(tr(f"{best} contra {current} en la mitad apartada:", f"{best} against {current} on the held-out half:"))
     out.print(f"  {_difference(found.gain)}")
     if found.gain.low > 0:
         use = f"ATENEO_DENSE_WEIGHT={found.best:g}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import count, number, percent, size, tr
 from ateneo.services import maintenance
 from ateneo.services.maintenance import CompanyIndex, Status
 from ateneo.settings import load
@@ -82,7 +82,7 @@ def _show(status: Status) -> None:
         tr("tabla", "table"), rows=tr("filas", "rows"), data=tr("datos", "data"), index=tr("índices", "indexes")
     )
     for part in status.parts:
-        table.add_row(part.name, f"{part.rows:,}", _size(part.table_bytes), _size(part.index_bytes))
+        table.add_row(part.name, number(part.rows), size(part.table_bytes), size(part.index_bytes))
     out.print(table)
     table = _table(
         tr("empresa", "company"),
@@ -94,26 +94,27 @@ def _show(status: Status) -> None:
         recall="recall",
     )
     for company in status.companies:
-        table.add_row(company.empresa_id, f"{company.chunks:,}", f"{company.vectors:,}", *_columns(company))
+        table.add_row(company.empresa_id, number(company.chunks), number(company.vectors), *_columns(company))
     out.print(table)
     for scope in status.unfinished:
         name = scope or tr("todas las empresas", "all companies")
         out.print(tr(f"Sin terminar: rebuild de {name}.", f"Not finished: rebuild of {name}."), style="yellow")
     due = len(status.tasks) + sum(company.stats_stale for company in status.companies)
     if due:
-        what = tr(f"{due} tareas pendientes: `ateneo index tune`.", f"{due} things to do: `ateneo index tune`.")
-        out.print(what, style="yellow")
+        what = tr(count(due, "tarea pendiente", "tareas pendientes"), count(due, "thing to do", "things to do"))
+        out.print(f"{what}: `ateneo index tune`.", style="yellow")
 
 
 def _columns(company: CompanyIndex) -> Iterator[str]:
-    yield f"HNSW ({_size(company.index_bytes)})" if company.index_name else tr("exacta", "exact")
-    yield "" if company.churn is None else f"{company.churn:.0%}"
+    yield f"HNSW ({size(company.index_bytes)})" if company.index_name else tr("exacta", "exact")
+    yield "" if company.churn is None else percent(company.churn)
     if company.stats_chunks is None or company.stats_avgdl is None:
         yield tr("no hay", "none")
     else:
-        moved = f"{company.stats_chunks:,} → {company.chunks:,}, {company.stats_avgdl:.0f} → {company.avgdl:.0f}"
+        changes = ((company.stats_chunks, company.chunks), (company.stats_avgdl, company.avgdl))
+        moved = ", ".join(f"{number(before)} → {number(now)}" for before, now in changes)
         yield moved + (tr(" (viejas)", " (stale)") if company.stats_stale else "")
-    yield "" if company.recall is None else f"{company.recall:.3f} @{company.recall_k}"
+    yield "" if company.recall is None else f"{number(company.recall, 3)} @{company.recall_k}"
 
 
 async def _tune(as_json: bool) -> int:
@@ -150,7 +151,7 @@ async def _tune(as_json: bool) -> int:
 def _line(tuned: maintenance.Tuned) -> str:
     what = f"{tuned.action:<10} {tuned.target}" + (f" ({tuned.empresa_id})" if tuned.empresa_id else "")
     if tuned.done:
-        return f"  ✓ {what}  {tuned.seconds:.1f} s"
+        return f"  ✓ {what}  {number(tuned.seconds, 1)} s"
     return f"  ! {what}  " + tr(
         "una transacción abierta no lo dejó; la próxima vez sigue.", "an open transaction stood in the way; next time."
     )
@@ -166,12 +167,15 @@ async def _rebuild(empresa_id: str | None, as_json: bool) -> int:
     if as_json:
         print_json(asdict(made))
         return _NOT_ALL if made.busy else 0
-    out.print(tr(f"Listo: {made.chunks} chunks.", f"Done: {made.chunks} chunks."), style="green")
+    out.print(tr("Listo: ", "Done: ") + count(made.chunks, "chunk", "chunks") + ".", style="green")
     if made.resumed:
-        out.print(tr(f"({made.resumed} eran de una vez anterior.)", f"({made.resumed} were from an earlier run.)"))
+        es = count(made.resumed, "era de una vez anterior.", "eran de una vez anterior.")
+        en = count(made.resumed, "was from an earlier run.", "were from an earlier run.")
+        out.print(tr(f"({es})", f"({en})"))
     if made.busy:
-        out.print(tr(f"{made.busy} chunks estaban siendo escritos: repetilo luego.",
-                     f"{made.busy} chunks were being written: run it again later."), style="yellow")  # fmt: skip
+        es = count(made.busy, "chunk estaba siendo escrito", "chunks estaban siendo escritos")
+        en = count(made.busy, "chunk was being written", "chunks were being written")
+        out.print(tr(f"{es}: repetilo luego.", f"{en}: run it again later."), style="yellow")
         return _NOT_ALL
     return 0
 
@@ -199,7 +203,3 @@ def _progress() -> Iterator[Progress]:
         *columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal
     ) as progress:
         yield progress
-
-
-def _size(count: int) -> str:
-    return f"{count / 1024**2:,.1f} MiB"

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ateneo.cli.runtime import count, entry, err, out, run_or_exit, say_error
+from ateneo.cli.runtime import entry, err, out, run_or_exit, say_error
 from ateneo.cli.search import EmpresaId
 from ateneo.errors import (
     AteneoError,
@@ -25,7 +25,7 @@ from ateneo.errors import (
     RecordRefused,
     UnknownDocument,
 )
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.rules import unreadable
 from ateneo.services.sources import Source, Sources, text
 from ateneo.services.upload import LONGEST_SOURCE
@@ -114,7 +114,7 @@ def _below(found: Listing) -> list[str]:
 def _some(names: Sequence[str], before: str = "") -> str:
     """The first of the names, and how many more."""
     more = len(names) - _SHOWN
-    end = tr(f" y {more} más", f" and {more} more") if more > 0 else ""
+    end = tr(f" y {number(more)} más", f" and {number(more)} more") if more > 0 else ""
     return f"{before}{', '.join(names[:_SHOWN])}{end}" if names else ""
 
 
@@ -142,7 +142,9 @@ async def _ingest(paths: Sequence[Path], empresa_id: str, *, source: str | None,
         rule = tr("vale para una sola carpeta", "it holds for one folder")
         raise BadArgument(name="--source", value=source, rule=rule)
     if source is not None and not 0 < len(source.strip()) <= LONGEST_SOURCE:
-        rule = tr(f"tiene de 1 a {LONGEST_SOURCE} caracteres", f"it has 1 to {LONGEST_SOURCE} characters")
+        rule = tr(
+            f"tiene de 1 a {number(LONGEST_SOURCE)} caracteres", f"it has 1 to {number(LONGEST_SOURCE)} characters"
+        )
         raise BadArgument(name="--source", value=source[:40], rule=rule)
     done = _Done()
     async with await House.open(load()) as house:
@@ -235,24 +237,26 @@ async def _gone(
 
 
 def _summary(done: _Done, listings: Sequence[Listing], *, prune: bool) -> None:
-    new, same = done.counts["created"], done.counts["unchanged"]
+    new, kept = done.counts["created"], number(done.counts["unchanged"])
     again = done.counts["replaced"] + done.counts["updated"]
     parts = [
         tr(
-            f"{count(new, 'nuevo', 'nuevos')}, {count(again, 'actualizado', 'actualizados')}, {same} sin cambios",
-            f"{new} new, {again} updated, {same} unchanged",
+            f"{count(new, 'nuevo', 'nuevos')}, {count(again, 'actualizado', 'actualizados')}, {kept} sin cambios",
+            f"{number(new)} new, {number(again)} updated, {kept} unchanged",
         )
     ]
     if late := done.counts["superseded"]:
-        parts.append(tr(f"{late} que otra carga posterior reemplazó", f"{late} superseded by a later upload"))
+        parts.append(
+            tr(f"{number(late)} que otra carga posterior reemplazó", f"{number(late)} superseded by a later upload")
+        )
     if done.pruned:
-        parts.append(tr(count(done.pruned, "borrado", "borrados"), f"{done.pruned} deleted"))
+        parts.append(tr(count(done.pruned, "borrado", "borrados"), f"{number(done.pruned)} deleted"))
     chunks = count(done.chunks, "chunk", "chunks")
     out.print(", ".join(parts) + " · " + tr(f"{chunks} con su embedding", f"{chunks} with their embedding"))
     others = [name for one in listings for name in _below(one)]
     if others:
         kinds = tr("Sin leer, por su tipo", "Not read, for their kind")
-        err.print(Text(f"{kinds} ({len(others)}): {_some(others)}"), soft_wrap=True)
+        err.print(Text(f"{kinds} ({number(len(others))}): {_some(others)}"), soft_wrap=True)
     if done.gone:
         names = _some([f"{source.name}: {one.external_id}" for source, one in done.gone])
         how = "" if prune else tr(" `--prune` los borra.", " `--prune` deletes them.")

@@ -10,7 +10,7 @@ from rich.table import Table
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import ModelError
-from ateneo.lang import tr
+from ateneo.lang import count, number, size, tr
 from ateneo.providers.local import bundled_model_dir
 from ateneo.services import models
 from ateneo.services.models import Installed, SelfTest
@@ -100,7 +100,7 @@ async def _list(as_json: bool) -> None:
         marks += [tr("en uso", "in use")] if _in_use(model, settings) else []
         manifest = model.manifest
         table.add_row(
-            model.name, str(manifest.dims or "?"), str(manifest.max_tokens or "?"), _megabytes(model), ", ".join(marks)
+            model.name, str(manifest.dims or "?"), str(manifest.max_tokens or "?"), size(model.size), ", ".join(marks)
         )
     out.print(table)
     if not any(_in_use(model, settings) for model in there):
@@ -121,13 +121,14 @@ async def _describe(name: str | None, as_json: bool) -> None:
 def _show(model: Installed, settings: Settings) -> None:
     manifest = model.manifest
     unknown = tr("lo dice el grafo", "as the graph says")
+    window = "? tokens" if manifest.max_tokens is None else count(manifest.max_tokens, "token", "tokens")
     rows = {
         tr("carpeta", "folder"): str(model.folder),
-        tr("tamaño", "size"): _megabytes(model),
+        tr("tamaño", "size"): size(model.size),
         tr("dimensiones", "dimensions"): str(manifest.dims or unknown),
         tr("ventana", "window"): tr(
-            f"{manifest.max_tokens or '?'} tokens; los textos más largos se parten y se promedian",
-            f"{manifest.max_tokens or '?'} tokens; longer texts are split and averaged",
+            f"{window}; los textos más largos se parten y se promedian",
+            f"{window}; longer texts are split and averaged",
         ),
         tr("promediado", "pooling"): _poolings().get(manifest.pooling or "", unknown),
         tr("longitud", "length"): tr("los vectores se normalizan a 1", "vectors are normalised to 1"),
@@ -138,7 +139,7 @@ def _show(model: Installed, settings: Settings) -> None:
         )
         if manifest.unknown_words
         else "",
-        tr("peso híbrido", "hybrid weight"): f"{manifest.dense_weight:g}".replace(".", tr(",", ".")),
+        tr("peso híbrido", "hybrid weight"): number(manifest.dense_weight, None),
         tr("licencia", "licence"): manifest.license or tr("no consta", "not stated"),
         tr("fuentes", "sources"): "\n".join(
             f"{source.name} ({source.license})" if source.license else source.name for source in manifest.sources
@@ -167,7 +168,10 @@ async def _verify(name: str | None) -> int:
             broken = True
             out.print(f"✗ {model.name}: {error.fields['detail']}", style="red")
         else:
-            what = tr(f"{files} archivos, iguales a su sha256", f"{files} files, equal to their sha256")
+            what = tr(
+                count(files, "archivo, igual a su sha256", "archivos, iguales a su sha256"),
+                count(files, "file, equal to its sha256", "files, equal to their sha256"),
+            )
             nothing = tr("su carpeta no dice con qué sha256 comparar", "its folder names no sha256 to compare with")
             out.print(f"✓ {model.name}: {what}." if files else f"! {model.name}: {nothing}.")
     return int(broken)
@@ -230,10 +234,6 @@ def _prefixes(model: Installed) -> str:
     if not query and not passage:
         return tr("ninguno", "none")
     return tr(f"pregunta «{query}», pasaje «{passage}»", f"question “{query}”, passage “{passage}”")
-
-
-def _megabytes(model: Installed) -> str:
-    return f"{model.size / 1e6:.1f} MB".replace(".", tr(",", "."))
 
 
 def _in_use(model: Installed, settings: Settings) -> bool:

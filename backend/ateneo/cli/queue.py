@@ -9,11 +9,11 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 
-from ateneo.cli.runtime import count, note, out, print_json, run_or_exit
+from ateneo.cli.runtime import note, out, print_json, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.errors import InputError, Unknown
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.settings import load
 from ateneo.store import letters
 from ateneo.store.letters import Letter
@@ -75,7 +75,12 @@ async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -
             out.print(reason, style="bold")
         out.print(Padding(_table(letters_of_it), (0, 0, 1, 2)))
     if len(found) == limit:
-        out.print(tr(f"Son los {limit} más viejos; --limit da más.", f"The {limit} oldest; --limit gives more."))
+        out.print(
+            tr(
+                f"Son los {number(limit)} más viejos; --limit da más.",
+                f"The {number(limit)} oldest; --limit gives more.",
+            )
+        )
 
 
 def _reason(letter: Letter) -> str:
@@ -136,7 +141,7 @@ async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool)
     async with await open_database(load()) as db:
         found = _found(await letters.retry(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_retry", target=chunk_id, results=found)
-    out.print(tr(count(found, "vuelve a la cola.", "vuelven a la cola."), f"{found} queued again."))
+    out.print(tr(count(found, "vuelve a la cola.", "vuelven a la cola."), f"{number(found)} queued again."))
 
 
 async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:

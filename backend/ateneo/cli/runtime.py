@@ -35,12 +35,19 @@ INTERRUPTED = 130
 _C1 = re.compile("[\x7f-\x9f]")
 
 
+_BLANK_INSIDE, _STAND_IN = "\N{NO-BREAK SPACE}", "\ufdd0"
+"""rich breaks lines at U+00A0 too: until they are made, a noncharacter stands in its place."""
+
+
 class _Console(Console):
-    """What a company's text says, its documents' names among it, drives nobody's terminal."""
+    """What a company's text says, its documents' names among it, drives nobody's terminal; a number stays whole."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(text.replace(_BLANK_INSIDE, _STAND_IN), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for one in super().render(renderable, options):
-            yield one if one.control else Segment(showable(one.text), one.style)
+            yield one if one.control else Segment(showable(one.text.replace(_STAND_IN, _BLANK_INSIDE)), one.style)
 
 
 # markup and emoji codes are off because texts and ids of the user's pass through here: `[id]` must stay `[id]`
@@ -164,13 +171,8 @@ def say_error(text: str, style: str = "") -> None:
     grid = Table.grid(padding=0)
     grid.add_column(no_wrap=True)
     grid.add_column()
-    grid.add_row(Text(head + mark), Text(body))
+    grid.add_row(Text(head + mark), err.render_str(body))
     err.print(grid, style=style)
-
-
-def count(number: int, one: str, many: str) -> str:
-    """The number and its noun: «1 empresa», «2 empresas»."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def described(error: AteneoError) -> dict[str, str]:

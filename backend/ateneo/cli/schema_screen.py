@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ateneo.cli.finding import Finding
-from ateneo.cli.runtime import count
 from ateneo.errors import NotUpgraded, SchemaNewer
-from ateneo.lang import tr
+from ateneo.lang import count, tr
 from ateneo.store import migrate, versions
 from ateneo.store.migrate import Step
 from ateneo.store.pool import Database

@@ -9,9 +9,9 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from ateneo.cli.runtime import count, entry, err, out, print_json, run_or_exit
+from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
 from ateneo.errors import UnknownEmpresa
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.settings import load
 from ateneo.store import chunks
 from ateneo.types import Hit, SearchResult
@@ -136,12 +136,13 @@ def _same_text(hit: Hit) -> list[Text]:
 
 
 def _scores(hit: Hit) -> str:
-    meaning = "–" if hit.dense_score is None else f"{hit.dense_score:.2f}"
-    words = "–" if not hit.lexical_score else f"{hit.lexical_score:.1f}"
-    again = "" if hit.rerank_score is None else f" · reranker {hit.rerank_score:.2f}"
+    meaning = "–" if hit.dense_score is None else number(hit.dense_score, 2)
+    words = "–" if not hit.lexical_score else number(hit.lexical_score, 1)
+    again = "" if hit.rerank_score is None else f" · reranker {number(hit.rerank_score, 2)}"
+    score, name = number(hit.score, 2), hit.chunk_id[:8]
     return tr(
-        f"puntaje {hit.score:.2f} · significado {meaning} · palabras {words}{again} · chunk {hit.chunk_id[:8]}",
-        f"score {hit.score:.2f} · meaning {meaning} · words {words}{again} · chunk {hit.chunk_id[:8]}",
+        f"puntaje {score} · significado {meaning} · palabras {words}{again} · chunk {name}",
+        f"score {score} · meaning {meaning} · words {words}{again} · chunk {name}",
     )
 
 

@@ -11,7 +11,7 @@ from ateneo.cli.runtime import out, print_json, run_or_exit
 from ateneo.errors import ModelError, SettingsError
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service
-from ateneo.lang import tr
+from ateneo.lang import count, dollars, number, tr
 from ateneo.services.model_in_use import Difference
 from ateneo.services.status import SystemStatus, system_status
 from ateneo.settings import load
@@ -47,42 +47,41 @@ async def _status(as_json: bool) -> None:
 
 def _queue(found: SystemStatus) -> None:
     queue = found.queue
-    line = tr(f"En cola: {queue.pending:,}", f"Queued: {queue.pending:,}")
+    line = tr("En cola", "Queued") + f": {number(queue.pending)}"
     if queue.pending:
+        leased = number(queue.leased)
         line += tr(
-            f" ({queue.leased:,} en curso, {queue.later:,} esperan un reintento)",
-            f" ({queue.leased:,} in hand, {queue.later:,} wait for another try)",
+            f" ({leased} en curso, " + count(queue.later, "espera un reintento)", "esperan un reintento)"),
+            f" ({leased} in hand, " + count(queue.later, "waits for another try)", "wait for another try)"),
         )
         line += tr(f"; la más antigua, hace {age(queue.oldest_s)}", f"; the oldest for {age(queue.oldest_s)}")
     out.print(line + ".")
     if queue.rate:
         left = tr(f"; faltan {age(found.eta_s)}", f"; {age(found.eta_s)} left") if found.eta_s else ""
-        out.print(tr("Ritmo", "Rate") + f": {queue.rate:,.1f} chunks/s{left}.")
+        out.print(tr("Ritmo", "Rate") + f": {number(queue.rate, 1)} chunks/s{left}.")
     if queue.over_budget:
+        es = count(queue.over_budget, "chunk espera", "chunks esperan")
+        en = count(queue.over_budget, "chunk waits", "chunks wait")
         text = tr(
-            f"* Sin presupuesto este mes: {queue.over_budget:,} chunks esperan. `ateneo budget show`",
-            f"* Out of budget this month: {queue.over_budget:,} chunks wait. `ateneo budget show`",
+            f"* Sin presupuesto este mes: {es}. `ateneo budget show`",
+            f"* Out of budget this month: {en}. `ateneo budget show`",
         )
         out.print(text, style="yellow")
     if queue.suspects:
         text = tr(
-            f"De a pocos, porque murió el worker que los tenía: {queue.suspects:,}.",
-            f"A few at a time, because the worker that had them died: {queue.suspects:,}.",
+            "De a pocos, porque murió el worker que los tenía",
+            "A few at a time, because the worker that had them died",
         )
-        out.print(text, style="yellow")
+        out.print(f"{text}: {number(queue.suspects)}.", style="yellow")
     if queue.dead:
         text = tr(
-            f"Apartados con error: {queue.dead:,}. `ateneo queue list` dice por qué.",
-            f"Dead letters: {queue.dead:,}. `ateneo queue list` says why.",
+            f"Apartados con error: {number(queue.dead)}. `ateneo queue list` dice por qué.",
+            f"Dead letters: {number(queue.dead)}. `ateneo queue list` says why.",
         )
         out.print(text, style="yellow")
     if found.tokens_month:
-        out.print(
-            tr(
-                f"Este mes: {found.tokens_month:,} tokens, {found.usd_month:.2f} USD.",
-                f"This month: {found.tokens_month:,} tokens, {found.usd_month:.2f} USD.",
-            )
-        )
+        spent = f"{count(found.tokens_month, 'token', 'tokens')}, {dollars(found.usd_month)} USD"
+        out.print(tr(f"Este mes: {spent}.", f"This month: {spent}."))
 
 
 def _workers(found: SystemStatus) -> None:
@@ -101,7 +100,7 @@ def _workers(found: SystemStatus) -> None:
             out.print(f"Worker {one.host}/{one.pid}: {silent}", style="yellow")
             continue
         out.print(
-            f"Worker {one.host}/{one.pid}: {states[one.state]}, {one.rate:.1f} chunks/s, "
+            f"Worker {one.host}/{one.pid}: {states[one.state]}, {number(one.rate, 1)} chunks/s, "
             + tr(f"desde hace {age(one.up_s)}{note}", f"up for {age(one.up_s)}{note}")
         )
 
@@ -121,7 +120,7 @@ def _generations(found: SystemStatus) -> None:
         out.print(text, style="yellow")
     for one in found.generations:
         table.add_row(
-            str(one.number), one.model, names.get(one.state, one.state), f"{one.vectors:,}", f"{one.pending:,}"
+            str(one.number), one.model, names.get(one.state, one.state), number(one.vectors), number(one.pending)
         )
     if found.generations:
         out.print(table)
@@ -138,9 +137,10 @@ def _companies(found: SystemStatus) -> None:
     )
     for one in found.companies[:_COMPANIES_SHOWN]:
         unpaid = one.over_budget and one.pending
-        pending = f"{one.pending:,}" + ("*" if unpaid else "")
+        pending = number(one.pending) + ("*" if unpaid else "")
         dead, without = one.dead + one.dropped, one.without
-        table.add_row(one.empresa_id, f"{one.chunks:,}", f"{one.embedded:,}", pending, f"{dead:,}", f"{without:,}")
+        numbers = (number(one.chunks), number(one.embedded), pending, number(dead), number(without))
+        table.add_row(one.empresa_id, *numbers)
     if found.companies:
         out.print(table)
     if any(one.without for one in found.companies):
@@ -149,7 +149,8 @@ def _companies(found: SystemStatus) -> None:
         out.print(text, style="dim")
     more = len(found.companies) - _COMPANIES_SHOWN
     if more > 0:
-        out.print(tr(f"... y {more} más; --json las da todas.", f"... and {more} more; --json gives them all."))
+        rest = number(more)
+        out.print(tr(f"... y {rest} más; --json las da todas.", f"... and {rest} more; --json gives them all."))
 
 
 def _table(*headings: str) -> Table:
@@ -164,5 +165,5 @@ def age(seconds: float) -> str:
     """A length of time for people: 12 s, 4 min, 3 h, 2 d."""
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{number(seconds / size)} {unit}"
+    return f"{number(seconds)} s"

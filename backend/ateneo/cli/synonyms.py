@@ -12,7 +12,7 @@ from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import count, tr
 from ateneo.rules import unreadable
 from ateneo.settings import load
 from ateneo.store import synonyms
@@ -50,7 +50,7 @@ async def _add(empresa_id: str, groups: list[list[str]]) -> None:
     async with await open_database(load()) as db:
         new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
         await note(db, empresa_id, "synonyms_add", results=new)
-    out.print(tr(f"{new} pares nuevos.", f"{new} new pairs."))
+    out.print(tr(count(new, "par nuevo.", "pares nuevos."), count(new, "new pair.", "new pairs.")))
 
 
 @app.command(
@@ -97,4 +97,4 @@ async def _remove(empresa_id: str, word: str) -> None:
     async with await open_database(load()) as db:
         gone = await synonyms.remove(db, empresa_id, word)
         await note(db, empresa_id, "synonyms_remove", results=gone)
-    out.print(tr(f"{gone} pares olvidados.", f"{gone} pairs forgotten."))
+    out.print(tr(count(gone, "par olvidado.", "pares olvidados."), count(gone, "pair forgotten.", "pairs forgotten.")))

@@ -12,7 +12,7 @@ from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
 from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
-from ateneo.lang import tr
+from ateneo.lang import count, number, tr
 from ateneo.services.embedding_queue import Batch
 from ateneo.services.worker import Worker
 from ateneo.settings import Settings, load
@@ -90,8 +90,8 @@ async def _until_told(work: Worker, screen: "_Screen", once: bool) -> None:
     task = asyncio.current_task()
 
     def interrupt() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one ends at once
-            loop.add_signal_handler(number, task.cancel if task else work.stop)
+        for which in (signal.SIGINT, signal.SIGTERM):  # a second one ends at once
+            loop.add_signal_handler(which, task.cancel if task else work.stop)
         work.stop()
         err.print(
             tr(
@@ -100,14 +100,14 @@ async def _until_told(work: Worker, screen: "_Screen", once: bool) -> None:
             )
         )
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, interrupt)
     screen.begin()  # from here on a signal ends it in peace
     try:
         await work.run(once=once)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(which)
         stop_embedded_on_end()
 
 
@@ -140,21 +140,21 @@ class _Screen:
         now = time.monotonic()
         if self._count and now - self._last >= _LINE_EVERY_S:
             rate = self._count / (now - self._last)
-            out.print(f"{time.strftime('%H:%M:%S')}  +{self._count:,} chunks, {rate:,.1f}/s")
+            out.print(f"{time.strftime('%H:%M:%S')}  +{count(self._count, 'chunk', 'chunks')}, {number(rate, 1)}/s")
             self._count, self._last = 0, now
 
     def pause(self, error: AteneoError, seconds: float) -> None:
         err.print(f"⏸️  {error.loggable} {error.remedy}".rstrip(), style="yellow", soft_wrap=True)
-        err.print(tr(f"   Pruebo de nuevo en {seconds:.0f} s.", f"   Trying again in {seconds:.0f} s."))
+        err.print(tr(f"   Pruebo de nuevo en {number(seconds)} s.", f"   Trying again in {number(seconds)} s."))
 
     def end(self, work: Worker) -> None:
         done = work.totals
+        chunks, tokens = count(done.processed, "chunk", "chunks"), count(done.tokens, "token", "tokens")
+        known, failed = number(done.copied), count(done.failed, tr("fallido", "failed"), tr("fallidos", "failed"))
         out.print(
             tr(
-                f"Terminado: {done.processed:,} chunks ({done.copied:,} de textos ya conocidos), {done.failed:,} "
-                f"fallidos, {done.tokens:,} tokens.",
-                f"Ended: {done.processed:,} chunks ({done.copied:,} of texts known already), {done.failed:,} failed, "
-                f"{done.tokens:,} tokens.",
+                f"Terminado: {chunks} ({known} de textos ya conocidos), {failed}, {tokens}.",
+                f"Ended: {chunks} ({known} of texts known already), {failed}, {tokens}.",
             ),
             soft_wrap=True,
         )

@@ -17,7 +17,7 @@ from ateneo.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.ports import TokenCounter
 from ateneo.providers.endpoint import EVENTS, checked_key, checked_url, is_stream, said
 from ateneo.providers.http_environment import check_environment, made
@@ -174,7 +174,10 @@ class AnthropicChat:
         except anthropic.APIStatusError as error:
             raise self._from_status(error) from None
         except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-            detail = tr(f"no contestó en {self._timeout_s:g} s.", f"no answer within {self._timeout_s:g} s.")
+            detail = tr(
+                f"no contestó en {number(self._timeout_s, None)} s.",
+                f"no answer within {number(self._timeout_s, None)} s.",
+            )
             raise ProviderUnavailable(provider=_NAME, detail=detail) from error
         except anthropic.APIConnectionError as error:
             raise ProviderUnavailable(provider=_NAME, detail=str(error.__cause__ or error)) from error

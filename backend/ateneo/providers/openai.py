@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, omit
 from pydantic import BaseModel, ValidationError
 
 from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.providers import tokens
 from ateneo.providers.endpoint import checked_key, redacted
 from ateneo.providers.http_environment import check_environment, made
@@ -191,7 +191,10 @@ class OpenAIEmbedder:
         return redacted(message, self._key)
 
     def _took_too_long(self) -> str:
-        return tr(f"más de {self._timeout_s:g} s sin respuesta", f"no answer within {self._timeout_s:g} s")
+        return tr(
+            f"más de {number(self._timeout_s, None)} s sin respuesta",
+            f"no answer within {number(self._timeout_s, None)} s",
+        )
 
     def _unavailable(self, detail: str) -> ProviderUnavailable:
         return ProviderUnavailable(provider=self._address.label, detail=detail)

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from ateneo.chat import ChatPart, ChatRequest, EndPart, SearchPart, TextPart
 from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.ports import TokenCounter
 from ateneo.providers import tokens
 from ateneo.providers.endpoint import EVENTS, checked_key, is_stream, redacted
@@ -175,7 +175,10 @@ class OpenAIChat:
         except openai.APIStatusError as error:
             problem = self._address.refusal(error)
         except (openai.APITimeoutError, httpx2.TimeoutException):
-            detail = tr(f"no contestó en {self._timeout_s:g} s.", f"no answer within {self._timeout_s:g} s.")
+            detail = tr(
+                f"no contestó en {number(self._timeout_s, None)} s.",
+                f"no answer within {number(self._timeout_s, None)} s.",
+            )
             problem = ProviderUnavailable(provider=self._address.label, detail=detail)
         except openai.APIConnectionError as error:
             problem = ProviderUnavailable(

@@ -116,8 +116,8 @@ class HttpReranker:
         rows = read if isinstance(read, list) else read.rows
         if sorted(row.index for row in rows) != list(range(count)):
             detail = tr(
-                f"{len(rows)} resultados para {count} textos, o índices que no son",
-                f"{len(rows)} results for {count} texts, or indexes that are not theirs",
+                f"resultados: {len(rows)}, y textos: {count}; o los índices no son los suyos",
+                f"results: {len(rows)}, and texts: {count}; or the indexes are not theirs",
             )
             raise self._problem(ProviderAnswerInvalid, detail)
         return [row.score for row in sorted(rows, key=lambda row: row.index)]

@@ -356,12 +356,12 @@ class EmbeddingService:
         dims = self.dims
         if vectors.ndim != 2 or len(vectors) != expected:
             problem = tr(
-                f"{len(vectors)} vectores para {expected} textos", f"{len(vectors)} vectors for {expected} texts"
+                f"vectores: {len(vectors)}, y textos: {expected}", f"vectors: {len(vectors)}, and texts: {expected}"
             )
         elif dims is not None and vectors.shape[1] != dims:
             problem = tr(
-                f"vectores de {vectors.shape[1]} dimensiones, y el modelo {self.model} da {dims}",
-                f"vectors of {vectors.shape[1]} dimensions, and the model {self.model} gives {dims}",
+                f"dimensiones: {vectors.shape[1]}, y el modelo {self.model} da {dims}",
+                f"dimensions: {vectors.shape[1]}, and the model {self.model} gives {dims}",
             )
         elif not np.isfinite(vectors).all():
             problem = tr("un vector con NaN o infinito", "a vector with NaN or infinity")

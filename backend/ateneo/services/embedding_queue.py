@@ -23,7 +23,7 @@ from ateneo.errors import (
     ProviderUnavailable,
     Unexpected,
 )
-from ateneo.lang import tr
+from ateneo.lang import count, tr
 from ateneo.services.embedding import HARMLESS, EmbeddedPart, EmbeddingService
 from ateneo.services.generation import refuse_other_model
 from ateneo.services.hands import Hands
@@ -243,9 +243,9 @@ class EmbeddingQueue:
 
     async def _park(self, chunks: Sequence[Pending], deaths: int) -> None:
         reason = tr(
-            f"{deaths} procesos murieron con este texto en curso, los últimos sin tener otro"
+            count(deaths, "proceso murió", "procesos murieron") + " con este texto en curso, al final sin tener otro"
             " (¿memoria?, ¿una falla de una biblioteca?)",
-            f"{deaths} processes died with this text in hand, the last ones with no other"
+            count(deaths, "process", "processes") + " died with this text in hand, at last with no other"
             " (out of memory? a fault in a library?)",
         )
         parked = await queue.park(self._db, self.generation.number, chunks, reason)

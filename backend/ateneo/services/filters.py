@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ateneo.errors import AgentUnusable, BadArgument
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.text.clean import clean
 from ateneo.types import Agent
 
@@ -34,7 +34,9 @@ def checked_filter(filter: object) -> dict[str, Any] | None:
         raise _refused(filter, rule)
     conditions = {field: _checked_condition(field, wanted) for field, wanted in filter.items()}
     if sum(_count(wanted) for wanted in conditions.values()) > MOST_VALUES:
-        raise _refused(filter, tr(f"hasta {MOST_VALUES} valores en total", f"up to {MOST_VALUES} values in all"))
+        raise _refused(
+            filter, tr(f"hasta {number(MOST_VALUES)} valores en total", f"up to {number(MOST_VALUES)} values in all")
+        )
     return conditions or None
 
 

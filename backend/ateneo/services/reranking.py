@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ateneo.errors import AteneoError, ModelError, ProviderAnswerInvalid, ProviderError, ProviderUnavailable
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.ports import Reranker
 from ateneo.types import Hit
 
@@ -39,12 +39,12 @@ class Reranking:
             async with asyncio.timeout(self.timeout_s):
                 scores = await self.reranker.rerank(query, texts)
         except TimeoutError:
-            seconds = f"{self.timeout_s:g} s"
+            seconds = f"{number(self.timeout_s, None)} s"
             detail = tr(f"más de {seconds} sin respuesta", f"no answer within {seconds}")
             raise ProviderUnavailable(provider=provider, detail=detail) from None
         if len(scores) != len(texts) or not all(map(math.isfinite, scores)):
-            detail = tr(f"{len(scores)} puntajes para {len(texts)} textos, o alguno que no es un número",
-                        f"{len(scores)} scores for {len(texts)} texts, or one that is no number")  # fmt: skip
+            detail = tr(f"puntajes: {len(scores)}, y textos: {len(texts)}; o alguno no es un número",
+                        f"scores: {len(scores)}, and texts: {len(texts)}; or one is no number")  # fmt: skip
             raise ProviderAnswerInvalid(provider=provider, detail=detail)
         return scores
 

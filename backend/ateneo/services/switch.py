@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ateneo.errors import GenerationMismatch, ProviderRefusedInput, SwitchRefused
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services import column, filling, maintenance
 from ateneo.services.column import Tell
 from ateneo.services.current_model import Models
@@ -230,13 +230,13 @@ def _unpaid(depths: Sequence[Depth], number: int) -> int:
 
 
 def _incomplete(found: Filled, unpaid: int) -> SwitchRefused:
-    label = found.generation.label
+    label, missing, chunks = found.generation.label, number(found.missing), number(found.chunks)
     return SwitchRefused(
         detail=tr(
-            f"A {found.missing:,} de {found.chunks:,} chunks les falta su vector de {label}: {unpaid:,} esperan"
-            f" presupuesto, {found.dead:,} están apartados con error.",
-            f"{found.missing:,} of {found.chunks:,} chunks lack their vector of {label}: {unpaid:,} wait for a budget,"
-            f" {found.dead:,} are dead letters.",
+            f"Chunks sin su vector de {label}: {missing} de {chunks}; sin presupuesto {number(unpaid)}, apartados con"
+            f" error {number(found.dead)}.",
+            f"Chunks without their vector of {label}: {missing} of {chunks}; without a budget {number(unpaid)}, dead"
+            f" letters {number(found.dead)}.",
         ),
         remedy=tr(
             "Mirá cuáles con `ateneo budget show` y `ateneo queue list`; --force pasa igual.",

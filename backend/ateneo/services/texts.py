@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services.current_model import CurrentModel, Models
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.upload import checked_empresa, checked_metadata
@@ -92,6 +92,9 @@ def _id(given: object) -> str:
         return str(uuid.uuid4())
     text = given if isinstance(given, str) else ""
     if not text.strip() or len(text) > LONGEST_ID or clean(text) != text:
-        rule = tr(f"son de 1 a {LONGEST_ID} caracteres, sin NUL", f"it takes 1 to {LONGEST_ID} characters, without NUL")
+        rule = tr(
+            f"son de 1 a {number(LONGEST_ID)} caracteres, sin NUL",
+            f"it takes 1 to {number(LONGEST_ID)} characters, without NUL",
+        )
         raise BadArgument(name="ids", value=repr(given)[:40], rule=rule)
     return text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services.tenant import tenant_id
 from ateneo.store.identity import NEW, Identity, Known
 from ateneo.text.clean import clean
@@ -41,8 +41,8 @@ def _check_text(name: str, value: object, longest: int) -> None:
     good = isinstance(value, str) and value.strip() and len(value) <= longest and clean(value) == value
     if not good:
         rule = tr(
-            f"tiene que ser un texto de 1 a {longest} caracteres, sin NUL",
-            f"it must be a text of 1 to {longest} characters, without NUL",
+            f"tiene que ser un texto de 1 a {number(longest)} caracteres, sin NUL",
+            f"it must be a text of 1 to {number(longest)} characters, without NUL",
         )
         raise BadArgument(name=name, value=repr(value)[:40], rule=rule)
 

@@ -9,6 +9,7 @@ import zlib
 from pathlib import PurePath
 
 from ateneo.errors import DocumentCorrupt, DocumentEncrypted, DocumentUnsupported
+from ateneo.lang import size as readable
 from ateneo.lang import tr
 
 MARKDOWN = "text/markdown"
@@ -142,9 +143,10 @@ def _zip_kind(data: bytes, name: str, extension: str) -> str:
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, name: str) -> None:
     unpacked = sum(member.file_size for member in members)
     if unpacked > MOST_UNPACKED_BYTES or unpacked > max(size * MOST_PACKED_RATIO, _RATIO_MATTERS_FROM):
+        packed, claimed = readable(size), readable(unpacked)
         detail = tr(
-            f"ocupa {size} bytes y descomprimido dice ocupar {unpacked}: parece una bomba zip.",
-            f"it takes {size} bytes and claims {unpacked} unpacked: it looks like a zip bomb.",
+            f"ocupa {packed} y descomprimido dice ocupar {claimed}: parece una bomba zip.",
+            f"it takes {packed} and claims {claimed} unpacked: it looks like a zip bomb.",
         )
         raise DocumentCorrupt(name=name, detail=detail)
 

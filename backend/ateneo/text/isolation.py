@@ -78,7 +78,7 @@ class _Outcome:
 def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, list[Chunk]]:
     last = outcome.last
     if last is None and outcome.stopped:
-        raise DocumentTooSlow(name=name, seconds=f"{timeout_s:g}")
+        raise DocumentTooSlow(name=name, seconds=timeout_s)
     if last is None or "failed" in last:
         log.warning("reader.failed", error=last["failed"] if last else "crash")
         detail = tr("el lector falló con este archivo.", "the reader crashed on this file.")

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentEncrypted, DocumentTooLarge
-from ateneo.lang import tr
+from ateneo.lang import size, tr
 from ateneo.text import formats
 from ateneo.text.clean import clean
 from ateneo.text.csv_rows import read_csv
@@ -64,8 +64,8 @@ def check(data: bytes, name: str, *, max_bytes: int) -> str:
 
 def readable_size(count: int, *, least: bool = False) -> str:
     """A size in bytes, for messages; `least` where no more than that was looked at."""
-    size = f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{count} bytes"
-    return tr(f"al menos {size}", f"at least {size}") if least else size
+    shown = size(count)
+    return tr(f"al menos {shown}", f"at least {shown}") if least else shown
 
 
 def _document(name: str, mime: str, outline: Outline, metadata: Mapping[str, Any], pages: int | None) -> Document:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from ateneo.errors import BadArgument
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.services.filters import checked_filter
 from ateneo.text.clean import clean
 from ateneo.types import Agent
@@ -31,7 +31,7 @@ def checked(agent: Agent) -> Agent:
         filter=checked_filter(agent.filter),
     )
     _that(len(texts.name) <= 200, "name", texts.name[:40], tr("hasta 200 caracteres", "up to 200 characters"))
-    rule = tr(f"hasta {MOST_INSTRUCTIONS} caracteres", f"up to {MOST_INSTRUCTIONS} characters")
+    rule = tr(f"hasta {number(MOST_INSTRUCTIONS)} caracteres", f"up to {number(MOST_INSTRUCTIONS)} characters")
     _that(len(texts.instructions) <= MOST_INSTRUCTIONS, "instructions", texts.instructions[:40], rule)
     _that(
         agent.language is None or bool(_LANGUAGE.fullmatch(agent.language)),
