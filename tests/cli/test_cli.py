@@ -166,7 +166,7 @@ def test_an_answer_of_claude_is_shown_with_its_sources(database_url: str, tmp_pa
     assert "Fuentes\n  [1] " in shown.stdout
     assert "«Por mudanza se otorgan dos días corridos" in shown.stdout
     # 11 tokens at 2 dollars a million and 7 at 10
-    assert "claude-sonnet-5-5 · 11 + 7 tokens · US$ 0.0001" in shown.stdout
+    assert "claude-sonnet-5-5 · 11 + 7 tokens · US$ 0,0001" in shown.stdout
     assert "Quité 1 " in shown.stderr
     assert json.loads(whole.stdout)["citations"][0]["number"] == 1
     assert (cut.returncode, cut.stdout) == (1, "Por mud\n")

@@ -93,7 +93,7 @@ def test_two_configurations_then_their_saved_results(bare_url: str, folder: Path
     assert again.returncode == 0, again.stderr
     # the same comparison, whether measured now or read
     assert again.stdout.strip() in compared.stdout
-    assert "con B mejoran 1, empeoran 0, quedan igual 2" in again.stdout
+    assert "con B: mejoran 1, empeoran 0, igual 2" in again.stdout
     assert "– → 1" in again.stdout and "descanso anual" in again.stdout
     changes = json.loads(evaluate("--compare", *saved, "--json").stdout)["comparisons"][0]["changes"]
     assert [(one["id"], one["rank"]) for one in changes] == [("q1", [None, 1])]

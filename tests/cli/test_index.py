@@ -41,7 +41,7 @@ async def test_status_tune_rebuild(database_url: str, tmp_path: Path) -> None:
     assert {"chunk_lex", "vec_g1"} <= {part["name"] for part in status["parts"]}
     assert status["tasks"] == []
 
-    assert "Recall@10 acme: 1.000" in ateneo("doctor", "--recall", url=database_url).stdout
+    assert "Recall@10 acme: 1,000" in ateneo("doctor", "--recall", url=database_url).stdout
 
     rebuilt = ateneo("index", "rebuild", "--empresa-id", "acme", url=database_url)
     assert rebuilt.returncode == 0, rebuilt.stderr

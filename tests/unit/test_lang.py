@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
 
 from ateneo import lang
+from ateneo.cli.runtime import out
 from ateneo.errors import BadArgument, DocumentTooSlow, QueryTooLong
 from ateneo.lang import count, dollars, number, percent, size
 
@@ -72,3 +74,13 @@ def test_no_digit_is_lost(value: int) -> None:
     groups = shown.lstrip("-").split(GAP)
     assert len(groups) == 1 or (len(groups[0]) <= 3 and {len(one) for one in groups[1:]} == {3})
     assert (len(groups) > 1) == (abs(value) >= 10_000)
+
+
+@pytest.mark.parametrize("width", range(20, 40))
+def test_a_number_is_not_broken_over_two_lines(width: int) -> None:
+    table = Table("n", box=None)
+    table.add_row(f"De los {number(1234567)} chunks")
+    with out.capture() as shown:
+        out.print(f"Quedaron guardados {number(12536)} chunks, el {percent(0.995, 1)} de todos.", width=width)
+        out.print(table, width=20)
+    assert f"12{GAP}536" in shown.get() and f"99,5{GAP}%" in shown.get() and f"1{GAP}234{GAP}567" in shown.get()
