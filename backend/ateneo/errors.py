@@ -37,7 +37,7 @@
         ├── ProviderRejected         401, 403, 404: trying again cannot help
         ├── ProviderBusy             429: try again later
         ├── ProviderUnavailable      5xx, timeouts, no connection
-        ├── ProviderRefusedInput     400, 413, 422: this text, not the provider, is the problem
+        ├── ProviderRefusedInput     400, 413, 422, a 429 for its size: this text is the problem
         └── ProviderAnswerInvalid    too few vectors, wrong dimension, NaN, garbage
 
 Each says what happened, to what, and what to do about it (`remedy`), in the current language.

@@ -68,6 +68,12 @@ _ERRORS: dict[Fault, tuple[int, dict[str, Any]]] = {
 }
 
 
+_TOO_LARGE = (
+    "Request too large for text-embedding-3-small in organization org-x on tokens per min (TPM): Limit {limit}, "
+    "Requested {requested}. The input or output tokens must be reduced in order to run successfully."
+)
+
+
 def vector_for(text: str, dims: int) -> Matrix:
     """The vector that the server gives a text: unit length, shape (dims,), always the same."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
@@ -89,8 +95,8 @@ class ProviderServer:
     `answered` (the texts of right answers).
 
     `poison`: a request with a text that contains it gets 400; `bomb`: 500; `most_inputs`, `most_tokens`: larger
-    requests get 400; `quotes`: errors
-    of a STATUS repeat the texts. `gate`: while it is not set, answers wait.
+    requests get 400; `tokens_a_minute`: requests that no minute can hold get 429; `quotes`: errors of a STATUS repeat
+    the texts. `gate`: while it is not set, answers wait.
     `scale`: length of the vectors. `vector_of`: makes them, of a text and a number of dimensions. `counted_by`: tokens
     of each text.
     """
@@ -106,6 +112,7 @@ class ProviderServer:
         self.bomb: str | None = None
         self.most_inputs: int | None = None
         self.most_tokens: int | None = None
+        self.tokens_a_minute: int | None = None
         self.quotes = False
         self.gate = threading.Event()
         self.gate.set()
@@ -214,14 +221,25 @@ class ProviderServer:
             _send(http, 502, b"<html><h1>Bad Gateway</h1></html>", {"Content-Type": "text/html"})
         elif fault is Fault.EMPTY_OBJECT:
             _send(http, 200, {})
-        elif self.bomb is not None and any(self.bomb in text for text in body["input"]):
-            _send(http, 500, {"error": _ERRORS[Fault.SERVER_ERROR][1]})
         elif refusal := self._refusal(body["input"]):
-            _send(http, 400, {"error": {"message": refusal, "type": "invalid_request_error", "param": "input"}})
+            _send(http, *refusal)
         else:
             self._embed(http, body, fault)
 
-    def _refusal(self, texts: list[str]) -> str | None:
+    def _refusal(self, texts: list[str]) -> tuple[int, dict[str, Any]] | None:
+        """The status and the body for texts that it does not take."""
+        asked = sum(self.counted_by(texts))
+        if self.bomb is not None and any(self.bomb in text for text in texts):
+            return 500, {"error": _ERRORS[Fault.SERVER_ERROR][1]}
+        if self.tokens_a_minute is not None and asked > self.tokens_a_minute:
+            said = _TOO_LARGE.format(limit=self.tokens_a_minute, requested=asked)
+            return 429, {"error": {"message": said, "type": "tokens", "code": "rate_limit_exceeded"}}
+        wrong = self._wrong(texts)
+        if wrong is None:
+            return None
+        return 400, {"error": {"message": wrong, "type": "invalid_request_error", "param": "input"}}
+
+    def _wrong(self, texts: list[str]) -> str | None:
         counts = self.counted_by(texts)
         if not texts or not all(texts):
             return "input cannot be an empty string"

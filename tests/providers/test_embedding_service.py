@@ -315,6 +315,23 @@ async def test_a_provider_that_takes_few_tokens_gets_smaller_requests(
     assert max(sizes) == 32, "short texts still travel together"
 
 
+async def test_what_no_minute_can_hold_is_divided_and_not_waited_for(
+    provider_server: ProviderServer, service: EmbeddingService, naps: Naps
+) -> None:
+    await service.embed_matrix(SMALL[:8])
+    provider_server.tokens_a_minute = 100
+    with capture_logs() as logged:
+        np.testing.assert_allclose((await service.embed_matrix(SMALL)).vectors, expected(SMALL), rtol=1e-5)
+    assert naps == [], "waiting does not help"
+    assert {one["event"] for one in logged} == {"embedding.divided"}
+    provider_server.requests.clear()
+    await service.embed_parts(SMALL)
+    sizes = [sum(provider_server.counted_by(request["input"])) for request in provider_server.requests]
+    assert max(sizes) <= 100, "what was learnt stays"
+    with pytest.raises(ProviderRefusedInput, match="Request too large"):
+        await service.embed_matrix(["palabras " * 300])
+
+
 async def test_what_the_provider_said_is_quoted(provider_server: ProviderServer, service: EmbeddingService) -> None:
     provider_server.most_inputs = 0
     with pytest.raises(ProviderRejected, match="should not be larger than 0") as caught:

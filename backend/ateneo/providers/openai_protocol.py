@@ -36,6 +36,7 @@ _SETTINGS_OF_A_REQUEST = {
 """What a refused request may name (`param`) that no text of its caller put there."""
 _ENDPOINT = re.compile(r"/(embeddings|chat/completions|completions|models)$")
 _VERSION_TWICE = re.compile(r"(/v\d+)(\1)+$")
+_LIMIT = re.compile(r"\blimit:? *(\d{1,18})\b.{0,40}\brequested:? *(\d{1,18})\b", re.IGNORECASE)
 _VERSION = re.compile(r"/v\d")
 
 
@@ -99,6 +100,8 @@ class Address:
         of_text: bool = True,
     ) -> ProviderError:
         detail = redacted(detail + (self.hint if status in {404, 405} else ""), self.key)
+        if status == 429 and _too_large(detail):
+            return ProviderRefusedInput(provider=self.label, detail=detail, http_status=status)
         if status == 429 and not out_of_quota:
             return ProviderBusy(provider=self.label, detail=detail, retry_after=wait)
         if status in {400, 413, 422} and of_text:
@@ -106,6 +109,12 @@ class Address:
         if status >= 500 or status in {408, 409, 425}:
             return ProviderUnavailable(provider=self.label, detail=detail, retry_after=wait)
         return ProviderRejected(provider=self.label, detail=detail, http_status=status)
+
+
+def _too_large(detail: str) -> bool:
+    """Whether a 429 is that of a request that alone exceeds what a minute holds: waiting does not help."""
+    found = _LIMIT.search(detail)
+    return "request too large" in detail.lower() or (found is not None and int(found[2]) > int(found[1]))
 
 
 def _content(error: APIStatusError) -> bytes:

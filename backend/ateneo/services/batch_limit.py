@@ -45,13 +45,14 @@ class BatchLimit:
         """One request of so many texts was answered."""
         self._most_accepted = max(self._most_accepted, inputs)
 
-    def too_large(self, tokens: Sequence[int]) -> None:
+    def too_large(self, tokens: Sequence[int], *, of_tokens: bool = False) -> None:
         """One request of texts of so many tokens was refused, and each of them was accepted in a smaller one.
 
-        Where as many texts were accepted before, it was for the tokens; else, as far as can be told, for the number.
+        Where the provider says so (`of_tokens`) or as many texts were accepted before, it was for the tokens; else, as
+        far as can be told, for the number.
         """
         half = (len(tokens) + 1) // 2
-        if len(tokens) > self._most_accepted:
+        if len(tokens) > self._most_accepted and not of_tokens:
             self._inputs = min(half, self.now.inputs)
         else:
             self._tokens = min(max(sum(tokens[:half]), sum(tokens[half:]), 1), self.now.tokens)

