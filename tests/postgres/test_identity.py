@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -12,7 +12,6 @@ from tests.postgres import program_0033
 from tests.providers.server import ProviderServer
 
 from ateneo.errors import AteneoError, BadArgument, RecordRefused, SeveralDocuments, UnknownDocument
-from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.ingestion import IngestionService
 from ateneo.services.upload import place
@@ -23,19 +22,6 @@ from ateneo.types import Origin, StoredDocument
 
 BATHS = "# Baños\n\nLos baños se limpian a las diez y a las quince.\n".encode()
 CLOSED = "# Baños\n\nLos baños están cerrados por obra hasta el lunes de la semana que viene.\n".encode()
-
-
-@pytest.fixture
-def provider() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def embedding(provider: ProviderServer) -> AsyncIterator[EmbeddingService]:
-    embedder = OpenAIEmbedder(api_key="k", model="modelo-x", base_url=provider.url, timeout_s=10)
-    async with EmbeddingService(embedder, retries=0) as service:
-        yield service
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ metadata, and every chunk of other programs untouched.
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -220,12 +218,6 @@ def machine(
                 assert texts.keys() == held.keys() | set(FOREIGN)
 
     return Documents
-
-
-@pytest.fixture
-def provider() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
 
 
 def test_every_accepted_document_is_there_once(database_url: str, provider: ProviderServer) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from ateneo.errors import (
     RecordRefused,
     UnknownDocument,
 )
-from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.ingestion import IngestionService
 from ateneo.store import generations, letters, usage
@@ -35,19 +33,6 @@ RULES = "# Reglamento\n\n" + "\n\n".join(
     for n in range(1, 9)
 )
 EMPTY = {"chunks": 0, "documents": 0, "meta": 0, "vectors": 0}
-
-
-@pytest.fixture
-def provider() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def embedding(provider: ProviderServer) -> AsyncIterator[EmbeddingService]:
-    embedder = OpenAIEmbedder(api_key="k", model="modelo-x", base_url=provider.url, timeout_s=10)
-    async with EmbeddingService(embedder, retries=0) as service:
-        yield service
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ateneo.errors import AteneoError
 from ateneo.lang import both, tr
 from ateneo.services.agents.definition import checked
 from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, Said, Searching
-from ateneo.services.unexpected import known
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.store import agents
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
@@ -239,7 +239,9 @@ def described(event: Event) -> tuple[str, dict[str, Any]]:
 
 def _broken(error: Exception) -> tuple[str, dict[str, Any]]:
     """The last event of a stream that failed where no answer could be told any more."""
-    return Failed.type, _problem(known(error, tr("la respuesta", "the answer")), None)
+    where = tr("la respuesta", "the answer")
+    log_unexpected(error, where)
+    return Failed.type, _problem(as_ours(error, where), None)
 
 
 def _problem(error: AteneoError, answer: Answer | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ateneo.api.context import response_headers
 from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.lang import tr
 from ateneo.rules import broken_rule
-from ateneo.services.unexpected import unexpected
+from ateneo.services.unexpected import as_ours, log_unexpected
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger("ateneo.api")
@@ -123,7 +123,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope["state"]["request_id"]
-    code = unexpected(error, request.url.path).code
+    log_unexpected(error, request.url.path)
+    code = as_ours(error, request.url.path).code
     detail = tr("Algo falló de nuestro lado.", "Something failed on our side.")
     remedy = tr(f"El registro lo explica: buscá {request_id}.", f"The log explains it: look for {request_id}.")
     return problem(500, code, detail, remedy, headers=response_headers(request_id))

@@ -11,7 +11,7 @@ import structlog
 from ateneo.errors import ForeignVectors
 from ateneo.services.embedding import EmbeddingService
 from ateneo.services.generation import gives_way, is_of, mismatch, own_generation
-from ateneo.services.unexpected import known
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.store import chunks, generations
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -188,7 +188,8 @@ class CurrentModel:
         try:
             vector = await model.embedding.embed_query("prueba")
         except Exception as error:  # noqa: BLE001
-            problem = known(error, "current_model")
-            log.warning("generation.unreachable", generation=model.generation.number, reason=problem.code)
+            log_unexpected(error, "current_model")
+            code = as_ours(error, "current_model").code
+            log.warning("generation.unreachable", generation=model.generation.number, reason=code)
             return False
         return len(vector) == model.generation.dims

@@ -32,7 +32,7 @@ from ateneo.providers.loops import PerLoop
 from ateneo.providers.query_threads import in_thread
 from ateneo.services.batch_limit import BatchLimit, pack
 from ateneo.services.pacing import Pace
-from ateneo.services.unexpected import unexpected
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.text.clean import clean
 from ateneo.types import Embedded, EmbeddingResult, Kind, Matrix
 
@@ -340,7 +340,8 @@ class EmbeddingService:
         except AteneoError:
             raise
         except Exception as error:  # noqa: BLE001
-            problem = unexpected(error, self.provider)
+            log_unexpected(error, self.provider)
+            problem = as_ours(error, self.provider)
         raise problem
 
     def _wait(self, failures: Sequence[ProviderError]) -> float | None:

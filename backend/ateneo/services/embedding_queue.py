@@ -28,7 +28,7 @@ from ateneo.services.embedding import HARMLESS, EmbeddedPart, EmbeddingService
 from ateneo.services.generation import refuse_other_model
 from ateneo.services.hands import Hands
 from ateneo.services.settling import Settling, split_bill
-from ateneo.services.unexpected import known
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.store import queue
 from ateneo.store.pool import Database
 from ateneo.store.usage import Share
@@ -143,7 +143,7 @@ class EmbeddingQueue:
                 try:
                     claimed = await self._claim_batch(size, empresa_id)
                 except Exception as error:  # noqa: BLE001  what is in hand may be paid for: it ends as it can
-                    self.outage, self._owing = self.outage or known(error, _WHERE), True
+                    self._failed(error)
                     break
                 if claimed.chunks:
                     under_way.add(self._begin(claimed.chunks))
@@ -170,6 +170,11 @@ class EmbeddingQueue:
             with contextlib.suppress(DatabaseError):
                 await asyncio.shield(self._surrender())
         return did
+
+    def _failed(self, error: Exception) -> None:
+        """A claim failed, and may have leased what nobody has in hand."""
+        log_unexpected(error, _WHERE)
+        self.outage, self._owing = self.outage or as_ours(error, _WHERE), True
 
     async def _surrender(self) -> None:
         if self._owing:
@@ -235,7 +240,7 @@ class EmbeddingQueue:
                 elif claimed.chunks:
                     await self._work(claimed.chunks)
             except Exception as error:  # noqa: BLE001
-                self.outage, self._owing = self.outage or known(error, _WHERE), True
+                self._failed(error)
                 return 0
         if not (claimed.chunks or claimed.copied):
             await self.rest()  # a writer holds them, or another worker was quicker
@@ -263,7 +268,7 @@ class EmbeddingQueue:
                 try:
                     await queue.extend(self._db, self.generation.number, self.worker, chunks, self._lease_s)
                 except Exception as error:  # noqa: BLE001  of the database's the batch's own statements tell
-                    known(error, _WHERE)
+                    log_unexpected(error, _WHERE)
 
     async def _work(self, chunks: Sequence[Pending]) -> None:
         """One batch, to whichever end; only cancellation leaves it by an exception."""
@@ -275,7 +280,8 @@ class EmbeddingQueue:
                 await asyncio.shield(self._release(chunks, 0.0, counted=False, error=None))
             raise
         except Exception as error:  # noqa: BLE001
-            problem = known(error, _WHERE)
+            log_unexpected(error, _WHERE)
+            problem = as_ours(error, _WHERE)
             if self.outage is None:
                 self.outage, self.outage_at = problem, chunks[0].chunk_id
             await self._give_back(chunks, problem)
@@ -290,7 +296,7 @@ class EmbeddingQueue:
             await self._release(chunks, delay, counted=counted, error=_reason(problem, chunks))
         except Exception as error:  # noqa: BLE001
             self._owing = True
-            known(error, _WHERE)
+            log_unexpected(error, _WHERE)
 
     async def _release(self, chunks: Sequence[Pending], delay_s: float, *, counted: bool, error: str | None) -> None:
         number = self.generation.number

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from ateneo.services.unexpected import unexpected
+from ateneo.services.unexpected import log_unexpected
 
 FLUSH_S = 1.0
 
@@ -41,4 +41,4 @@ class Flushing:
         try:
             await self._flush()
         except Exception as error:  # noqa: BLE001 - the outermost edge of a task: what waits is tried again
-            unexpected(error, "flush")
+            log_unexpected(error, "flush")

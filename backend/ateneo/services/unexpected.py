@@ -9,18 +9,18 @@ from ateneo.errors import AteneoError, Unexpected
 log = structlog.get_logger(__name__)
 
 
-def known(error: Exception, where: str) -> AteneoError:
-    """The error itself if it is one of ours, else `unexpected`."""
-    return error if isinstance(error, AteneoError) else unexpected(error, where)
+def as_ours(error: Exception, where: str) -> AteneoError:
+    """The error itself if it is one of ours, else the one that stands for it from here on."""
+    return error if isinstance(error, AteneoError) else Unexpected(where=where, kind=type(error).__name__)
 
 
-def unexpected(error: Exception, where: str) -> Unexpected:
-    """Logs the exception with the places that it went through, and gives the error that stands for it from here on.
+def log_unexpected(error: Exception, where: str) -> None:
+    """Logs an exception that is none of ours, with the places that it went through.
 
     What it says is told to nobody: it may quote a company's text, or a key.
     """
-    log.error("unexpected", where=where, kind=type(error).__name__, traceback=_places(error))
-    return Unexpected(where=where, kind=type(error).__name__)
+    if not isinstance(error, AteneoError):
+        log.error("unexpected", where=where, kind=type(error).__name__, traceback=_places(error))
 
 
 def _places(error: BaseException) -> list[str]:

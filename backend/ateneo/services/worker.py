@@ -30,7 +30,7 @@ from ateneo.services.embedding_queue import LEASE_S, Batch, EmbeddingQueue, new_
 from ateneo.services.generation import gives_way, mismatch, own_generation
 from ateneo.services.hands import Hands
 from ateneo.services.presence import BEAT_S, Rate, report
-from ateneo.services.unexpected import known
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.store import generations, questions, queue, workers
 from ateneo.store.pool import Database
 from ateneo.types import Generation
@@ -150,7 +150,8 @@ class Worker:
             except (NotUpgraded, RightsMissing):
                 raise
             except Exception as error:
-                problem = known(error, _WHERE)
+                log_unexpected(error, _WHERE)
+                problem = as_ours(error, _WHERE)
                 if not isinstance(problem, DatabaseError) and not self._lanes and problem.exit_code == 2:
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -164,7 +165,7 @@ class Worker:
             try:
                 return await helper()
             except Exception as error:  # noqa: BLE001
-                known(error, _WHERE)
+                log_unexpected(error, _WHERE)
                 await asyncio.sleep(BEAT_S)
 
     async def _look(self, *, once: bool) -> None:
@@ -214,7 +215,8 @@ class Worker:
             try:
                 going_on = await self._turn(lane, once=once)
             except Exception as error:  # noqa: BLE001
-                going_on = await self._met(lane, known(error, _WHERE), once=once)
+                log_unexpected(error, _WHERE)
+                going_on = await self._met(lane, as_ours(error, _WHERE), once=once)
             if not going_on:
                 return
 
@@ -268,7 +270,7 @@ class Worker:
         try:
             self._on_pause(error, pause_s)
         except Exception as problem:  # noqa: BLE001  nobody reads what we print any more: the work goes on
-            known(problem, _WHERE)
+            log_unexpected(problem, _WHERE)
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -294,7 +296,7 @@ class Worker:
         except DatabaseError as error:
             log.warning("worker.column", reason=error.code, detail=error.loggable)
         except Exception as error:  # noqa: BLE001
-            known(error, _WHERE)
+            log_unexpected(error, _WHERE)
         else:
             if done.changed:
                 log.info("worker.column", rows=done.changed)
@@ -352,7 +354,7 @@ class Worker:
             except DatabaseError as error:
                 log.warning("worker.maintenance", reason=error.code, detail=error.loggable)
             except Exception as error:  # noqa: BLE001
-                known(error, _WHERE)
+                log_unexpected(error, _WHERE)
 
 
 def pause_s(failures: int, asked: object) -> float:

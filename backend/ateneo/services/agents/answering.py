@@ -15,7 +15,7 @@ from ateneo.services.agents.events import Cited, Done, Event, Failed, Passages, 
 from ateneo.services.agents.followup import standalone
 from ateneo.services.agents.prompt import repository, stable_prompt
 from ateneo.services.extractive import do_not_know
-from ateneo.services.unexpected import known
+from ateneo.services.unexpected import as_ours, log_unexpected
 from ateneo.services.vector_search import VectorSearchService
 from ateneo.text.clean import clean
 from ateneo.text.context import Context, build_context
@@ -71,7 +71,9 @@ class Answering:
                         self._first_text_ms = self._ms()
                     yield event
         except Exception as error:  # noqa: BLE001 - the outermost edge of an answer: whoever reads it is told of its end
-            yield self._failed(known(error, tr("la respuesta", "the answer")))
+            where = tr("la respuesta", "the answer")
+            log_unexpected(error, where)
+            yield self._failed(as_ours(error, where))
         else:
             yield Done(self.answer())
 
