@@ -1,7 +1,9 @@
 """Each way of having no connection says what to do about that one."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -48,12 +50,39 @@ async def test_each_cause_has_its_own_remedy(bare_url: str, silent_port: int) ->
     assert len(set(said.values())) == len(said)
 
 
-async def test_a_wrong_password(bare_url: str) -> None:
-    """The test server trusts everybody, so the driver's error is made by the server's own words."""
-    from ateneo.store.connection_errors import unavailable
+async def test_a_password(server_url: str, bare_url: str) -> None:
+    """The test server trusts everybody but one."""
+    admin = await asyncpg.connect(server_url)
+    rules = Path(await admin.fetchval("SHOW hba_file"))
+    before = rules.read_text()
+    rules.write_text(f"local all con_clave scram-sha-256\n{before}")
+    await admin.execute("CREATE ROLE con_clave LOGIN PASSWORD 'abre'; SELECT pg_reload_conf()")
+    try:
+        await _until_asked(bare_url.replace("postgres:@", "con_clave:otra@"))
+        async with await Database.open(bare_url.replace("postgres:@", "con_clave:abre@")):
+            pass
+        wrong = await _said(bare_url.replace("postgres:@", "con_clave:otra@"))
+        missing = await _said(bare_url.replace("postgres:@", "con_clave@"))
+        closed = await _said(bare_url.replace("postgres:@", "con_clave:abre@") + f"&port={_free_port()}")
+    finally:
+        rules.write_text(before)
+        await admin.execute("DROP ROLE con_clave; SELECT pg_reload_conf()")
+        await admin.close()
+    for refused in (wrong, missing):
+        assert "usuario y la clave" in refused.remedy
+    assert "host y puerto" in closed.remedy and "clave" not in closed.remedy
+    assert not any("otra" in str(one) or "abre" in str(one) for one in (wrong, missing, closed))
 
-    refused = unavailable(asyncpg.InvalidPasswordError("password authentication failed"), "servidor/base", "x")
-    assert "usuario y la clave" in refused.remedy
+
+async def _until_asked(url: str) -> None:
+    """Until the server has read its rules anew: a signal tells it to."""
+    for _ in range(100):
+        try:
+            await (await asyncpg.connect(url)).close()
+        except asyncpg.InvalidPasswordError:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it still trusts everybody")
 
 
 async def test_no_room(server_url: str, bare_url: str) -> None:
