@@ -29,7 +29,7 @@ async def test_status_tune_rebuild(database_url: str, tmp_path: Path) -> None:
 
     tuned = ateneo("index", "tune", url=database_url, ATENEO_HNSW_THRESHOLD="50")
     assert tuned.returncode == 0, tuned.stderr
-    assert [line.split()[1] for line in tuned.stdout.splitlines()] == ["create", "vacuum", "statistics"]
+    assert [line.split()[1] for line in tuned.stdout.splitlines()] == ["crear", "vacuum", "estadísticas"]
     assert "No había nada que hacer" in ateneo("index", "tune", url=database_url, ATENEO_HNSW_THRESHOLD="50").stdout
 
     shown = ateneo("index", "status", "--recall", "--json", url=database_url, ATENEO_HNSW_THRESHOLD="50")

@@ -15,7 +15,7 @@ from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.errors import BadArgument, Unknown
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.rules import unreadable
 from ateneo.services.agents.definition import checked
 from ateneo.settings import load
@@ -48,10 +48,10 @@ async def _list(empresa_id: str, as_json: bool) -> None:
     else:
         table = Table(box=None, header_style="bold")
         for title in ("id", tr("nombre", "name"), tr("modelo", "model"), "k", "tokens", tr("filtro", "filter")):
-            table.add_column(title, overflow="fold")
+            table.add_column(title, overflow="fold", justify="right" if title in ("k", "tokens") else "left")
         for one in found:
             where = json.dumps(one.filter, ensure_ascii=False) if one.filter else "–"
-            cells = (one.agent_id, one.name or "–", one.model or "–", str(one.k), str(one.context_tokens), where)
+            cells = (one.agent_id, one.name or "–", one.model or "–", number(one.k), number(one.context_tokens), where)
             table.add_row(*map(Text, cells))
         out.print(table)
 

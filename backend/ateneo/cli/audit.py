@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ateneo.cli.runtime import err, out, print_json, run_or_exit
 from ateneo.factories.databases import open_database
-from ateneo.lang import tr
+from ateneo.lang import number, tr
 from ateneo.settings import load
 from ateneo.store import audit as store
 from ateneo.store.audit import StoredEntry
@@ -48,6 +48,6 @@ def _table(found: list[StoredEntry]) -> Table:
         # a key's first characters are what `ateneo keys list` begins with
         who = one.actor if not one.actor.startswith("key:") else one.actor[:12] + "…"
         status = Text("" if one.status < 400 else str(one.status), style="red")
-        count = "" if one.results is None else str(one.results)
-        table.add_row(str(one.audit_id), one.at[:16].replace("T", " "), Text(who), Text(what), count, status)
+        results = "" if one.results is None else number(one.results)
+        table.add_row(str(one.audit_id), one.at[:16].replace("T", " "), Text(who), Text(what), results, status)
     return table

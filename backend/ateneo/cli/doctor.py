@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 import typer
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from ateneo.cli import schema_screen, settings_findings
@@ -39,9 +39,11 @@ def doctor(
 async def _doctor(recall: bool) -> int:
     broken, remarks = False, 0
     async for finding in examine(recall=recall):
-        out.print(Text.assemble(_SIGNS[finding.ok], " ", finding.what))
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_row(Text.assemble(_SIGNS[finding.ok]), Text(finding.what))
         if finding.remedy:
-            out.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 2)))
+            row.add_row("", Text(finding.remedy, style="dim"))
+        out.print(row)
         broken |= finding.ok is False
         remarks += finding.ok is None
     if broken:

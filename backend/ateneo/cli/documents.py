@@ -12,7 +12,7 @@ from ateneo.cli.runtime import confirmed, err, note, out, print_json, run_or_exi
 from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.factories.databases import open_database
-from ateneo.lang import count, tr
+from ateneo.lang import count, number, tr
 from ateneo.settings import load
 from ateneo.store import documents
 from ateneo.store.pool import Database
@@ -46,9 +46,9 @@ async def _list(empresa_id: str, source: str | None, as_json: bool) -> None:
     else:
         table = Table(box=None, header_style="bold")
         for title in ("id", tr("nombre", "name"), tr("título", "title"), tr("fuente", "source"), "chunks"):
-            table.add_column(title, overflow="fold")
+            table.add_column(title, overflow="fold", justify="right" if title == "chunks" else "left")
         for one in found:
-            cells = (one.document_id, one.source, one.title, one.origin or "–", str(one.chunks))
+            cells = (one.document_id, one.source, one.title, one.origin or "–", number(one.chunks))
             table.add_row(*map(Text, cells))
         out.print(table)
 

@@ -35,7 +35,7 @@ async def _list(as_json: bool) -> None:
     for title in ("empresa_id", "chunks", tr("documentos", "documents"), tr("claves", "keys")):
         table.add_column(title, overflow="fold", justify="left" if title == "empresa_id" else "right")
     for one in found:
-        table.add_row(Text(one.empresa_id), str(one.chunks), str(one.documents), str(one.keys))
+        table.add_row(Text(one.empresa_id), number(one.chunks), number(one.documents), number(one.keys))
     out.print(table)
 
 

@@ -84,13 +84,14 @@ def _show(status: Status) -> None:
     for part in status.parts:
         table.add_row(part.name, number(part.rows), size(part.table_bytes), size(part.index_bytes))
     out.print(table)
+    out.print()
     table = _table(
         tr("empresa", "company"),
         chunks="chunks",
         vectors=tr("vectores", "vectors"),
         search=tr("búsqueda", "search"),
         churn=tr("desgaste", "churn"),
-        words=tr("estadísticas (n, palabras por chunk)", "statistics (n, words a chunk)"),
+        words=tr("estadísticas", "statistics"),
         recall="recall",
     )
     for company in status.companies:
@@ -111,9 +112,10 @@ def _columns(company: CompanyIndex) -> Iterator[str]:
     if company.stats_chunks is None or company.stats_avgdl is None:
         yield tr("no hay", "none")
     else:
-        changes = ((company.stats_chunks, company.chunks), (company.stats_avgdl, company.avgdl))
-        moved = ", ".join(f"{number(before)} → {number(now)}" for before, now in changes)
-        yield moved + (tr(" (viejas)", " (stale)") if company.stats_stale else "")
+        chunks = f"{number(company.stats_chunks)} → {number(company.chunks)} chunks"
+        words = f"{number(company.stats_avgdl)} → {number(company.avgdl)}"
+        stale = tr(f"viejas:\n{chunks}\n{words} palabras c/u", f"stale:\n{chunks}\n{words} words each")
+        yield stale if company.stats_stale else tr("al día", "up to date")
     yield "" if company.recall is None else f"{number(company.recall, 3)} @{company.recall_k}"
 
 
@@ -127,7 +129,7 @@ async def _tune(as_json: bool) -> int:
             def on_progress(doing: indexes.Task, how: indexes.Progress) -> None:
                 progress.update(
                     task,
-                    description=f"{doing.action} {doing.name}: {how.phase}",
+                    description=f"{_action(doing.action)} {doing.name}: {how.phase}",
                     completed=how.done,
                     total=how.total or None,
                 )
@@ -148,8 +150,20 @@ async def _tune(as_json: bool) -> int:
     return 0 if all(item["done"] for item in done) else _NOT_ALL
 
 
+def _action(name: str) -> str:
+    names = {
+        "clean": tr("limpiar", "clean"),
+        "drop": tr("quitar", "drop"),
+        "reindex": tr("renovar", "renew"),
+        "create": tr("crear", "create"),
+        "statistics": tr("estadísticas", "statistics"),
+    }
+    return names.get(name, name)
+
+
 def _line(tuned: maintenance.Tuned) -> str:
-    what = f"{tuned.action:<10} {tuned.target}" + (f" ({tuned.empresa_id})" if tuned.empresa_id else "")
+    company = f" ({tuned.empresa_id})" if tuned.empresa_id not in (None, tuned.target) else ""
+    what = f"{_action(tuned.action):<12} {tuned.target}{company}"
     if tuned.done:
         return f"  ✓ {what}  {number(tuned.seconds, 1)} s"
     return f"  ! {what}  " + tr(
@@ -181,7 +195,8 @@ async def _rebuild(empresa_id: str | None, as_json: bool) -> int:
 
 
 def _table(first: str, **columns: str) -> Table:
-    table = Table(first)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, overflow="fold")
     for name, heading in columns.items():
         table.add_column(heading, justify="left" if name in ("search", "words") else "right")
     return table
@@ -191,7 +206,7 @@ def _print_above(progress: Progress, line: str) -> None:
     """On stdout, while the bar lives on stderr: on a terminal that shows both the bar has to go first."""
     if err.is_terminal:
         progress.stop()
-    out.print(line)
+    out.print(line, soft_wrap=True)
     if err.is_terminal:
         progress.start()
 

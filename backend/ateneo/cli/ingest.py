@@ -180,7 +180,7 @@ async def _read(
     """Raises what is no single file's trouble: the database's errors, and the provider's where it fails for all."""
     unanswered = 0
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=err) as bar:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=len(files))
         for path, origin in files:
             bar.update(task, description=origin.path[-28:])

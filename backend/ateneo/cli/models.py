@@ -100,7 +100,7 @@ async def _list(as_json: bool) -> None:
         marks += [tr("en uso", "in use")] if _in_use(model, settings) else []
         manifest = model.manifest
         table.add_row(
-            model.name, str(manifest.dims or "?"), str(manifest.max_tokens or "?"), size(model.size), ", ".join(marks)
+            model.name, _figure(manifest.dims), _figure(manifest.max_tokens), size(model.size), ", ".join(marks)
         )
     out.print(table)
     if not any(_in_use(model, settings) for model in there):
@@ -118,6 +118,10 @@ async def _describe(name: str | None, as_json: bool) -> None:
         _show(model, settings)
 
 
+def _figure(value: int | None) -> str:
+    return "?" if value is None else number(value)
+
+
 def _show(model: Installed, settings: Settings) -> None:
     manifest = model.manifest
     unknown = tr("lo dice el grafo", "as the graph says")
@@ -125,7 +129,7 @@ def _show(model: Installed, settings: Settings) -> None:
     rows = {
         tr("carpeta", "folder"): str(model.folder),
         tr("tamaño", "size"): size(model.size),
-        tr("dimensiones", "dimensions"): str(manifest.dims or unknown),
+        tr("dimensiones", "dimensions"): unknown if manifest.dims is None else number(manifest.dims),
         tr("ventana", "window"): tr(
             f"{window}; los textos más largos se parten y se promedian",
             f"{window}; longer texts are split and averaged",

@@ -46,6 +46,9 @@ class _Console(Console):
         return super().render_str(text.replace(_BLANK_INSIDE, _STAND_IN), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Text) and _BLANK_INSIDE in renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = renderable.plain.replace(_BLANK_INSIDE, _STAND_IN)
         for one in super().render(renderable, options):
             yield one if one.control else Segment(showable(one.text.replace(_STAND_IN, _BLANK_INSIDE)), one.style)
 
