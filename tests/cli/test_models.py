@@ -14,7 +14,7 @@ def test_from_the_bundled_one_to_another(tmp_path: Path) -> None:
     here = {"ATENEO_MODELS_DIR": str(tmp_path / "models")}
     shown = ateneo("models", "describe", url=None, **here)
     assert shown.returncode == 0
-    assert "384" in shown.stdout and "34," in shown.stdout
+    assert "384" in shown.stdout and "32,6 MiB" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80 or len(str(Path.cwd())) > 60
     source = write(tmp_path / "letras")
     added = ateneo("models", "add", str(source), "--query-prefix", "p: ", "--dense-weight", "0.5", url=None, **here)

@@ -106,7 +106,7 @@ def progress(*, quiet: bool) -> Iterator[Callable[[str], Tell]]:
 def results(report: Report) -> None:
     """A row a run; then, for question files, a row a kind."""
     several = len({run.configuration for run in report.runs}) > 1
-    how = tr("búsqueda", "search") if several else "+ embedding"
+    how = tr("búsqueda", "search") if several else tr("+ modelo", "+ model")
     table = _table(tr("conjunto", "dataset"), tr("variante", "variant"), *([how] if several else []))
     for title in (*_metric_titles(report.k, (1, 5, report.k)), "ms p50/p95", *([] if several else [how])):
         table.add_column(title, justify="right", no_wrap=True)

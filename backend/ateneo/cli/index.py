@@ -112,9 +112,9 @@ def _columns(company: CompanyIndex) -> Iterator[str]:
     if company.stats_chunks is None or company.stats_avgdl is None:
         yield tr("no hay", "none")
     else:
-        chunks = f"{number(company.stats_chunks)} → {number(company.chunks)} chunks"
+        chunks = f"{number(company.stats_chunks)} → {number(company.chunks)}"
         words = f"{number(company.stats_avgdl)} → {number(company.avgdl)}"
-        stale = tr(f"viejas:\n{chunks}\n{words} palabras c/u", f"stale:\n{chunks}\n{words} words each")
+        stale = tr(f"viejas:\nchunks {chunks}\npalabras c/u {words}", f"stale:\nchunks {chunks}\nwords a chunk {words}")
         yield stale if company.stats_stale else tr("al día", "up to date")
     yield "" if company.recall is None else f"{number(company.recall, 3)} @{company.recall_k}"
 
@@ -198,7 +198,7 @@ def _table(first: str, **columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(first, overflow="fold")
     for name, heading in columns.items():
-        table.add_column(heading, justify="left" if name in ("search", "words") else "right")
+        table.add_column(heading, justify="left" if name in ("search", "words") else "right", no_wrap=True)
     return table
 
 

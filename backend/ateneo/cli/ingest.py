@@ -259,10 +259,14 @@ def _summary(done: _Done, listings: Sequence[Listing], *, prune: bool) -> None:
         err.print(Text(f"{kinds} ({number(len(others))}): {_some(others)}"), soft_wrap=True)
     if done.gone:
         names = _some([f"{source.name}: {one.external_id}" for source, one in done.gone])
-        how = "" if prune else tr(" `--prune` los borra.", " `--prune` deletes them.")
+        how = (
+            ""
+            if prune
+            else tr(f" `--prune` {'lo' if len(done.gone) == 1 else 'los'} borra.", " `--prune` deletes them.")
+        )
         gone = count(len(done.gone), "documento", "documentos")
         line = tr(f"{gone} cuyo archivo ya no está: {names}.{how}",
-                  f"Documents whose files are gone ({len(done.gone)}): {names}.{how}")  # fmt: skip
+                  f"Documents whose files are gone ({number(len(done.gone))}): {names}.{how}")  # fmt: skip
         err.print(Text(line), soft_wrap=True)
     for line in [*done.failed, *(name for one in listings for name in one.closed)]:
         say_error(f"✗ {line}", style="red")
