@@ -144,7 +144,7 @@ def doing(action: Callable[[int], object]) -> tuple[Words, list[int]]:
 @needs_proc
 async def test_a_reader_that_hangs_is_ended_and_costs_its_own_file_only() -> None:
     counter, hung = doing(lambda pid: os.kill(pid, signal.SIGSTOP))
-    with pytest.raises(DocumentTooSlow, match=r"lento.*más de 0\.5 s"):
+    with pytest.raises(DocumentTooSlow, match=r"lento.*más de 0,5 s"):
         await read(name="lento.md", counter=counter, timeout_s=0.5)
     assert [gone(pid) for pid in hung] == [True]
     assert (await read())[1]
