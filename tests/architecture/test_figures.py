@@ -20,7 +20,7 @@ NOT_FOR_PEOPLE = {
     "patience.wait_s * 1000": "the value of a PostgreSQL setting",
 }
 
-PLURAL = re.compile(r"\s([a-zñáéíóú]{3,}s)\b(?![/=(])")
+PLURAL = re.compile(r" ([a-zñáéíóú]{3,}s)\b(?![/=(])")
 NO_NOUNS = {"after", "asks", "becomes", "does", "gives", "names", "needs", "refuses", "says", "takes", "después"}
 """Words in -s that follow a name in a text, and are no plural of a noun."""
 NEVER_ONE = {
