@@ -156,7 +156,7 @@ async def test_garbage_is_an_invalid_answer(reply: Reply) -> None:
 
 async def test_no_answer_in_time() -> None:
     async with chat(lambda n: Reply(delay_s=0.6), timeout_s=0.2, max_retries=0) as (model, _):
-        with pytest.raises(ProviderUnavailable, match=r"no contestó en 0\.2 s"):
+        with pytest.raises(ProviderUnavailable, match=r"no contestó en 0,2 s"):
             await collected(model, request())
 
 
