@@ -313,7 +313,7 @@ async def test_an_error_inside_the_stream_is_the_error_that_it_says(kind: str, e
 
 async def test_a_model_that_falls_silent_is_given_up() -> None:
     async with chat(lambda n: Reply(stream=texts("Son"), hold=True), timeout_s=0.2, max_retries=0) as (model, server):
-        with pytest.raises(ProviderUnavailable, match=r"0\.2 s"):
+        with pytest.raises(ProviderUnavailable, match=r"0,2 s"):
             await collected(model, request())
         assert await asyncio.to_thread(server.left.wait, 5)
 
