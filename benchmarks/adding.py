@@ -17,9 +17,9 @@ from typing import Any
 import asyncpg
 from rich.table import Table
 
-from ateneo.services.backfill import Backfill
-from ateneo.services.generation import own_generation
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.generation import own_generation
 from benchmarks import stage
 from benchmarks.peers import remote
 

@@ -12,10 +12,10 @@ import time
 import asyncpg
 from rich.table import Table
 
-from ateneo.services.backfill import Backfill
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import own_generation
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.generation import own_generation
+from ateneo.embedding.service import EmbeddingService
 from benchmarks import stage
 
 ROUNDS = 3

@@ -11,10 +11,10 @@ import time
 import asyncpg
 from rich.table import Table
 
-from ateneo.services import maintenance
-from ateneo.services.backfill import Backfill
-from ateneo.services.generation import own_generation
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.generation import own_generation
+from ateneo.indexing import maintenance
 from benchmarks import stage
 
 SIZE, SHARES = 10_000, (0.3, 0.6, 1.0)

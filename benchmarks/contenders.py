@@ -7,9 +7,9 @@ from typing import Any, Protocol, Self
 
 import asyncpg
 
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.vector_search import VectorSearchService
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.service import EmbeddingService
+from ateneo.search.service import VectorSearchService
 from ateneo.types import Matrix
 from benchmarks.peers.remote import Peer
 from benchmarks.search_data import KnownQueries, Question

@@ -10,18 +10,18 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.generation import own_generation
+from ateneo.embedding.service import EmbeddingService
+from ateneo.evaluation.datasets import read_dataset
+from ateneo.evaluation.loading import ANSWER, Judged, Loader
+from ateneo.ingestion.service import IngestionService
 from ateneo.ports import TokenCounter
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.services.backfill import Backfill
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.evaluation.datasets import read_dataset
-from ateneo.services.evaluation.loading import ANSWER, Judged, Loader
-from ateneo.services.generation import own_generation
-from ateneo.services.ingestion import IngestionService
-from ateneo.services.vector_search import VectorSearchService
-from ateneo.store.pool import Database
-from ateneo.text.bound import Bound
-from ateneo.text.context import build_context
+from ateneo.search.context import build_context
+from ateneo.search.service import VectorSearchService
+from ateneo.search.token_estimate import TokenEstimate
 from ateneo.types import Hit
 from benchmarks import stage
 
@@ -75,7 +75,7 @@ async def _measure(server: str, name: str, folder: Path) -> None:
 
 
 def _row(way: Chooser, pairs: Sequence[tuple[Judged, Sequence[Hit]]]) -> list[str]:
-    counter = Bound()
+    counter = TokenEstimate()
     cells, counts, documents = [], list[str](), list[str]()
     for budget in BUDGETS:
         chosen = [(one, way(hits, counter, budget)) for one, hits in pairs]

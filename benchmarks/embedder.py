@@ -16,8 +16,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ateneo.embedding.service import EmbeddingService
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.services.embedding import EmbeddingService
 from benchmarks import stage
 
 _ROOT = Path(__file__).parents[1]

@@ -15,10 +15,10 @@ import asyncpg
 import numpy as np
 from rich.table import Table
 
-from ateneo.store import documents, generations, keys, migrate, passages, synonyms, tenant_token
-from ateneo.store import search as door
-from ateneo.store.documents import NewDocument
-from ateneo.store.pool import Connection, Database
+from ateneo.db import documents, generations, keys, migrate, passages, synonyms, tenant_token
+from ateneo.db import search as door
+from ateneo.db.documents import NewDocument
+from ateneo.db.pool import Connection, Database
 from ateneo.types import Chunk, Matrix
 from benchmarks import stage
 

@@ -10,9 +10,9 @@ import time
 
 from rich.table import Table
 
-from ateneo.services.backfill import Backfill
-from ateneo.services.generation import own_generation
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.generation import own_generation
 from benchmarks import stage
 
 SIZES = (20_000, 200_000)

@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 from rich.table import Table
 
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.db import keys
+from ateneo.db.pool import Database
 from benchmarks import stage
 
 PAIRS, WARM = 1000, 50

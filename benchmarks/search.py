@@ -15,9 +15,9 @@ import asyncpg
 import numpy as np
 from rich.table import Table
 
-from ateneo.services import maintenance
-from ateneo.store import embedded, migrate
-from ateneo.store.pool import Database
+from ateneo.db import embedded, migrate
+from ateneo.db.pool import Database
+from ateneo.indexing import maintenance
 from benchmarks import search_data, stage, throughput, triggers
 from benchmarks.contenders import Ateneo, Contender, Door, K, Knn, PeerStore
 from benchmarks.peers import remote

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ateneo.services import maintenance
-from ateneo.store import generations
-from ateneo.store.pool import Database, packed_vectors
+from ateneo.db import generations
+from ateneo.db.pool import Database, packed_vectors
+from ateneo.indexing import maintenance
 from ateneo.types import Embedded, Kind, Matrix
 from benchmarks import stage
 

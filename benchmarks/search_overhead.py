@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 from rich.table import Table
 
-from ateneo.services.backfill import Backfill
-from ateneo.services.vector_search import VectorSearchService
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.backfill import Backfill
+from ateneo.search.service import VectorSearchService
 from benchmarks import stage
 
 SIZES = (100, 2_000, 20_000)

@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 from rich.console import Console
 
-from ateneo.services.embedding import EmbeddingService
-from ateneo.store import embedded, migrate
-from ateneo.store.pool import Database
+from ateneo.db import embedded, migrate
+from ateneo.db.pool import Database
+from ateneo.embedding.service import EmbeddingService
 from ateneo.types import Embedded, Kind, Limits
 
 DIMS = 384

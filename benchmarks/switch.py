@@ -13,13 +13,14 @@ from multiprocessing.connection import Connection
 import numpy as np
 from rich.table import Table
 
-from ateneo.services import column, maintenance
-from ateneo.services.backfill import Backfill
-from ateneo.services.current_model import Models
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.switch import Switch
-from ateneo.services.vector_search import VectorSearchService
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding import legacy_column
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.current_model import Models
+from ateneo.embedding.service import EmbeddingService
+from ateneo.embedding.switch import Switch
+from ateneo.indexing import maintenance
+from ateneo.search.service import VectorSearchService
 from ateneo.types import Generation, Matrix
 from benchmarks import stage
 
@@ -77,7 +78,7 @@ async def _switch(db: Database) -> dict[str, float]:
     begun["switches"] = time.time()
     await work.activate(generation)
     begun["refills the column"] = time.time()
-    await column.refill(db)
+    await legacy_column.refill(db)
     return begun
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.vector_search import VectorSearchService
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
+from ateneo.embedding.service import EmbeddingService
+from ateneo.search.service import VectorSearchService
 from benchmarks import contenders, stage
 from benchmarks.search_data import Company, KnownQueries, Question
 

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from rich.table import Table
 
-from ateneo.store import generations
-from ateneo.store.pool import Connection, Database, packed_vectors
+from ateneo.db import generations
+from ateneo.db.pool import Connection, Database, packed_vectors
 from benchmarks import stage
 from benchmarks.search_data import Corpus, chunk_id
 

@@ -13,8 +13,8 @@ import numpy as np
 from rich.table import Table
 from tests.files.make import pdf
 
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.db import keys
+from ateneo.db.pool import Database
 from benchmarks import stage
 
 CLIENTS = 8

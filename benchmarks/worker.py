@@ -15,12 +15,12 @@ import asyncpg
 import numpy as np
 from rich.table import Table
 
-from ateneo.services.current_model import Models
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.generation import own_generation
-from ateneo.services.worker import Worker
-from ateneo.store import queue
-from ateneo.store.pool import Database
+from ateneo.db import queue
+from ateneo.db.pool import Database
+from ateneo.embedding.current_model import Models
+from ateneo.embedding.generation import own_generation
+from ateneo.embedding.service import EmbeddingService
+from ateneo.embedding.worker import Worker
 from ateneo.types import Embedded, Kind, Matrix
 from benchmarks import stage
 

@@ -22,7 +22,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ateneo.lang import count, number
+from ateneo.i18n import count, number
 
 EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
@@ -214,7 +214,7 @@ async def story(url: str) -> None:
 
 
 def main() -> None:
-    from ateneo.store import embedded
+    from ateneo.db import embedded
 
     started = time.monotonic()
     out.print("[bold]Ateneo[/]: buscar por significado, no por palabras exactas.")

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ateneo.store import embedded, migrate
-from ateneo.store.pool import Database
+from ateneo.db import embedded, migrate
+from ateneo.db.pool import Database
 
 _numbers = itertools.count()
 

@@ -19,7 +19,7 @@ from graph import Shape, build_graph
 from package import MAX_TOKENS, NAME, PackagedEncoder, folder_size, write_folder
 from retrieval import score
 
-LEXICON = Path(__file__).parents[1] / "backend" / "ateneo" / "text" / "lexicon_latam.tsv"
+LEXICON = Path(__file__).parents[1] / "src" / "ateneo" / "search" / "lexicon_latam.tsv"
 MAX_QUANTIZATION_LOSS = 0.5
 
 

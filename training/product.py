@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "backend"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from ateneo.providers.local import LocalEmbedder
 from ateneo.providers.unknown_words import UnknownWords, WordReader

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from tests.api.server import serving, settings
 
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.db import keys
+from ateneo.db.pool import Database
 
 FERIADOS = """# Feriados y horas extra
 

@@ -13,8 +13,8 @@ from tests.api.server import settings
 
 import ateneo.api
 from ateneo.api.app import create_app
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.db import keys
+from ateneo.db.pool import Database
 
 PUBLIC = {"/health", "/ready", "/metrics"}
 DOCS = {"/docs", "/openapi.json"}

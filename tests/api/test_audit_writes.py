@@ -1,4 +1,4 @@
-"""Every route that changes something: its line is in the audit trail when its answer comes. Here none comes later."""
+"""Every route that changes something: its line is in the audit log when its answer comes. Here none comes later."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from tests.api.server import serving, settings
 from tests.api.test_access import _app
 from tests.api.test_isolation_access import made
 
-from ateneo.services import flushing
+from ateneo import background_writer
 
 CHAT = {"message": "¿Cuánto se paga el feriado?"}
 TEXT = "# Portón\n\nEl portón verde se cierra a las nueve.\n"
@@ -60,7 +60,7 @@ WRITES = sorted(
 def url(api: Api) -> Iterator[str]:
     """Where what is stored a moment later is stored when the process ends."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flushing, "FLUSH_S", 3600.0)
+        patch.setattr(background_writer, "FLUSH_S", 3600.0)
         with serving(settings(api.database_url)) as served:
             yield served
 

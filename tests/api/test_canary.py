@@ -15,8 +15,8 @@ from tests.api.test_commands import MAIN, _answers, _free_port
 from tests.providers import anthropic_server
 from tests.providers.anthropic_server import Reply, Server, call, fault, message
 
-from ateneo.store import keys
-from ateneo.store.pool import Database
+from ateneo.db import keys
+from ateneo.db.pool import Database
 
 COMPANIES = ("acme", "otra")
 CANARY = {"acme": "zafirocanario7391", "otra": "topaziocanario2846"}

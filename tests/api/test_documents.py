@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.api.conftest import FERIADOS, Api
 
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
 
 MIB = 1024 * 1024
 

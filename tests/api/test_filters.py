@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.api.conftest import Api
 from tests.api.server import settings
 
+from ateneo.container import Container
 from ateneo.errors import AgentUnusable, BadArgument
-from ateneo.services.filters import MOST_VALUES
-from ateneo.wiring import House
+from ateneo.search.filters import MOST_VALUES
 
 NOBODY = "a field that no document has"
 TEXT = st.text(alphabet=st.characters(codec="utf-16", exclude_categories=()), max_size=4) | st.sampled_from(
@@ -141,21 +141,21 @@ class Odd:
     "wanted", [Odd(), {1}, b"x", {"gte": Odd()}, [Odd()], 10**5000, float("inf")], ids=lambda one: type(one).__name__
 )
 async def test_python_is_refused_what_json_cannot_say(api: Api, wanted: Any) -> None:
-    async with await House.open(settings(api.database_url)) as house:
+    async with await Container.open(settings(api.database_url)) as container:
         with pytest.raises(BadArgument, match="filter"):
-            await house.search.search("acme", QUERY, filter={NOBODY: wanted}, mode="lexical")
+            await container.search.search("acme", QUERY, filter={NOBODY: wanted}, mode="lexical")
         with pytest.raises(BadArgument, match="filter"):
-            await house.search.search("acme", QUERY, filter=[("a", "b")], mode="lexical")  # type: ignore[arg-type]
+            await container.search.search("acme", QUERY, filter=[("a", "b")], mode="lexical")  # type: ignore[arg-type]
 
 
 async def test_the_context_of_an_agent_that_was_stored_with_another_filter(api: Api) -> None:
-    async with await House.open(settings(api.database_url)) as house:
-        async with house.db.tenant("acme") as connection:
+    async with await Container.open(settings(api.database_url)) as container:
+        async with container.db.tenant("acme") as connection:
             await connection.execute(
                 "INSERT INTO ateneo.agent (empresa_id, agent_id, filter) VALUES ('acme', 'roto', '[1]')"
             )
         with pytest.raises(AgentUnusable):
-            await house.search.get_context_for_agent("acme", QUERY, "roto")
+            await container.search.get_context_for_agent("acme", QUERY, "roto")
 
 
 @pytest.mark.parametrize("filter", ['{"area": {}}', '{"area": [["x"]]}', '{"area": [{"gt": 1}]}'])

@@ -7,8 +7,8 @@ import httpx
 from tests.api.conftest import Api
 from tests.api.server import serving, settings
 
-from ateneo.store import generations, versions
-from ateneo.store.pool import Database
+from ateneo.db import generations, versions
+from ateneo.db.pool import Database
 
 
 async def test_ready(api: Api) -> None:

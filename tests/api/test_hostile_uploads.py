@@ -13,8 +13,8 @@ import httpx
 from tests.api.conftest import new_key
 from tests.files.hostile import FILES
 
-from ateneo.store import usage
-from ateneo.store.pool import Database
+from ateneo.db import usage
+from ateneo.db.pool import Database
 
 ROOT = Path(__file__).parents[2]
 MOST_DELAY_S = 0.2

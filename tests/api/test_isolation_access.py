@@ -15,10 +15,10 @@ from tests.api.login_server import AUDIENCE, ISSUER, Login, login_server
 from tests.api.server import serving, settings
 from tests.api.test_access import _routes
 
+from ateneo.db import keys
+from ateneo.db.pool import Database
 from ateneo.errors import SettingsError
 from ateneo.providers.login import LoginTokens
-from ateneo.store import keys
-from ateneo.store.pool import Database
 from ateneo.types import Caller
 
 SECRET = "una clave compartida de treinta y dos bytes o mas"

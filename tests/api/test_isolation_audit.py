@@ -1,4 +1,4 @@
-"""The audit trail: every request of a known caller, once, in its own company's trail, and no text of anybody's."""
+"""The audit log: every request of a known caller, once, in its own company's audit log, and no text of anybody's."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ import pytest
 from tests.api.conftest import Api
 from tests.api.test_isolation_access import made
 
+from ateneo.db import audit
+from ateneo.db.audit import AuditEntry
+from ateneo.db.pool import Database
 from ateneo.errors import RightsMissing
-from ateneo.store import audit
-from ateneo.store.audit import AuditEntry
-from ateneo.store.pool import Database
 
 
 def entries(api: Api, url: str | None = None) -> list[dict[str, Any]]:

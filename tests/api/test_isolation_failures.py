@@ -10,9 +10,9 @@ from tests.api.conftest import Api
 from tests.api.server import serving, settings
 from tests.api.test_isolation_access import made
 
+from ateneo.access import service
+from ateneo.access.service import Failures, network
 from ateneo.errors import TooManyFailures
-from ateneo.services import access
-from ateneo.services.access import Failures, network
 
 UNKNOWN = "ate_000000000000_" + "0" * 64
 
@@ -85,7 +85,7 @@ def test_a_revoked_key_that_goes_on_is_slowed_down_like_any_other() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "MOST_BUCKETS", 10)
+    monkeypatch.setattr(service, "MOST_BUCKETS", 10)
     failures = Failures(1)
     for one in range(50):
         failures.failed(number(one), f"10.0.0.{one}")

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from tests.api.conftest import Api
 from tests.api.test_isolation_access import made
-from tests.postgres.test_isolation_database import sent
+from tests.db.test_isolation_database import sent
 
+from ateneo.db import agents, conversations, documents, keys, passages
+from ateneo.db.pool import Database
 from ateneo.errors import AteneoError
-from ateneo.store import agents, conversations, documents, keys, passages
-from ateneo.store.pool import Database
 
 
 @dataclass(frozen=True)

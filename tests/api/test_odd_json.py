@@ -10,7 +10,7 @@ from tests.api.conftest import Api
 from tests.api.test_access import _app
 from tests.api.test_isolation_access import made
 
-from ateneo.api.reference import example
+from ateneo.api.docs_page import example
 
 DESCRIPTION = _app().openapi()
 ODD: list[Any] = [

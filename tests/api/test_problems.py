@@ -16,7 +16,7 @@ from tests.providers.server import Fault, ProviderServer
 
 from ateneo.api.app import create_app
 from ateneo.api.context import preferred
-from ateneo.lang import Lang
+from ateneo.i18n import Lang
 
 TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1"
 FIELDS = {"type", "title", "status", "detail", "code", "remedy"}

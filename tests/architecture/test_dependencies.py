@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "backend" / "ateneo"
+PACKAGE = ROOT / "src" / "ateneo"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 GROUPS: dict[str, list[str | dict[str, str]]] = PROJECT["dependency-groups"]
 PROVIDERS = packages_distributions()
 WHERE_AN_EXTRA_IS_USED = {
-    "embedded": {"store/embedded.py"},
+    "embedded": {"db/embedded.py"},
     "langchain": {"integrations/langchain.py"},
     "llama-index": {"integrations/llama_index.py"},
 }
@@ -65,7 +65,7 @@ def _distributions(path: Path) -> set[str]:
 BASE = _declared(PROJECT["project"]["dependencies"])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "backend").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_imported_is_declared(path: Path) -> None:
     extras = {
         name
@@ -82,7 +82,7 @@ def test_what_a_test_imports_is_declared(path: Path) -> None:
 
 
 def test_what_is_declared_is_used() -> None:
-    used = {name for path in (ROOT / "backend").rglob("*.py") for name in _distributions(path)}
+    used = {name for path in (ROOT / "src").rglob("*.py") for name in _distributions(path)}
     extras = {name for extra in EXTRAS.values() for name in _declared(extra)}
     assert (BASE | extras) - used == USED_UNNAMED.keys() & BASE
     tested = {name for path in (ROOT / "tests").rglob("*.py") for name in _distributions(path)}
@@ -110,7 +110,7 @@ def test_the_minima_that_are_tested_are_the_declared_ones() -> None:
 def test_a_library_is_used_by_its_public_names() -> None:
     defined = set(PRIVATE)
     used: list[tuple[str, int, str]] = []
-    for path in sorted((ROOT / "backend").rglob("*.py")):
+    for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 defined.add(node.name)

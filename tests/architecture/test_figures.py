@@ -1,4 +1,4 @@
-"""Numbers that people read are written by `ateneo.lang`, and agree with their nouns: "1 chunk", "12 536 chunks"."""
+"""Numbers that people read are written by `ateneo.i18n`, and agree with their nouns: "1 chunk", "12 536 chunks"."""
 
 import ast
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "backend" / "ateneo"
-FILES = [one for one in sorted(PACKAGE.rglob("*.py")) if one.name != "lang.py"] + [ROOT / "examples" / "demo.py"]
+PACKAGE = ROOT / "src" / "ateneo"
+FILES = [one for one in sorted(PACKAGE.rglob("*.py")) if one.name != "i18n.py"] + [ROOT / "examples" / "demo.py"]
 
 FIGURE = re.compile(r"[,%_]|\.\d*[efg%]?$|[efg]$")
 """Format specs that write thousands, decimals or percentages."""
@@ -75,13 +75,13 @@ def _plurals(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_numbers_are_written_by_lang(path: Path) -> None:
-    """`lang.number`, `percent`, `dollars` or `size`; what stands in NOT_FOR_PEOPLE is read by programs."""
+    """`i18n.number`, `percent`, `dollars` or `size`; what stands in NOT_FOR_PEOPLE is read by programs."""
     assert _figures(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_a_noun_agrees_with_its_number(path: Path) -> None:
-    """`lang.count(n, "documento", "documentos")`, or a text that does not need it: `documentos: {number(n)}`."""
+    """`i18n.count(n, "documento", "documentos")`, or a text that does not need it: `documentos: {number(n)}`."""
     assert _plurals(path.read_text()) == []
 
 

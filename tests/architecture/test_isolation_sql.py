@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-STORE = Path(__file__).parents[2] / "backend" / "ateneo" / "store"
+STORE = Path(__file__).parents[2] / "src" / "ateneo" / "db"
 TABLES = re.compile(
     r"public\.knowledge_chunks|\bFROM knowledge_chunks"
     r"|ateneo\.(?!generation\b|applied\b|schema_version\b|function_file\b|worker\b)[a-z_]+\b(?![(:])"
@@ -57,7 +57,7 @@ OUTSIDE = {
     # who asks is not known yet; the operator's
     "keys": ["authenticate", "create", "list_keys", "revoke", "rotate"],
     # dead letters: the operator's
-    "letters": ["_change", "_letters", "chunks_by_company", "depths", "figures"],
+    "dead_letters": ["_change", "_letters", "chunks_by_company", "depths", "figures"],
     # upgrade
     "migrate": ["_upgrade", "plan", "reconcile", "rights_missing"],
     "locks": ["_busy"],
@@ -75,7 +75,7 @@ OUTSIDE = {
     "connection": ["open_pool"],
     "pooler": ["locked"],
     # for the comparison of two models: the operator's
-    "questions": ["forget_expired", "sample"],
+    "query_log": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
     # upkeep

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-STORE = Path(__file__).parents[2] / "backend" / "ateneo" / "store"
+STORE = Path(__file__).parents[2] / "src" / "ateneo" / "db"
 LASTING = re.compile(
     r"set_config\([^)]*,\s*false\s*\)|\"SET (?!LOCAL\b)|; SET (?!LOCAL\b)|pg_(?:try_)?advisory_lock|\bLISTEN "
     r"|add_listener\(|\.prepare\(|\.cursor\(|CREATE TEMP(?!.*ON COMMIT DROP)"

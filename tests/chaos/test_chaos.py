@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 from tests.providers.server import Fault, ProviderServer, vector_for
 
-from ateneo.store import embedded, migrate
-from ateneo.store.pool import Database
+from ateneo.db import embedded, migrate
+from ateneo.db.pool import Database
 
 SEED = 5
 DIMS = 8

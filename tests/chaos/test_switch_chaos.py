@@ -11,16 +11,16 @@ import numpy as np
 from tests.chaos.test_chaos import COMPANIES, FAULTS, drained, write
 from tests.providers.server import Fault, ProviderServer, vector_for
 
+from ateneo.db import generations
+from ateneo.db.pool import Database
+from ateneo.embedding import legacy_column, switch
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.current_model import Models
+from ateneo.embedding.service import EmbeddingService
+from ateneo.embedding.switch import Switch
+from ateneo.embedding.worker import Worker
 from ateneo.errors import AteneoError, ProviderError
 from ateneo.providers.openai import OpenAIEmbedder
-from ateneo.services import column, switch
-from ateneo.services.backfill import Backfill
-from ateneo.services.current_model import Models
-from ateneo.services.embedding import EmbeddingService
-from ateneo.services.switch import Switch
-from ateneo.services.worker import Worker
-from ateneo.store import generations
-from ateneo.store.pool import Database
 
 SEED = 15
 OLD, NEW = 8, 12
@@ -39,7 +39,7 @@ async def _switch(db: Database, new: EmbeddingService) -> None:
         generation = await work.begin()
         await work.fill(generation)
         await work.activate(generation, force=True)
-        await column.refill(db)
+        await legacy_column.refill(db)
 
 
 async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
@@ -75,7 +75,7 @@ async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
                 await drained(database_url)
                 await _every_row_is_right(database_url, legacy=NEW)
                 await switch.rollback(db)
-                await column.refill(db)
+                await legacy_column.refill(db)
                 await _every_row_is_right(database_url, legacy=OLD)
                 assert await switch.prune(db, await switch.prunable(db))
                 for worker in workers:

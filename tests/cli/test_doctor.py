@@ -10,9 +10,9 @@ from tests.cli.test_cli import ateneo
 
 from ateneo.cli.doctor import examine
 from ateneo.cli.finding import Finding
+from ateneo.db import generations
+from ateneo.db.pool import Database
 from ateneo.settings import unknown_variables
-from ateneo.store import generations
-from ateneo.store.pool import Database
 
 
 def findings(monkeypatch: pytest.MonkeyPatch, url: str, **environment: str) -> list[Finding]:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from tests.cli.test_cli import ATENEO, ateneo
 
-from ateneo.store import embedded
+from ateneo.db import embedded
 
 
 @pytest.fixture(scope="module")

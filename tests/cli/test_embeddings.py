@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.cli.test_cli import ATENEO, ateneo
-from tests.postgres.test_switch import text_of
+from tests.embedding.test_switch import text_of
 from tests.providers.server import Fault, ProviderServer, vector_for, words_vector
 
 COUNT = 70
@@ -114,7 +114,7 @@ def test_a_worse_model_is_refused_unless_it_is_forced(
     assert "--force" in refused.stderr
     assert "«" in refused.stdout, "the worst cases side by side"
     [line] = json.loads(ateneo("audit", "-e", "acme", "--json", url=database_url).stdout)
-    assert (line["action"], line["results"] > 0) == ("embeddings_compare", True), "what was shown is in the trail"
+    assert (line["action"], line["results"] > 0) == ("embeddings_compare", True), "what was shown is in the audit log"
     assert [state for _, state, _ in _status(database_url, stocked)] == ["active", "filling"]
     assert ateneo(*switch, "--force", url=database_url, **stocked).returncode == 0
     assert [state for _, state, _ in _status(database_url, stocked)] == ["previous", "active"]

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from tests.cli.test_cli import ATENEO, ateneo
 from tests.providers.server import ProviderServer, words_vector
 
+from ateneo.db import empresas
+from ateneo.db.pool import Database
 from ateneo.errors import NotUpgraded
-from ateneo.store import empresas
-from ateneo.store.pool import Database
 
 VICTIMS = ("plan", "llenado", "final", "despues")
 EACH = 60

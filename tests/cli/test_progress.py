@@ -9,11 +9,11 @@ from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 import pytest
+from tests.cli.test_backfill_command import environment, fill
 from tests.cli.test_cli import ATENEO, ateneo
-from tests.postgres.test_backfill_command import environment, fill
 from tests.providers.server import Fault, ProviderServer
 
-from ateneo.store.pool import Database
+from ateneo.db.pool import Database
 
 WIDTH = 80
 _PIECE = re.compile(r"\x1b\[\??([\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")

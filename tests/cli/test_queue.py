@@ -10,8 +10,8 @@ import time
 import asyncpg
 from tests.cli.test_cli import ateneo
 
-from ateneo.store import generations
-from ateneo.store.pool import Database
+from ateneo.db import generations
+from ateneo.db.pool import Database
 
 
 async def _insert(url: str, empresa: str, *texts: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ateneo.cli.search import marked_snippet
-from ateneo.text.highlight import highlights
+from ateneo.search.highlight import highlights
 from ateneo.types import Hit
 
 

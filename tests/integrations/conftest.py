@@ -41,7 +41,7 @@ def place(server_url: str, template: str) -> Iterator[Place]:
     asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}"))
     connection = Connection(settings(url))
     connection.call(
-        lambda house: house.ingestion.process_document(
+        lambda container: container.ingestion.process_document(
             FERIADOS.encode(), "acme", name="feriados.md", metadata={"area": "personal"}
         )
     )

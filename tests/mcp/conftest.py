@@ -18,9 +18,9 @@ import pytest
 from mcp.client.streamable_http import streamable_http_client
 from tests.api.server import settings
 
-from ateneo.store import keys
-from ateneo.store.pool import Database
-from ateneo.wiring import House
+from ateneo.container import Container
+from ateneo.db import keys
+from ateneo.db.pool import Database
 from mcp import Client, StdioServerParameters
 
 ATENEO = str(Path(sys.executable).with_name("ateneo"))
@@ -56,10 +56,10 @@ def place(server_url: str, template: str) -> Iterator[Place]:
 
 
 async def _filled(url: str) -> Place:
-    async with await House.open(settings(url)) as house:
-        await house.ingestion.process_document(FERIADOS.encode(), "acme", name="feriados.md")
-        await house.ingestion.process_document(SECRETO.encode(), "otra", name="formula.md")
-        found = await house.search.search("otra", "tinte índigo", 1)
+    async with await Container.open(settings(url)) as container:
+        await container.ingestion.process_document(FERIADOS.encode(), "acme", name="feriados.md")
+        await container.ingestion.process_document(SECRETO.encode(), "otra", name="formula.md")
+        found = await container.search.search("otra", "tinte índigo", 1)
     async with await Database.open(url, size=1) as db:
         made = {company: (await keys.create(db, company)).secret for company in ("acme", "otra")}
     return Place(url, made, found.hits[0].chunk_id)

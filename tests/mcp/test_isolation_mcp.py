@@ -1,4 +1,4 @@
-"""MCP's calls are in the company's trail, and a company's words are in no answer to another, and in no log."""
+"""MCP's calls are in the company's audit log, and a company's words are in no answer to another, and in no log."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -8,9 +8,9 @@ from typing import Any
 from tests.mcp.conftest import ATENEO, Place, environment, over_http, serving
 from tests.mcp.test_mcp import post, said
 
-from ateneo.store import audit, keys
-from ateneo.store.audit import StoredEntry
-from ateneo.store.pool import Database
+from ateneo.db import audit, keys
+from ateneo.db.audit import StoredEntry
+from ateneo.db.pool import Database
 from mcp import Client, StdioServerParameters
 
 CANARY = {"acme": "zafirocanario7391", "otra": "topaziocanario2846"}
@@ -21,7 +21,7 @@ def over_stdio(place: Place, key: str) -> Client:
     return Client(StdioServerParameters(command=ATENEO, args=["mcp"], env=variables))
 
 
-async def trail(db: Database, company: str, actor: str) -> list[StoredEntry]:
+async def audit_log(db: Database, company: str, actor: str) -> list[StoredEntry]:
     """The lines of one key, oldest first."""
     found = await audit.page(db, company)
     return [one for one in reversed(found) if one.actor == f"key:{actor}"]
@@ -53,7 +53,7 @@ async def test_who_what_when_and_how_many(place: Place, db: Database) -> None:
         await client.call_tool("list_documents", {})
         await client.call_tool("get_passage", {"chunk_id": place.otra_chunk})
         await client.call_tool("ask", {"question": "¿cuánto pagan un feriado?"})
-    lines = await trail(db, "acme", new.stored.key_id)
+    lines = await audit_log(db, "acme", new.stored.key_id)
     assert [(one.action, one.status, one.results, one.target) for one in lines] == [
         ("mcp_search", 200, 0, "de nadie"),
         ("mcp_search", 200, 1, None),
@@ -69,7 +69,7 @@ async def test_over_http_too(place: Place, db: Database, http_url: str) -> None:
     async with over_http(http_url, new.secret) as client:
         assert not (await client.call_tool("ask", {"question": "¿cuánto pagan un feriado?"})).is_error
     for _ in range(50):  # reads are there within a second
-        lines = await trail(db, "acme", new.stored.key_id)
+        lines = await audit_log(db, "acme", new.stored.key_id)
         if lines:
             break
         await asyncio.sleep(0.1)

@@ -11,10 +11,10 @@ from mcp_types import CallToolResult, TextContent
 from tests.mcp.conftest import ATENEO, Connect, Place, environment, over_http, serving
 from tests.providers.server import ProviderServer
 
-from ateneo.services import switch
-from ateneo.store import generations, keys
-from ateneo.store.pool import Database
-from ateneo.text.citations import occurs
+from ateneo.agents.citations import occurs
+from ateneo.db import generations, keys
+from ateneo.db.pool import Database
+from ateneo.embedding import switch
 from mcp import Client, StdioServerParameters
 
 

@@ -3,9 +3,9 @@
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from ateneo.chat import ChatRequest, EndPart, QuotePart, SearchPart, TextPart
 from ateneo.ports import ChatModel
 from ateneo.types import Usage
+from ateneo.types_chat import ChatRequest, EndPart, QuotePart, SearchPart, TextPart
 
 
 @dataclass

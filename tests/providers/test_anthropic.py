@@ -11,7 +11,6 @@ from anthropic.types import Model
 from tests.providers.anthropic_server import Reply, Server, call, cited, fault, message, serving, texts
 from tests.providers.collected import collected
 
-from ateneo.chat import ChatRequest, SearchRound, TextPart
 from ateneo.errors import (
     ProviderAnswerInvalid,
     ProviderBusy,
@@ -23,6 +22,7 @@ from ateneo.errors import (
 from ateneo.providers.anthropic import AnthropicChat
 from ateneo.settings import Settings
 from ateneo.types import Hit, Turn, Usage
+from ateneo.types_chat import ChatRequest, SearchRound, TextPart
 
 KEY = "sk-ant-secreta-123"
 

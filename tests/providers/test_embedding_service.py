@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.providers.server import Fault, ProviderServer, vector_for
 
+from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (
     BadArgument,
     EmptyQuery,
@@ -20,7 +21,6 @@ from ateneo.errors import (
     Unexpected,
 )
 from ateneo.providers.openai import OpenAIEmbedder
-from ateneo.services.embedding import EmbeddingService
 from ateneo.types import Embedded, Kind, Limits
 
 SMALL = [f"texto número {number}" for number in range(320)]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import ModelError
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.services.embedding import EmbeddingService
 
 TEXTS = [
     "El trabajo en días feriados se paga el doble.",

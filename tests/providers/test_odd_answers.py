@@ -12,6 +12,7 @@ from tests.providers.collected import collected
 from tests.providers.odd_server import answering
 from tests.providers.test_openai_chat import request
 
+from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (
     ProviderAnswerInvalid,
     ProviderBusy,
@@ -29,7 +30,6 @@ from ateneo.providers.openai_chat import OpenAIChat
 from ateneo.providers.openai_protocol import Address
 from ateneo.providers.rerank_http import HttpReranker
 from ateneo.providers.retry_after import retry_after
-from ateneo.services.embedding import EmbeddingService
 
 KEY = "sk-secreta-123456"
 HTML = b"<!DOCTYPE html><html><body><h1>Portal cautivo</h1></body></html>"

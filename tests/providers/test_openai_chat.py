@@ -7,7 +7,6 @@ import pytest
 from tests.providers.chat_server import ChatReply, ChatServer, calling, chat_serving, frame, saying
 from tests.providers.collected import collected
 
-from ateneo.chat import ChatRequest, SearchRound, TextPart
 from ateneo.errors import (
     ProviderAnswerInvalid,
     ProviderBusy,
@@ -19,6 +18,7 @@ from ateneo.errors import (
 )
 from ateneo.providers.openai_chat import OpenAIChat
 from ateneo.types import Turn, Usage
+from ateneo.types_chat import ChatRequest, SearchRound, TextPart
 
 KEY = "sk-secreta-123456"
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ateneo.text import regional
+from ateneo.search import regional_synonyms
 
-LEXICON = Path(regional.__file__).with_name("lexicon_latam.tsv")
+LEXICON = Path(regional_synonyms.__file__).with_name("lexicon_latam.tsv")
 Load = Callable[[str], ModuleType]
 TEXT = "El trabajador que preste servicios en días feriados cobrará el doble de su salario"
 

@@ -1,0 +1,228 @@
+"""One answer in the making: what to search, what was found, what the model says of it, and how it ended."""
+
+import re
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from ateneo.agents.citation_check import Citing
+from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
+from ateneo.agents.extractive import do_not_know
+from ateneo.agents.followup import standalone
+from ateneo.agents.prompt import repository, stable_prompt
+from ateneo.errors import AteneoError
+from ateneo.i18n import tr
+from ateneo.ports import ChatModel
+from ateneo.search.context import Context, build_context
+from ateneo.search.service import VectorSearchService
+from ateneo.text.clean import clean
+from ateneo.text.sentences import sentence_units
+from ateneo.types import Agent, Answer, AnswerState, Hit, Turn, Usage
+from ateneo.types_chat import ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
+from ateneo.unexpected import as_ours, log_unexpected
+
+MOST_SEARCHES = 2
+"""Searches that a model may ask for while it answers, each within half of the agent's context."""
+
+_STOPS: dict[str | None, AnswerState] = {
+    "max_tokens": "cut",
+    "length": "cut",
+    "model_context_window_exceeded": "cut",
+    "refusal": "refused",
+    "content_filter": "refused",
+}
+_UNKNOWING = re.compile(r"\W*(no lo s[eé]|no s[eé]|i do not know|i don['’]t know|não sei)\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Answering:
+    """Runs once; `answer` tells at any moment what was said so far. `max_tokens` is the longest answer."""
+
+    search: VectorSearchService
+    chat: ChatModel
+    agent: Agent
+    empresa_id: str
+    message: str
+    history: Sequence[Turn]
+    max_tokens: int
+    citing: Citing = field(init=False)
+    queries: list[str] = field(default_factory=list)
+    rounds: list[SearchRound] = field(default_factory=list)
+    context: str = ""
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    stop_reason: str | None = None
+    state: AnswerState = "cancelled"
+    error: str | None = None
+    _started: float = field(default_factory=time.perf_counter)
+    _first_text_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        self.citing = Citing(self.search.db, self.empresa_id)
+        self.model = self.agent.model or self.chat.model
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Everything that happens; the last event is Done or Failed."""
+        try:
+            async with aclosing(self._answered()) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta) and self._first_text_ms is None:
+                        self._first_text_ms = self._ms()
+                    yield event
+        except Exception as error:  # noqa: BLE001 - the outermost edge of an answer: whoever reads it is told of its end
+            where = tr("la respuesta", "the answer")
+            log_unexpected(error, where)
+            yield self._failed(as_ours(error, where))
+        else:
+            yield Done(self.answer())
+
+    def _failed(self, error: AteneoError) -> Failed:
+        self.state, self.error = "interrupted", error.code
+        return Failed(error, self.answer())
+
+    def answer(self) -> Answer:
+        return Answer(
+            text=self.citing.text.strip(),
+            citations=tuple(self.citing.citations),
+            provider=self.chat.provider,
+            model=self.model,
+            extractive=not self.chat.writes and self.stop_reason != "no_passages",
+            input_tokens=self.usage.input_tokens,
+            output_tokens=self.usage.output_tokens,
+            cache_read_tokens=self.usage.cache_read_tokens,
+            cache_write_tokens=self.usage.cache_write_tokens,
+            cost=self.chat.cost(self.usage, self.model),
+            stop_reason=self.stop_reason,
+            state=self.state,
+            context=self.context,
+            markers_removed=self.citing.removed,
+            citations_dropped=self.citing.dropped,
+            queries=tuple(self.queries),
+            passages=self.citing.passages,
+            latency_ms=self._ms(),
+            first_text_ms=self._first_text_ms,
+            error=self.error,
+        )
+
+    async def _answered(self) -> AsyncGenerator[Event]:
+        query, spent = await standalone(
+            self.chat,
+            self.history,
+            self.message,
+            model=self.agent.model,
+            most_chars=self.search.max_query_chars,
+        )
+        self.usage += spent
+        yield self._searching(query)
+        found = await self._found(query, self.agent.context_tokens)
+        self.context = found.text
+        self.citing.given += found.hits
+        yield Passages(found.hits)
+        if not found.hits:
+            self.state, self.stop_reason = "unknown", "no_passages"
+            async for shown in self.citing.say(do_not_know()):
+                yield shown
+            return
+        async with aclosing(self._said()) as events:
+            async for event in events:
+                yield event
+        async for shown in self._ended():
+            yield shown
+
+    async def _said(self) -> AsyncGenerator[Event]:
+        """What the model says, with the searches that it asks for."""
+        while True:
+            call = None
+            async with aclosing(self.chat.stream(self._request())) as parts:
+                async for part in parts:
+                    if isinstance(part, TextPart):
+                        async for shown in self.citing.say(part.text):
+                            yield shown
+                    elif isinstance(part, QuotePart):
+                        async for shown in self.citing.quote(part.chunk_id, part.quote):
+                            yield shown
+                    elif isinstance(part, SearchPart):
+                        call = part
+                    else:
+                        self._count(part)
+            if call is None or not self._may_search():
+                return
+            async for shown in self.citing.rest():
+                yield shown
+            async for event in self._search_again(call):
+                yield event
+
+    async def _search_again(self, call: SearchPart) -> AsyncGenerator[Event]:
+        query = clean(call.query).strip()[: self.search.max_query_chars]
+        found = Context("", (), 0)
+        first = len(self.citing.given) + 1
+        if query:
+            yield self._searching(query)
+            found = await self._found(query, max(1, self.agent.context_tokens // 2))
+            yield Passages(found.hits)
+        self.citing.given += found.hits
+        self.rounds.append(SearchRound(call.call_id, query, found.hits, found.text, first, call.raw))
+        if self.citing.text:
+            async for shown in self.citing.say("\n\n"):
+                yield shown
+
+    async def _ended(self) -> AsyncGenerator[TextDelta | CitationEvent]:
+        """The last of the text, the answer's state, and the word of warning where nothing holds it up."""
+        async for shown in self.citing.rest():
+            yield shown
+        self.state = _STOPS.get(self.stop_reason, "complete")
+        if self.citing.citations or self.state == "refused":
+            return
+        if self.state == "complete" and _UNKNOWING.match(self.citing.text):
+            self.state = "unknown"
+            return
+        warning = tr(
+            "(Ninguna cita de los documentos respalda esta respuesta.)",
+            "(No citation from the documents supports this answer.)",
+        )
+        async for shown in self.citing.say(("\n\n" if self.citing.text else "") + warning):
+            yield shown
+
+    def _request(self) -> ChatRequest:
+        stable = stable_prompt(self.agent)
+        context = "" if self.chat.native_citations else self.context
+        return ChatRequest(
+            system=stable + repository(context),
+            stable=len(stable),
+            message=self.message,
+            passages=tuple(self.citing.given),
+            max_tokens=self.max_tokens,
+            history=self.history,
+            may_search=self._may_search(),
+            rounds=tuple(self.rounds),
+            model=self.agent.model,
+            units={hit.chunk_id: sentence_units(clean(hit.contenido)) for hit in self._cited_natively()},
+        )
+
+    def _cited_natively(self) -> list[Hit]:
+        return self.citing.given if self.chat.native_citations else [hit for one in self.rounds for hit in one.passages]
+
+    def _may_search(self) -> bool:
+        return self.chat.writes and "search" in self.agent.tools and len(self.rounds) < MOST_SEARCHES
+
+    def _searching(self, query: str) -> Searching:
+        self.queries.append(query)
+        return Searching(query)
+
+    async def _found(self, query: str, budget: int) -> Context:
+        """Passages that were not given yet, within `budget` tokens."""
+        result = await self.search.search(
+            self.empresa_id, query, self.agent.k, dense_weight=self.agent.dense_weight, filter=self.agent.filter
+        )
+        known = {hit.chunk_id for hit in self.citing.given}
+        fresh = [hit for hit in result.hits if hit.chunk_id not in known]
+        counter = self.chat.counter or self.search.context_counter
+        return build_context(fresh, counter, max_tokens=budget, first=len(known) + 1)
+
+    def _count(self, end: EndPart) -> None:
+        self.usage += end.usage
+        self.model, self.stop_reason = end.model, end.stop_reason
+
+    def _ms(self) -> int:
+        return round((time.perf_counter() - self._started) * 1000)

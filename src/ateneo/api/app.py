@@ -1,0 +1,55 @@
+"""The HTTP API: `uvicorn --factory ateneo.api.app:create_app`, or `ateneo serve`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from ateneo.api import agents, audit, conversations, docs_page, documents, health, metrics, problems, search
+from ateneo.api.audit_middleware import Audited
+from ateneo.api.context import RequestContext
+from ateneo.api.limits import MIB, BodyLimit
+from ateneo.container import Container
+from ateneo.i18n import both, in_current
+from ateneo.settings import Settings, load
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; its Container is opened when it starts and closed when it stops.
+
+    Raises SettingsError here, DatabaseUnavailable at its start.
+    """
+    chosen = settings or load()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with await Container.open(chosen) as container:
+            app.state.container = container
+            yield
+
+    app = FastAPI(
+        title="Ateneo",
+        version=version("ateneo"),
+        summary=both("Los documentos de una empresa, por su significado", "A company's documents, by meaning"),
+        description=both(
+            "La clave de API dice de qué empresa es cada pedido. Los errores son problem+json.",
+            "The API key says which company a request is of. Errors are problem+json.",
+        ),
+        lifespan=lifespan,
+        # FastAPI's own pages take their scripts from a CDN
+        docs_url=None,
+        redoc_url=None,
+    )
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
+    app.add_middleware(Audited, container=lambda: app.state.container)
+    app.add_middleware(RequestContext, default=chosen.lang)
+    problems.install(app)
+    docs_page.install(app)
+    for room in (search, documents, agents, conversations, audit, health, metrics):
+        app.include_router(room.router)
+    app.include_router(agents.definitions)
+    described = app.openapi
+    app.openapi = lambda: in_current(described())  # type: ignore[method-assign]
+    return app

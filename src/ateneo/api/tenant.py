@@ -1,0 +1,77 @@
+"""Who asks: the API key (or token) of the request decides the company, and nothing else in it can."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from ateneo.access.service import require
+from ateneo.container import Container
+from ateneo.errors import AccessDenied, OtherEmpresa
+from ateneo.types import Scope
+
+_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ate_…")
+
+
+def container(request: Request) -> Container:
+    """The application's Container."""
+    opened: Container = request.app.state.container
+    return opened
+
+
+async def tenant(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    header: Annotated[str | None, Security(_HEADER)],
+) -> str:
+    """The empresa_id of the request's key or token.
+
+    Raises AccessDenied, RateLimited, ScopeMissing where the route takes more than the key may, and OtherEmpresa where
+    the query or a JSON body names another company.
+    """
+    secret = bearer.credentials if bearer else header
+    if not secret:
+        raise AccessDenied()
+    caller = await container(request).access.caller(secret, request.client.host if request.client else "")
+    request.state.caller = caller
+    refuse_other(request.query_params.getlist("empresa_id"), caller.empresa_id)
+    refuse_other(await _named_in_json(request), caller.empresa_id)
+    require(caller, needed_scope(request.scope["route"]))
+    return caller.empresa_id
+
+
+def needed_scope(route: APIRoute) -> Scope:
+    """What a key must be allowed: by the group that the route is in, else by whether it changes anything."""
+    if "admin" in route.tags:
+        return "admin"
+    if "agents" in route.tags:
+        return "agents"
+    return "write" if changes(route) else "read"
+
+
+def changes(route: APIRoute) -> bool:
+    """Whether it may change something; searches also come by POST."""
+    return "search" not in route.tags and not (route.methods or set()) <= {"GET", "HEAD"}
+
+
+def refuse_other(named: Iterable[object], empresa_id: str) -> None:
+    """Raises OtherEmpresa where one of the companies named is not the key's. None names nobody."""
+    if any(name not in (None, empresa_id) for name in named):
+        raise OtherEmpresa()
+
+
+async def _named_in_json(request: Request) -> list[object]:
+    if "json" not in request.headers.get("content-type", ""):
+        return []
+    try:
+        body = await request.json()  # FastAPI has parsed it already: the same object
+    except (ValueError, RecursionError):
+        return []  # not JSON: the route has refused it, or takes no body
+    return [body.get("empresa_id")] if isinstance(body, dict) else []
+
+
+Tenant = Annotated[str, Depends(tenant)]
+OpenContainer = Annotated[Container, Depends(container)]

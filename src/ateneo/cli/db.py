@@ -1,0 +1,179 @@
+"""`ateneo db`: brings the database to this version, and what else is done to it as a whole."""
+
+import secrets
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ateneo.cli import schema_screen
+from ateneo.cli.runtime import confirmed, err, out, run_or_exit
+from ateneo.cli.usage import Commands
+from ateneo.db import generations, migrate, tenant_token
+from ateneo.factories.databases import model_difference, open_database
+from ateneo.factories.embedders import make_embedding_service
+from ateneo.i18n import count, number, tr
+from ateneo.operations.upgrade import upgrade_database
+from ateneo.settings import load
+
+app = Commands()
+
+
+@app.command(help=tr("Crea o adopta las tablas. Se puede repetir.", "Creates or adopts the tables. Can be repeated."))
+def upgrade(
+    plan: Annotated[
+        bool, typer.Option("--plan", help=tr("Muestra el SQL y no cambia nada.", "Shows the SQL, changes nothing."))
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help=tr("Nombra cada archivo y permiso.", "Names each file and right."))
+    ] = False,
+    allow_downgrade: Annotated[
+        bool,
+        typer.Option(
+            "--allow-downgrade",
+            help=tr(
+                "Repone funciones más viejas que las de la base.", "Puts back functions older than the database's."
+            ),
+        ),
+    ] = False,
+) -> None:
+    run_or_exit(
+        _plan(allow_downgrade=allow_downgrade) if plan else _upgrade(verbose=verbose, allow_downgrade=allow_downgrade)
+    )
+
+
+async def _plan(*, allow_downgrade: bool) -> None:
+    settings = load()
+    async with await open_database(settings) as db:
+        steps = await migrate.plan(db, allow_downgrade=allow_downgrade)
+        if not steps:
+            err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
+        for step in steps:
+            out.print(f"-- {step.title}", style="dim", soft_wrap=True)
+            async with db.acquire() as connection:
+                sql = await migrate.resolved(connection, step.sql)
+            if out.is_terminal:
+                out.print(Syntax(sql.strip(), "sql", word_wrap=True))
+            else:
+                out.print(sql.strip(), soft_wrap=True)
+
+
+async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
+    settings = load()
+    embedding = make_embedding_service(settings)
+    async with await open_database(settings) as db, embedding:
+        columns = SpinnerColumn(), TextColumn("{task.description}")
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+            task = progress.add_task(tr("Preparando la base...", "Preparing the database..."))
+            seen = 0
+
+            def on_page(words: int, vectors: int) -> None:
+                nonlocal seen
+                seen += words
+                text = tr("Indexando palabras", "Indexing words")
+                progress.update(task, description=f"{text}: {count(seen, 'chunk', 'chunks')}")
+
+            def on_rebuilt(done: int, total: int) -> None:
+                text = tr("Palabras analizadas de nuevo", "Words anew")
+                progress.update(task, description=f"{text}: {number(done)}/{count(total, 'chunk', 'chunks')}")
+
+            steps = await upgrade_database(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
+            different = await model_difference(db, settings, embedding)
+        missing = await migrate.rights_missing(db)
+        for line in [step.title for step in steps] if verbose else schema_screen.summary(steps):
+            out.print(Text.assemble(("  ✓ ", "green"), line))
+        if seen:
+            out.print(Text.assemble(("  ✓ ", "green"), _indexed(seen)))
+        out.print(
+            tr("Base preparada.", "Database ready.")
+            if steps or seen
+            else tr("La base ya estaba al día.", "The database was up to date already.")
+        )
+        if different is not None:
+            err.print(f"! {different.what}\n  {different.remedy}", style="yellow", soft_wrap=True)
+        _ask_the_administrator(missing)
+
+
+def _ask_the_administrator(missing: list[str]) -> None:
+    """Says what isolation in the database still takes, if anything: the SQL alone goes to stdout."""
+    if not missing:
+        return
+    err.print(
+        tr(
+            "! Sin aislamiento en la base: este rol no puede crear los roles. Todo funciona, y cada consulta nombra a "
+            "la empresa, pero la base no lo impone. Que un administrador ejecute esto, y repetí `ateneo db upgrade`:",
+            "! No isolation in the database: this role may not create roles. Everything works, and every query names "
+            "the company, but the database does not enforce it. Have an administrator run this, then `ateneo db "
+            "upgrade` again:",
+        ),
+        style="yellow",
+    )
+    for line in schema_screen.administrators(missing):
+        out.print(line, soft_wrap=True)
+
+
+@app.command(
+    "forget-embeddings",
+    help=tr("Descarta todos los vectores, para empezar de cero.", "Discards every vector, to begin anew."),
+)
+def forget_embeddings(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
+) -> None:
+    run_or_exit(_forget(yes))
+
+
+def _indexed(seen: int) -> str:
+    return count(seen, tr("chunk indexado", "chunk indexed"), tr("chunks indexados", "chunks indexed"))
+
+
+async def _forget(yes: bool) -> None:
+    async with await open_database(load()) as db:
+        question = tr(
+            "Se descartan los vectores de todas las empresas; hasta el próximo backfill se busca solo por palabras.",
+            "The vectors of every company are discarded; until the next backfill only words are searched.",
+        )
+        if not yes:
+            err.print(question)
+            if not confirmed(tr("¿Continuar?", "Continue?")):
+                out.print(tr("No se descartó nada.", "Nothing was discarded."))
+                return
+        pending = await generations.forget(db)
+        out.print(
+            tr("Listo: ", "Done: ")
+            + count(
+                pending,
+                tr("chunk espera su embedding.", "chunk waits for an embedding."),
+                tr("chunks esperan su embedding.", "chunks wait for an embedding."),
+            )
+        )
+        out.print(tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))
+
+
+@app.command(
+    "sign-tenants",
+    help=tr("La base cree solo a empresas firmadas.", "The database believes signed companies alone."),
+)
+def sign_tenants(
+    off: Annotated[bool, typer.Option("--off", help=tr("Sin firma, otra vez.", "Unsigned again."))] = False,
+) -> None:
+    run_or_exit(_sign(off))
+
+
+async def _sign(off: bool) -> None:
+    secret = None if off else secrets.token_hex(32)
+    async with await open_database(load()) as db:
+        await tenant_token.store_secret(db, secret)
+    if secret is None:
+        err.print(tr("La base vuelve a creer sin firma.", "The database believes without a signature again."))
+        return
+    # The setting alone on stdout, to be appended to a secrets file.
+    out.print(f"ATENEO_TENANT_SECRET={secret}", soft_wrap=True)
+    err.print(
+        tr(
+            "Desde ya la base rechaza a quien no firme: ponelo entre los secretos y reiniciá lo que esté andando.",
+            "From now on who does not sign is refused: put it into the secrets file and restart what is running.",
+        ),
+        style="yellow",
+    )

@@ -1,0 +1,46 @@
+"""`ateneo serve`: the HTTP API, once it is sure that it can serve."""
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from ateneo.cli.runtime import err, run_or_exit
+from ateneo.factories.chat_models import make_chat_model
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
+from ateneo.i18n import tr
+from ateneo.operations.readiness import check_ready
+from ateneo.settings import load
+
+# A string, since interfaces do not know each other.
+APP = "ateneo.api.app:create_app"
+LONGEST_HEAD = 256 * 1024
+"""Bytes of a request's line and headers: a question in the address is refused by its length, not by uvicorn."""
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help=tr("0.0.0.0 para toda la red.", "0.0.0.0 for all the network."))
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    run_or_exit(_check())
+    err.print(tr(f"Documentación de la API: http://{host}:{port}/docs", f"API reference: http://{host}:{port}/docs"))
+    # uvicorn's own access log would keep what people ask; the API logs each request without it.
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        ws="none",
+        access_log=False,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+    )
+
+
+async def _check() -> None:
+    settings = load()
+    async with await open_database(settings) as db, make_embedding_service(settings) as embedding:
+        make_chat_model(settings, embedding)
+        await check_ready(db, make_models(settings, embedding))

@@ -1,0 +1,160 @@
+"""`ateneo worker`: keeps the embeddings up to date, until Ctrl-C or SIGTERM."""
+
+import asyncio
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from ateneo import i18n
+from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
+from ateneo.db.pool import Database
+from ateneo.embedding.queue import Batch
+from ateneo.embedding.worker import Worker
+from ateneo.errors import AteneoError, DatabaseUnavailable
+from ateneo.factories.databases import open_database
+from ateneo.factories.embedders import make_embedding_service, make_models
+from ateneo.i18n import count, number, tr
+from ateneo.settings import Settings, load
+
+_LINE_EVERY_S = 10.0
+_LOCAL_BATCH, _BATCH = 64, 500
+_SPARE_CONNECTIONS = 5
+
+
+def worker(
+    once: Annotated[
+        bool, typer.Option("--once", help=tr("Termina cuando no queda nada por hacer.", "Ends when nothing is left."))
+    ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", min=1, max=64, help=tr("Tandas a la vez.", "Batches at a time.")),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, max=5000, help=tr("Chunks por tanda.", "Chunks a batch."))
+    ] = None,
+) -> None:
+    run_or_exit(_run(once, concurrency, batch_size), logged=True)
+
+
+async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
+    settings = load()
+    i18n.use(settings.lang)
+    local = make_embedding_service(settings).provider == "local"
+    hands = concurrency or (2 if local else settings.embedding_concurrency)
+    settings = settings.model_copy(
+        update={
+            "embedding_concurrency": max(hands, settings.embedding_concurrency if concurrency is None else hands),
+            "pool_size": max(settings.pool_size, hands + _SPARE_CONNECTIONS),
+        }
+    )
+    models = make_models(settings)
+    screen = _Screen(models.main.model)
+    async with await _database(settings, screen, once) as db:
+        work = Worker(
+            db,
+            models,
+            batch_size=batch_size or (_LOCAL_BATCH if local else _BATCH),
+            concurrency=hands,
+            lease_s=settings.lease_s,
+            maintenance_s=settings.maintenance_interval_s,
+            threshold=settings.hnsw_threshold,
+            bm25=(settings.bm25_k1, settings.bm25_b),
+            on_batch=screen.batch,
+            on_pause=screen.pause,
+        )
+        try:
+            await _until_stopped(work, screen, once)
+        finally:
+            await models.close()
+    screen.end(work)
+
+
+async def _database(settings: Settings, screen: "_Screen", once: bool) -> Database:
+    """A worker that is started before its database waits for it."""
+    pause_s = 1.0
+    while True:
+        try:
+            return await open_database(settings)
+        except DatabaseUnavailable as error:
+            if once:
+                raise
+            pause_s = min(2 * pause_s, 60.0)
+            screen.pause(error, pause_s)
+        await asyncio.sleep(pause_s)
+
+
+async def _until_stopped(work: Worker, screen: "_Screen", once: bool) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def interrupt() -> None:
+        for which in (signal.SIGINT, signal.SIGTERM):  # a second one ends at once
+            loop.add_signal_handler(which, task.cancel if task else work.stop)
+        work.stop()
+        err.print(
+            tr(
+                "Termino lo que está en curso; otra vez Ctrl-C corta ya.",
+                "Finishing what is under way; Ctrl-C again ends at once.",
+            )
+        )
+
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, interrupt)
+    screen.begin()  # from here on a signal ends it in peace
+    try:
+        await work.run(once=once)
+    finally:
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(which)
+        stop_embedded_on_end()
+
+
+class _Screen:
+    """A line at the start, one every ten seconds while there is work, one for every pause and dead letter."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._last = time.monotonic()
+        self._count = 0
+
+    def begin(self) -> None:
+        self._last = time.monotonic()
+        out.print(
+            tr(
+                f"Worker en marcha con {self._model}. Ctrl-C para terminar.",
+                f"Worker running with {self._model}. Ctrl-C ends it.",
+            )
+        )
+
+    def batch(self, batch: Batch) -> None:
+        for failed in batch.failed:
+            later = "" if failed.dead else tr(" (se reintenta)", " (tried again later)")
+            quotes = failed.loggable != failed.reason  # what a provider said may repeat the text: not for a log
+            show = f"ateneo queue show {failed.chunk_id} -e {failed.empresa_id}"
+            reason = tr(f"el proveedor no lo toma; dice por qué: {show}", f"the provider does not take it; why: {show}")
+            name = f"{failed.empresa_id}/{failed.chunk_id}{later}"
+            err.print(f"❌ {name}: {reason if quotes else failed.reason}", soft_wrap=True)
+        self._count += batch.processed
+        now = time.monotonic()
+        if self._count and now - self._last >= _LINE_EVERY_S:
+            rate = self._count / (now - self._last)
+            out.print(f"{time.strftime('%H:%M:%S')}  +{count(self._count, 'chunk', 'chunks')}, {number(rate, 1)}/s")
+            self._count, self._last = 0, now
+
+    def pause(self, error: AteneoError, seconds: float) -> None:
+        err.print(f"⏸️  {error.loggable} {error.remedy}".rstrip(), style="yellow", soft_wrap=True)
+        err.print(tr(f"   Pruebo de nuevo en {number(seconds)} s.", f"   Trying again in {number(seconds)} s."))
+
+    def end(self, work: Worker) -> None:
+        done = work.totals
+        chunks, tokens = count(done.processed, "chunk", "chunks"), count(done.tokens, "token", "tokens")
+        known, failed = number(done.copied), count(done.failed, tr("fallido", "failed"), tr("fallidos", "failed"))
+        out.print(
+            tr(
+                f"Terminado: {chunks} ({known} de textos ya conocidos), {failed}, {tokens}.",
+                f"Ended: {chunks} ({known} of texts known already), {failed}, {tokens}.",
+            ),
+            soft_wrap=True,
+        )

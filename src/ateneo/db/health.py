@@ -1,0 +1,77 @@
+"""What an operator or a health check wants to know about the database."""
+
+from dataclasses import dataclass
+
+from ateneo.db.pool import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Counts over the whole database, all companies together."""
+
+    companies: int
+    documents: int
+    chunks: int
+    pending: int
+    empty: int
+    words: int
+
+
+async def versions(db: Database) -> tuple[str, str | None]:
+    """PostgreSQL's version, and pgvector's (None where it is not installed)."""
+    async with db.acquire() as connection:
+        server = await connection.fetchval("SHOW server_version")
+        extension = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    return str(server).split(" ")[0], extension
+
+
+async def census(db: Database) -> Census:
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(
+            "SELECT (SELECT count(DISTINCT empresa_id) FROM public.knowledge_chunks) AS companies,"
+            " (SELECT count(*) FROM ateneo.document) AS documents,"
+            " (SELECT count(*) FROM public.knowledge_chunks) AS chunks,"
+            " (SELECT count(*) FROM public.knowledge_chunks WHERE embedding IS NULL"
+            " AND length(contenido) > 10) AS pending,"
+            " (SELECT count(*) FROM public.knowledge_chunks WHERE btrim(coalesce(contenido, '')) = '') AS empty,"
+            " (SELECT count(*) FROM ateneo.chunk_lex) AS words"
+        )
+    assert row is not None
+    return Census(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFaults:
+    """Chunks that the index does not hold as they are, over the whole database. `unindexed`: their words are missing,
+    another text's or damaged; `orphans`: they are gone, and something derived from them is still there: `ateneo db
+    upgrade` mends both. `unkeyed`: their key is too long for an index; `cut`: only the beginning of their text, or its
+    most frequent words, can be looked up. `emptied`: documents without a chunk."""
+
+    unindexed: int
+    orphans: int
+    unkeyed: int
+    cut: int
+    emptied: int
+
+
+async def index_faults(db: Database) -> IndexFaults:
+    async with db.acquire() as connection:
+        row = await connection.fetchrow("SELECT * FROM ateneo.index_faults()")
+    assert row is not None
+    return IndexFaults(**row)
+
+
+async def guide_column(db: Database) -> str | None:
+    """The type of `knowledge_chunks.embedding`: `vector`, or `vector(1536)` where its dimensions are fixed."""
+    async with db.acquire() as connection:
+        found: str | None = await connection.fetchval(
+            "SELECT regexp_replace(format_type(atttypid, atttypmod), '^.*\\.', '') FROM pg_attribute"
+            " WHERE attrelid = to_regclass('public.knowledge_chunks') AND attname = 'embedding' AND NOT attisdropped"
+        )
+    return found
+
+
+async def indexed_vectors(db: Database, generation: int) -> int:
+    """How many chunks of all companies have a vector in this generation."""
+    async with db.acquire() as connection:
+        return int(await connection.fetchval(f"SELECT count(*) FROM ateneo.vec_g{generation:d}"))  # noqa: S608

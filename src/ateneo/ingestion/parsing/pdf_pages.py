@@ -1,0 +1,198 @@
+"""Pages of bare lines, as a PDF gives them, read into paragraphs under their headings.
+
+A PDF says where glyphs stand, not what a paragraph or a heading is; these rules read it from the lines' shape.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from ateneo.ingestion.parsing.sections import SectionBuilder
+
+_EDGE_LINES = 2
+_RUNNING_SHARE = 0.6
+_FULL_LINE = 0.85
+
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
+    r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$"
+)
+_NUMBER = re.compile(
+    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}"
+    r"|\s*\b\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$|\s+[ivxlc]{1,7}$"
+)
+_NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
+_ONLY_A_NUMBER = re.compile(r"#-?\d+$")
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
+_BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")
+_NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\s+[A-ZÁÉÍÓÚÑÜ¿¡«\"“].*[^\d\s.,;:]$")
+_NAMED = re.compile(
+    r"(?:(cap[ií]tulo|t[ií]tulo|parte|anexo|ap[eé]ndice)|(secci[oó]n|art[ií]culo|cl[aá]usula))\s+"
+    r"(?:\d{1,4}|[IVXLC]{1,6}|[A-Z])\b.{0,80}$",
+    re.IGNORECASE,
+)
+_TERMINAL = (".", ":", ";", ",", "!", "…")
+_LONGEST = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A paragraph, list item, row or heading, and the page where it begins. `wrapped`: of more than one line."""
+
+    text: str
+    page: int
+    wrapped: bool
+
+
+def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
+    """Reads the pages (the first is page 1). Lines that repeat at the edges of most pages are left out, and so is
+    the line that repeats `title` at the start."""
+    lines = _lines(pages)
+    builder = SectionBuilder(page=1)
+    blocks = _blocks(lines)
+    if title and blocks and blocks[0].text.casefold() == title.casefold():
+        blocks = blocks[1:]
+    deepest = max((level for block in blocks if (level := _numbered_level(block.text))), default=0)
+    for at, block in enumerate(blocks):
+        level = _level(block, blocks[at + 1] if at + 1 < len(blocks) else None, deepest + 1)
+        builder.turn_to(block.page)
+        if level:
+            builder.heading(level, block.text)
+        elif at and _is_row(block) and _is_row(blocks[at - 1]):
+            builder.line(block.text)
+        else:
+            builder.text(block.text)
+    return builder
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
+    """Every line with its page, empty ones included, without running headers and footers."""
+    split = [[_LEADERS.sub(" … ", line.strip()) for line in page.splitlines()] for page in pages]
+    shapes = [{at: _shapes(lines[at], page, len(pages)) for at in _edges(lines)} for page, lines in enumerate(split, 1)]
+    running = _running(shapes)
+    return [
+        (line, page)
+        for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1)
+        for at, line in enumerate(lines)
+        if running.isdisjoint(edges.get(at, ()))
+    ]
+
+
+def _running(pages: list[dict[int, set[str]]]) -> set[str]:
+    """The shapes that stand at the edges of most pages."""
+    if len(pages) < 2:
+        return set()
+    seen = Counter(shape for edges in pages for shape in set().union(*edges.values()))
+    least = max(2, ceil(len(pages) * _RUNNING_SHARE))
+    return {
+        shape
+        for shape, count in seen.items()
+        if count >= least and (_ONLY_A_NUMBER.match(shape) or any(character.isalpha() for character in shape))
+    }
+
+
+def _edges(lines: list[str]) -> set[int]:
+    filled = [at for at, line in enumerate(lines) if line]
+    return {*filled[:_EDGE_LINES], *filled[-_EDGE_LINES:]}
+
+
+def _shapes(line: str, page: int, pages: int) -> set[str]:
+    """What two running headers have in common: all of the line, or all but the page's number, which here is said by
+    its distance from `page`. A number farther from it than there are pages is of something else, a record for one."""
+    line = " ".join(line.casefold().split())
+
+    def distance(found: re.Match[str]) -> str:
+        number = int(found[0]) if found[0].isdecimal() else _roman(found[0])
+        return f"#{number - page}" if abs(number - page) <= pages else found[0]
+
+    return {line, _PAGE_NUMBER.sub(lambda place: _NUMBER.sub(distance, place[0], count=1), line)}
+
+
+def _roman(numeral: str) -> int:
+    values = [_ROMAN[letter] for letter in numeral]
+    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
+
+
+# --- blocks -------------------------------------------------------------------------------------------------------
+
+
+def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
+    lengths = sorted(len(line) for line, _ in lines if line)
+    width = lengths[int(len(lengths) * 0.9)] if lengths else 0
+    blocks: list[tuple[list[str], int]] = []
+    previous = ""
+    for line, page in lines:
+        if line and previous and _flows_on(previous, line, width):
+            blocks[-1][0].append(line)
+        elif line:
+            blocks.append(([line], page))
+        elif page == (blocks[-1][1] if blocks else page):
+            previous = ""
+            continue
+        previous = line or previous
+    return [_Block(_joined(lines), page, wrapped=len(lines) > 1) for lines, page in blocks]
+
+
+def _flows_on(previous: str, line: str, width: int) -> bool:
+    """Whether `line` goes on with the sentence of `previous`: its first word would not have fitted there, or it
+    begins in lower case."""
+    if _BULLET.match(line) or _numbered_level(line):
+        return False
+    if line[0].islower() and not previous.endswith((".", ":", ";", "!", "?")):
+        return True
+    if previous.endswith((".", ":", "!", "?")) and len(line) < width / 2:
+        return False
+    return len(previous) + 1 + len(line.split(maxsplit=1)[0]) > width * _FULL_LINE and len(previous) > width / 2
+
+
+def _joined(lines: list[str]) -> str:
+    parts = lines[:1]
+    for before, line in pairwise(lines):
+        if before.endswith("-") and len(before) > 1 and before[-2].islower() and line[0].islower():
+            parts[-1] = parts[-1][:-1]
+        else:
+            parts.append(" ")
+        parts.append(line)
+    return "".join(parts)
+
+
+# --- headings -----------------------------------------------------------------------------------------------------
+
+
+def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
+    """The heading's level, 0 for text. A heading is a short line that prose or a list follows."""
+    text = block.text
+    if block.wrapped or len(text) > _LONGEST or following is None or text.endswith(_TERMINAL):
+        return 0
+    numbered = _numbered_level(text)
+    if numbered:
+        return numbered if _is_prose(following) or _numbered_level(following.text) > numbered else 0
+    if not (text[0].isupper() or text[0] in "¿¡«") or not _is_prose(following):
+        return 0
+    return 0 if _DIGITS.search(text) or "$" in text or "|" in text else unnumbered
+
+
+def _numbered_level(text: str) -> int:
+    if len(text) > _LONGEST:
+        return 0
+    if named := _NAMED.match(text):
+        return 1 if named[1] else 2
+    numbered = _NUMBERED.match(text)
+    return numbered[1].count(".") + 1 if numbered else 0
+
+
+def _is_row(block: _Block) -> bool:
+    """A list item, or a line that stands alone and ends no sentence: a table's row, an address."""
+    return _BULLET.match(block.text) is not None or not (block.wrapped or block.text.endswith(_TERMINAL))
+
+
+def _is_prose(block: _Block) -> bool:
+    return block.wrapped or block.text.endswith((".", ":", "?", "!")) or _BULLET.match(block.text) is not None

@@ -1,0 +1,163 @@
+"""What a reader process runs (`isolation.py` starts it): files in, their passages out, until its parent is gone.
+
+Frames are lines of JSON, because what comes out of a process that read a hostile file is not to be unpickled.
+In: a request, then, after {"ready"}, `size` bytes of the file. Out: any number of {"count": texts}, each answered by
+{"tokens": counts}, and of {"chunks": rows}; then one of {"document"}, {"error", "fields"} or {"failed"}.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from ateneo import i18n
+from ateneo.errors import AteneoError
+from ateneo.ingestion.chunking import chunk
+from ateneo.ingestion.parsing.parse import parse
+from ateneo.text.language import detect
+from ateneo.types import Document
+
+_FRAME_CHARACTERS = 100_000
+"""About what a frame holds, so that no frame keeps its reader busy for long."""
+
+_MEMORY_LIMIT = 4 * 1024**3
+_MEMORY_KEPT = 512 * 1024**2
+"""A process that a file has made larger than this ends after it; the next is smaller."""
+
+_SECONDS_IDLE = 300.0
+_NICENESS = 5
+_PR_SET_PDEATHSIG = 1
+
+T = TypeVar("T")
+
+
+def main(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its readers
+    _bind_to(parent)
+    os.nice(_NICENESS)
+    frames = Frames(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a library that prints must not write between the frames
+    while frames.waits(_SECONDS_IDLE) and (request := frames.receive()) is not None:
+        _limit(request["cpu_s"])
+        i18n.use(request["lang"])
+        frames.send({"ready": True})
+        data = frames.take(request["size"])
+        try:
+            last = _read(data, request, frames)
+        except Exception as error:  # noqa: BLE001  the process's outermost edge; the parent logs it
+            frames.send({"failed": type(error).__name__})
+            return
+        frames.send(last)
+        if _grown():
+            return
+
+
+class Frames:
+    """The two pipes to the parent. It is the TokenCounter, too: the embedder's tokeniser is the parent's."""
+
+    def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
+        self._source = source
+        self._target = target
+
+    def waits(self, seconds: float) -> bool:
+        """Whether something comes within `seconds`."""
+        return bool(select.select([self._source], [], [], seconds)[0])
+
+    def receive(self) -> dict[str, Any] | None:
+        line = self._source.readline()
+        return json.loads(line) if line else None
+
+    def take(self, size: int) -> bytes:
+        return self._source.read(size)
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        self._target.write(json.dumps(frame, default=str).encode() + b"\n")
+        self._target.flush()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [count for some in _shares(texts, len) for count in self._counts(some)]
+
+    def _counts(self, texts: Sequence[str]) -> list[int]:
+        self.send({"count": texts})
+        answer = self.receive()
+        if answer is None:
+            sys.exit()
+        return list(answer["tokens"])
+
+
+def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, Any]:
+    try:
+        document = parse(data, request["name"], max_bytes=request["max_bytes"])
+        chunks = chunk(document, frames, max_tokens=request["max_tokens"], overlap=request["overlap"])
+    except AteneoError as error:
+        return {"error": type(error).__name__, "fields": error.fields}
+    rows = [(one.index, one.contenido, one.tokens, one.page, one.headings) for one in chunks]
+    for some in _shares(rows, lambda row: len(row[1]) + sum(map(len, row[4]))):
+        frames.send({"chunks": some})
+    metadata = {**document.metadata, "language": _language(document)}
+    told = {"title": document.title, "mime": document.mime, "pages": document.pages, "metadata": metadata}
+    return {"document": told}
+
+
+def _language(document: Document) -> str:
+    """The text's own language; where it does not tell, what the file says of itself ("es-AR" is "es")."""
+    found = detect("\n".join(section.text for section in document.sections))
+    declared = str(document.metadata.get("language", ""))[:2].lower()
+    return declared if found == "unknown" and declared in ("es", "en", "pt") else found
+
+
+def _shares(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """The items in order, in lists of about as many characters as a frame holds."""
+    share: list[T] = []
+    total = 0
+    for item in items:
+        share.append(item)
+        total += size(item)
+        if total >= _FRAME_CHARACTERS:
+            yield share
+            share, total = [], 0
+    if share:
+        yield share
+
+
+# --- limits -------------------------------------------------------------------------------------------------------
+
+
+def _bind_to(parent: int) -> None:
+    """Ends this process when its parent does, also where it is killed while this one is busy. Where the kernel has no
+    such signal the end of stdin does it, or the limit of processor time."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # where memory ends, this process and not its parent
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    if os.getppid() != parent:
+        sys.exit()
+
+
+def _limit(cpu_s: int) -> None:
+    """`cpu_s` more seconds of processor time for the next file."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + cpu_s)
+    _lower(resource.RLIMIT_CORE, 0)
+    if sys.platform == "linux":
+        _lower(resource.RLIMIT_AS, _MEMORY_LIMIT)
+
+
+def _lower(kind: int, limit: int) -> None:
+    """Sets the soft limit, which may be raised for the next file up to the hard one."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def _grown() -> bool:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:  # not Linux
+        return False
+    return pages * resource.getpagesize() > _MEMORY_KEPT

@@ -1,0 +1,283 @@
+"""Files read in processes of their own: a hostile file may hang one, crash it or fill it, and nothing else.
+
+A few processes, one a thread of a pool, are kept for the files that follow; one that was stopped or has crashed is
+replaced. What they run, and the protocol, is in `reader.py`.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+import ateneo
+from ateneo import errors, i18n
+from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
+from ateneo.i18n import tr
+from ateneo.ingestion.parsing.parse import readable_size
+from ateneo.ports import TokenCounter
+from ateneo.types import Chunk, Document
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_FRAME = 32 * 1024 * 1024
+_MOST_PROCESSES = 4
+_SECONDS_TO_START = 60.0
+_COMMAND = (
+    "import sys; sys.path += sys.argv[2:]; from ateneo.ingestion.parsing.reader import main; main(int(sys.argv[1]))"
+)
+
+
+async def read_file(
+    data: bytes, name: str, counter: TokenCounter, *, max_bytes: int, timeout_s: float, max_tokens: int, overlap: int
+) -> tuple[Document, list[Chunk]]:
+    """`parse`, `detect` and `chunk` in a process of their own, stopped after `timeout_s` seconds or on cancellation.
+
+    The document comes without its sections; its metadata has the language. Raises what `parse` and `chunk` raise,
+    DocumentTooSlow where the process was stopped, DocumentCorrupt where it crashed, ReaderUnavailable where none can be
+    started.
+    """
+    if len(data) > max_bytes:
+        raise DocumentTooLarge(name=name, size=readable_size(len(data)), limit=readable_size(max_bytes))
+    request = {
+        "name": name,
+        "size": len(data),
+        "max_bytes": max_bytes,
+        "max_tokens": max_tokens,
+        "overlap": overlap,
+        "cpu_s": int(timeout_s) + 5,
+        "lang": i18n.current(),
+    }
+    turn = _Turn(request, data, counter, timeout_s)
+    reading = asyncio.wrap_future(_threads.submit(turn.run))
+    try:
+        outcome = await reading
+    except asyncio.CancelledError:
+        turn.stop()
+        raise
+    return _result(name, timeout_s, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a turn ended: `last` is the reader's last frame, None where it crashed or was stopped."""
+
+    last: Mapping[str, Any] | None
+    chunks: list[Chunk]
+    stopped: bool = False
+
+
+def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, list[Chunk]]:
+    last = outcome.last
+    if last is None and outcome.stopped:
+        raise DocumentTooSlow(name=name, seconds=timeout_s)
+    if last is None or "failed" in last:
+        log.warning("reader.failed", error=last["failed"] if last else "crash")
+        detail = tr("el lector falló con este archivo.", "the reader crashed on this file.")
+        raise DocumentCorrupt(name=name, detail=detail)
+    if "error" in last:
+        kind = getattr(errors, last["error"], None)
+        assert isinstance(kind, type)
+        assert issubclass(kind, AteneoError)
+        raise kind(**last["fields"])
+    return Document(sections=(), **last["document"]), outcome.chunks
+
+
+# --- a file's turn with a process ---------------------------------------------------------------------------------
+
+
+class _Gone(Exception):
+    """The process has ended, or says what no reader says."""
+
+
+class _Turn:
+    """One file's turn. `run` works in a thread of the pool; `stop` may come from any other."""
+
+    def __init__(self, request: Mapping[str, Any], data: bytes, counter: TokenCounter, timeout_s: float) -> None:
+        self._request = request
+        self._data = data
+        self._counter = counter
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._stopped = False
+
+    def run(self) -> _Outcome:
+        process = self._begin()
+        chunks: list[Chunk] = []
+        last = None
+        try:
+            with self._at_most(self._timeout_s):
+                last = process.read(self._data, self._counter, chunks)
+        except (_Gone, OSError):
+            return _Outcome(None, chunks, self._stopped)
+        finally:
+            with self._lock:
+                self._process = None
+            if last is None:
+                process.end()
+        return _Outcome(last, chunks)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _begin(self) -> "_Process":
+        """This thread's process, ready for the file: it may have ended since the last one, then it is replaced."""
+        for _ in range(2):
+            process = _Process.of_this_thread()
+            with self._lock:
+                self._process = process
+            try:
+                with self._at_most(_SECONDS_TO_START):
+                    process.ask(self._request)
+                return process
+            except (_Gone, OSError):
+                process.end()
+            if self._stopped:
+                break
+        raise ReaderUnavailable(name=self._request["name"])
+
+    @contextmanager
+    def _at_most(self, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(seconds, self.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+class _Process:
+    """A reader process and its pipes. It belongs to the thread that started it and ends with it: Linux ties the
+    signal at the parent's death (`reader.py`) to that thread."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-I", "-c", _COMMAND, str(os.getpid()), *_import_paths()]
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            cwd=os.sep,
+        )
+
+    @classmethod
+    def of_this_thread(cls) -> "_Process":
+        process: _Process | None = getattr(_own, "process", None)
+        if process is None:
+            try:
+                process = _own.process = cls()
+            except OSError as error:
+                raise _Gone from error
+        return process
+
+    def ask(self, request: Mapping[str, Any]) -> None:
+        """Sends what is wanted of the next file, and waits until the reader is ready for it. Raises _Gone."""
+        self._send(request)
+        if "ready" not in self._receive():
+            raise _Gone
+
+    def read(self, data: bytes, counter: TokenCounter, chunks: list[Chunk]) -> Mapping[str, Any]:
+        """Sends the file, counts the tokens that the reader asks for, collects the chunks; returns the last frame."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+        while True:
+            frame = self._receive()
+            if "count" in frame:
+                self._send({"tokens": counter.count_tokens(frame["count"])})
+            elif "chunks" in frame:
+                chunks += [_chunk(*fields) for fields in frame["chunks"]]
+            else:
+                return frame
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> None:
+        """Kills the process and waits for its end; the thread's next file gets another."""
+        if getattr(_own, "process", None) is self:
+            del _own.process
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:  # what was still to be written to it
+                continue
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process") and self._owner == os.getpid():  # and not a fork of the process that started it
+            self.end()
+
+    def _send(self, frame: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(frame).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline(_LONGEST_FRAME)
+        try:
+            frame = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            frame = None
+        if not isinstance(frame, dict):
+            raise _Gone
+        return frame
+
+
+def _chunk(index: int, contenido: str, tokens: int, page: int | None, headings: list[str]) -> Chunk:
+    return Chunk(index, contenido, tokens, page, tuple(headings))
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs to start; none of the secrets that this process was given."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+
+
+def _import_paths() -> list[str]:
+    """Where Ateneo and the packages that it needs come from, for the end of the reader's sys.path, which has Python's
+    own folders already. The working folder is none of them, unless Ateneo itself lies in it."""
+    own = [str(Path(ateneo.__file__).parents[1])]
+    standard = Path(sysconfig.get_path("stdlib"))
+    here = Path.cwd()
+    others = [path for path in sys.path if Path(path).is_absolute() and Path(path) not in (here, standard)]
+    return [*own, *others]
+
+
+# --- the processes ------------------------------------------------------------------------------------------------
+
+
+def _pool() -> ThreadPoolExecutor:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(min(cores, _MOST_PROCESSES), thread_name_prefix="ateneo-reader")
+
+
+def _after_fork() -> None:
+    """A forked process has none of the threads, and must not write to its parent's readers."""
+    global _threads, _own
+    _threads, _own = _pool(), threading.local()
+
+
+_own = threading.local()
+_threads = _pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

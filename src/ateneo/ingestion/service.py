@@ -1,0 +1,264 @@
+"""Files in, searchable documents out: read, cut into chunks, embedded, and stored all at once or not at all."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace as replaced
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ateneo.db import documents, statistics, usage
+from ateneo.db.chunks import content_hash, known_vectors
+from ateneo.db.documents import NewDocument
+from ateneo.db.identity import NEW, Identity, arrive, next_arrival
+from ateneo.db.pool import Database
+from ateneo.db.usage import Bill
+from ateneo.embedding.current_model import CurrentModel, Model, Models
+from ateneo.embedding.service import EmbeddingService
+from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
+from ateneo.i18n import tr
+from ateneo.ingestion.parsing.parse import readable_size
+from ateneo.ingestion.parsing.sandbox import read_file
+from ateneo.ingestion.upload import (
+    LARGEST_PAGE,
+    File,
+    Readable,
+    Upload,
+    checked_empresa,
+    checked_id,
+    cleaned,
+    identity_of,
+    is_there,
+    place_of,
+    upload_of,
+)
+from ateneo.text.clean import clean
+from ateneo.types import Chunk, Document, Matrix, Origin, StoredDocument, Tenant
+from ateneo.validation_messages import unreadable
+
+
+class IngestionService:
+    """Safe under asyncio. Files are read by a few processes beside this one, which all services share."""
+
+    def __init__(
+        self,
+        db: Any,
+        embedding: EmbeddingService | Models,
+        *,
+        chunk_tokens: int = 200,
+        chunk_overlap: int = 32,
+        max_bytes: int = 50 * 1024 * 1024,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """`db`: a Database, or an asyncpg connection or pool; `max_bytes`: largest file; `timeout_s`: seconds that
+        reading one may take."""
+        self.db = Database.wrap(db)
+        models = Models.wrap(embedding)
+        self.embedding = models.main
+        self._current = CurrentModel(self.db, models)
+        self._chunk_tokens = chunk_tokens
+        self._chunk_overlap = chunk_overlap
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+
+    async def process_document(
+        self,
+        file: File,
+        empresa_id: Tenant,
+        *,
+        name: str | None = None,
+        document_id: object | None = None,
+        external_id: str | None = None,
+        origin: Origin | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
+        force: bool = False,
+        arrival: int | None = None,
+    ) -> StoredDocument:
+        """Stores a file as a document of the company. `file` is a path, bytes (with `name`), or an open binary file.
+
+        Which document it is (docs/how-to/documents.md): the one of this `document_id`, or of this `external_id`, an id
+        of the caller's own, or of this `origin`, for files of a folder. With none of them it is a new one, whatever its
+        name and bytes; `replace` makes it the new version of the only document of that name.
+
+        Its title and metadata are those sent last, None leaving them as they are. Bytes that it has already are not
+        read again (status unchanged, or updated), unless `force`; a text that the company has already is never embedded
+        again. Nothing is stored before everything is ready, and then all of it in one transaction, unless a later
+        arrival was quicker (superseded); `arrival`: the number of `arrive`, for an upload that took its time. The
+        metadata's `language` (es, en, pt, unknown) is detected where it is not given. Where the company has spent its
+        budget, the chunks are stored without vectors, and wait in the queue.
+
+        Raises BadArgument, SeveralDocuments, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other
+        DatabaseErrors.
+        """
+        empresa_id = checked_empresa(empresa_id)
+        who = identity_of(document_id, external_id, origin)
+        if origin is not None:
+            name = name or origin.path
+        upload = upload_of(file, name, title, metadata, origin.folder if origin else None)
+        if replace and who == NEW:
+            who = Identity(name=upload.source)
+        return await self._process(file, empresa_id, upload, who, force=force, arrival=arrival)
+
+    async def replace_document(
+        self,
+        file: File,
+        empresa_id: Tenant,
+        document_id: str,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        arrival: int | None = None,
+    ) -> StoredDocument:
+        """A new version of a document that is there. Raises UnknownDocument, and what `process_document` raises."""
+        empresa_id = checked_empresa(empresa_id)
+        who = Identity(checked_id("document_id", document_id), must_exist=True)
+        upload = upload_of(file, name, title, metadata, None)
+        return await self._process(file, empresa_id, upload, who, force=False, arrival=arrival)
+
+    async def arrive(self, empresa_id: Tenant) -> int:
+        """An upload's number in the order of arrivals: for one whose bytes take their time to come."""
+        empresa_id = checked_empresa(empresa_id)
+        return await next_arrival(self.db, empresa_id)
+
+    async def _process(
+        self, file: File, empresa_id: str, upload: Upload, who: Identity, *, force: bool, arrival: int | None
+    ) -> StoredDocument:
+        arrived = await arrive(self.db, empresa_id, who, arrival)
+        known = arrived.known
+        if known is not None and known.arrival > arrived.number:
+            return replaced(known.document, status="superseded")
+        data = await _read(file, upload.source, self._max_bytes)
+        digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
+        if known is not None and not force and is_there(known, upload, digest):
+            kept = await documents.keep(
+                self.db, empresa_id, arrived, title=upload.title, given=upload.metadata, folder=upload.folder
+            )
+            if kept is not None:
+                return kept
+        title = upload.title or (known.given_title if known else None)
+        document, chunks = await self._chunks(data, upload.source, title)
+        new = NewDocument(
+            title=document.title,
+            source=upload.source,
+            mime=document.mime,
+            content_hash=digest,
+            bytes=len(data),
+            pages=document.pages,
+            metadata=cleaned(document.metadata),
+            identity=arrived.identity,
+            given_title=upload.title,
+            given=upload.metadata,
+            folder=upload.folder,
+            arrival=arrived.number,
+            seen=known is not None,
+        )
+        model = await self._current.to_write()
+        vectors, bill = await self._vectors(empresa_id, [one.contenido for one in chunks], model)
+        stored = await documents.save(self.db, empresa_id, new, chunks, vectors, model.generation.number, bill)
+        await statistics.keep(self.db, empresa_id)
+        return stored
+
+    async def _vectors(self, empresa_id: str, texts: list[str], model: Model) -> tuple[Matrix | None, Bill | None]:
+        """The vectors (n, dims) and what they cost. A text that the company has a vector of is not sent again; where it
+        has spent its budget the new ones are not sent at all: None, and the chunks wait in the queue."""
+        hashes = [content_hash(text) for text in texts]
+        known = await known_vectors(self.db, empresa_id, model.generation.number, list(set(hashes)))
+        new = {digest: text for digest, text in zip(hashes, texts, strict=True) if digest not in known}
+        bill = None
+        if new:
+            if await usage.own_over_budget(self.db, empresa_id):
+                return None, None
+            embedded = await model.embedding.embed_matrix(list(new.values()))
+            known |= dict(zip(new, embedded.vectors, strict=True))
+            usd = embedded.billed * (model.embedding.price or 0.0) / 1e6
+            share = usage.Share(len(new), embedded.billed, usd)
+            bill = usage.Bill(model.embedding.provider, model.embedding.model, share)
+        return np.stack([known[digest] for digest in hashes]), bill
+
+    async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:
+        document, chunks = await read_file(
+            data,
+            source,
+            self.embedding,
+            max_bytes=self._max_bytes,
+            timeout_s=self._timeout_s,
+            max_tokens=self._chunk_tokens,
+            overlap=self._chunk_overlap,
+        )
+        if title:
+            document = replaced(document, title=title)
+        if not chunks:
+            raise DocumentEmpty(name=source)
+        return document, chunks
+
+    async def list_documents(
+        self, empresa_id: Tenant, *, limit: int = 100, after: str | None = None
+    ) -> list[StoredDocument]:
+        """A page of the company's documents in the order of their names; `after` is the `place` of the last seen."""
+        empresa_id = checked_empresa(empresa_id)
+        if not 1 <= limit <= LARGEST_PAGE:
+            rule = tr(f"va de 1 a {LARGEST_PAGE}", f"it goes from 1 to {LARGEST_PAGE}")
+            raise BadArgument(name="limit", value=limit, rule=rule)
+        last = None if after is None else place_of(after)
+        return await documents.list_documents(self.db, empresa_id, limit=limit, after=last)
+
+    async def get_document(self, empresa_id: Tenant, document_id: str) -> StoredDocument:
+        """Raises UnknownDocument where there is none."""
+        empresa_id = checked_empresa(empresa_id)
+        return await documents.get(self.db, empresa_id, clean(document_id))
+
+    async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
+        """Deletes the document, the chunks that were made of it and their vectors; not what other programs wrote under
+        its id. Raises UnknownDocument where there is none."""
+        empresa_id = checked_empresa(empresa_id)
+        await documents.delete(self.db, empresa_id, clean(document_id))
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+async def _read(file: File, name: str, max_bytes: int) -> bytes:
+    """All bytes of the file, of which no more than `max_bytes` + 1 are ever held. Raises DocumentTooLarge."""
+    if isinstance(file, (str, os.PathLike)):
+        data = await asyncio.to_thread(_read_path, Path(file), name, max_bytes)
+    elif isinstance(file, (bytes, bytearray, memoryview)):
+        data = bytes(file)
+    else:
+        data = await _read_open(file, max_bytes)
+    if len(data) > max_bytes:
+        raise DocumentTooLarge(name=name, size=readable_size(len(data), least=True), limit=readable_size(max_bytes))
+    return data
+
+
+def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise DocumentTooLarge(name=name, size=readable_size(size), limit=readable_size(max_bytes))
+        with path.open("rb") as opened:
+            return opened.read(max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
+        raise BadArgument(name="file", value=str(path), rule=unreadable(error)) from error
+
+
+async def _read_open(file: Readable, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    missing = max_bytes + 1
+    while missing > 0:
+        part = await asyncio.to_thread(file.read, missing)
+        part = await part if isawaitable(part) else part
+        if not isinstance(part, bytes):
+            rule = tr("tiene que estar abierto en modo binario", "it must be open in binary mode")
+            raise BadArgument(name="file", value=type(file).__name__, rule=rule)
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)

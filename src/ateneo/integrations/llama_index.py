@@ -1,0 +1,61 @@
+"""LlamaIndex: a retriever over one company's knowledge. Extra: `ateneo[llama-index]`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ateneo.container import Container
+from ateneo.errors import ExtraMissing
+from ateneo.ingestion.upload import checked_empresa
+from ateneo.integrations.connection import Connection, shared
+from ateneo.integrations.finding import find, metadata
+from ateneo.types import Hit, Mode, StoredPassage, Tenant
+
+try:
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
+except ImportError as error:
+    raise ExtraMissing(extra="llama-index", package="llama-index-core") from error
+
+
+class AteneoRetriever(BaseRetriever):
+    """The passages of `empresa_id` that fit a question, by meaning and words, as nodes with their source and score.
+
+    `filter`, `mode`, `dense_weight` and `rerank` as in VectorSearchService.search. Without a `connection` the process's
+    own is used, by the environment's settings.
+    """
+
+    def __init__(
+        self,
+        empresa_id: Tenant,
+        *,
+        similarity_top_k: int = 4,
+        mode: Mode = "hybrid",
+        dense_weight: float | None = None,
+        filter: Mapping[str, Any] | None = None,
+        rerank: bool | None = None,
+        connection: Connection | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.empresa_id = checked_empresa(empresa_id)
+        self._k = similarity_top_k
+        self._options = {"mode": mode, "dense_weight": dense_weight, "filter": filter, "rerank": rerank}
+        self._connection = connection or shared()
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return self._connection.call(lambda container: self._nodes(container, query_bundle.query_str))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await self._connection.acall(lambda container: self._nodes(container, query_bundle.query_str))
+
+    async def _nodes(self, container: Container, query: str) -> list[NodeWithScore]:
+        return [_node(*one) for one in await find(container, self.empresa_id, query, self._k, **self._options)]
+
+
+def _node(passage: StoredPassage, hit: Hit) -> NodeWithScore:
+    source = passage.document_id
+    relationships = {} if source is None else {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=source)}
+    node = TextNode(
+        id_=passage.chunk_id, text=passage.contenido, metadata=metadata(passage), relationships=relationships
+    )
+    return NodeWithScore(node=node, score=hit.score)

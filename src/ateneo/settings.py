@@ -1,0 +1,236 @@
+"""Every variable that Ateneo reads, in one place: from the environment, or from a secrets file (`.env`, or the
+one that `ATENEO_SECRETS_FILE` names; the environment wins)."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ateneo.errors import DatabaseUrlMissing, SettingsError
+from ateneo.i18n import Lang
+from ateneo.validation_messages import broken_rule
+
+_PREFIX = "ATENEO_"
+
+
+def _named(name: str, default: object, description: str, **rules: Any) -> Any:
+    """A field read from exactly the variable `name`."""
+    return Field(default, validation_alias=AliasChoices(name), description=description, **rules)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True, str_strip_whitespace=True
+    )
+
+    database_url: SecretStr | None = _named(
+        "DATABASE_URL", None, "postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own"
+    )
+    api_key: SecretStr | None = _named(
+        "ATENEO_API_KEY", None, "key of the company whose knowledge `ateneo mcp` serves on stdin and stdout"
+    )
+    lang: Lang = _named("ATENEO_LANG", "es", "language of messages: es or en")
+
+    embedding_provider: Literal["auto", "openai", "local"] = _named(
+        "ATENEO_EMBEDDING_PROVIDER", "auto", "auto: OpenAI when OPENAI_API_KEY is set, else local"
+    )
+    embedding_model: str | None = _named(
+        "ATENEO_EMBEDDING_MODEL", None, "model name at the provider (OpenAI: text-embedding-3-small)"
+    )
+    embedding_dimensions: int | None = _named(
+        "ATENEO_EMBEDDING_DIMENSIONS", None, "asks an OpenAI model for shorter vectors", ge=1, le=4000
+    )
+    embedding_concurrency: int = _named(
+        "ATENEO_EMBEDDING_CONCURRENCY", 4, "requests to the provider at the same time", ge=1, le=64
+    )
+    embedding_timeout_s: float = _named("ATENEO_EMBEDDING_TIMEOUT_S", 30.0, "seconds that one request may take", gt=0)
+    embedding_retries: int = _named(
+        "ATENEO_EMBEDDING_RETRIES", 5, "tries after the first, for 429, 5xx and lost connections", ge=0, le=20
+    )
+    embedding_rpm: int | None = _named(
+        "ATENEO_EMBEDDING_RPM", None, "most requests a minute to the provider, of each process", ge=1
+    )
+    embedding_tpm: int | None = _named(
+        "ATENEO_EMBEDDING_TPM", None, "most tokens a minute to the provider, of each process", ge=1
+    )
+    lease_s: float = _named(
+        "ATENEO_LEASE_S", 30.0, "seconds after which the batches of a worker that died are taken over", gt=0
+    )
+    maintenance_interval_s: float = _named(
+        "ATENEO_MAINTENANCE_INTERVAL_S",
+        3600.0,
+        "seconds between a worker's looks after the index; 0: never",
+        ge=0,
+    )
+    openai_api_key: SecretStr | None = _named("OPENAI_API_KEY", None, "key for OpenAI or a compatible server")
+    openai_base_url: str | None = _named(
+        "OPENAI_BASE_URL", None, "address of a compatible server: Ollama, vLLM, Azure, TEI"
+    )
+    model_dir: Path | None = _named("ATENEO_MODEL_DIR", None, "folder of a local ONNX model; default: the bundled one")
+    models_dir: Path = _named(
+        "ATENEO_MODELS_DIR", Path("~/.local/share/ateneo/models"), "where `ateneo models add` puts its copies"
+    )
+    other_model: str | None = _named(
+        "ATENEO_OTHER_MODEL",
+        None,
+        "during a change between two servers: the OpenAI-protocol model that the next two belong to",
+    )
+    other_base_url: str | None = _named("ATENEO_OTHER_BASE_URL", None, "the address of that model")
+    other_api_key: SecretStr | None = _named("ATENEO_OTHER_API_KEY", None, "the key for that address")
+    threads: int = _named("ATENEO_THREADS", 0, "threads of the local model; 0: one a core", ge=0)
+
+    chat_provider: Literal["auto", "anthropic", "openai", "extractive"] = _named(
+        "ATENEO_CHAT_PROVIDER", "auto", "auto: Claude when ANTHROPIC_API_KEY is set, else extractive"
+    )
+    chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "model of the agents")
+    chat_base_url: str | None = _named(
+        "ATENEO_CHAT_BASE_URL", None, "address of a chat server like OpenAI's: Ollama, vLLM; default: OPENAI_BASE_URL"
+    )
+    chat_api_key: SecretStr | None = _named(
+        "ATENEO_CHAT_API_KEY", None, "its key; without an address of its own: OPENAI_API_KEY"
+    )
+    chat_price: tuple[float, float] | None = _named(
+        "ATENEO_CHAT_PRICE", None, "its price, JSON: US dollars per million tokens, `[input, output]`"
+    )
+    chat_max_tokens: int = _named("ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens", ge=1)
+    chat_timeout_s: float = _named("ATENEO_CHAT_TIMEOUT_S", 60.0, "seconds that the chat model may be silent", gt=0)
+    chat_citations: Literal["markers", "native"] = _named(
+        "ATENEO_CHAT_CITATIONS", "markers", "Claude: passages in the system prompt, or as native search results"
+    )
+    chat_search: bool = _named("ATENEO_CHAT_SEARCH", True, "whether a chat model may search again while it answers")
+    conversations: bool = _named("ATENEO_CONVERSATIONS", True, "whether the API keeps conversations unless told not to")
+    keep_queries: int = _named(
+        "ATENEO_KEEP_QUERIES",
+        0,
+        "days that the API keeps what people search for, to compare models on it; 0: it keeps nothing",
+        ge=0,
+        le=3650,
+    )
+    anthropic_api_key: SecretStr | None = _named("ANTHROPIC_API_KEY", None, "key for Claude")
+    anthropic_base_url: str | None = _named("ANTHROPIC_BASE_URL", None, "another address for Claude's API")
+
+    dense_weight: float | None = _named(
+        "ATENEO_DENSE_WEIGHT",
+        None,
+        "share of meaning in hybrid search; default: the embedder's own",
+        ge=0,
+        le=1,
+    )
+    reranker: str = _named(
+        "ATENEO_RERANKER",
+        "none",
+        "none, onnx, cohere, jina, or the address of a compatible `/rerank`",
+        pattern=r"^(none|onnx|cohere|jina|https?://\S+)$",
+    )
+    reranker_model: str | None = _named("ATENEO_RERANKER_MODEL", None, "the reranker's name at its provider")
+    reranker_dir: Path | None = _named("ATENEO_RERANKER_DIR", None, "folder of an ONNX cross-encoder, for `onnx`")
+    reranker_url: str | None = _named("ATENEO_RERANKER_URL", None, "another address for `cohere` or `jina`")
+    reranker_api_key: SecretStr | None = _named("ATENEO_RERANKER_API_KEY", None, "key for the reranker")
+    reranker_candidates: int = _named(
+        "ATENEO_RERANKER_CANDIDATES", 30, "how many of the best passages it puts in order", ge=1, le=200
+    )
+    reranker_timeout_s: float = _named(
+        "ATENEO_RERANKER_TIMEOUT_S", 3.0, "seconds that it may take; then the search's own order stays", gt=0
+    )
+    chunk_tokens: int = _named("ATENEO_CHUNK_TOKENS", 200, "longest chunk, in tokens", ge=32, le=8000)
+    chunk_overlap: int = _named("ATENEO_CHUNK_OVERLAP", 32, "tokens shared by neighbours", ge=0, le=1000)
+    max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)
+    max_upload_mb: int = _named("ATENEO_MAX_UPLOAD_MB", 50, "largest file, in MiB", ge=1)
+    extract_timeout_s: float = _named("ATENEO_EXTRACT_TIMEOUT_S", 60.0, "seconds that reading one file may take", gt=0)
+    hnsw_threshold: int = _named(
+        "ATENEO_HNSW_THRESHOLD", 5000, "chunks from which a company gets an HNSW index of its own", ge=1
+    )
+    bm25_k1: float | None = _named(
+        "ATENEO_BM25_K1",
+        None,
+        "how soon a repeated word counts no more (1.2); `ateneo index tune` applies it",
+        ge=0,
+        le=3,
+    )
+    bm25_b: float | None = _named(
+        "ATENEO_BM25_B", None, "how much long passages are held back (0.75); `ateneo index tune` applies it", ge=0, le=1
+    )
+    pool_size: int = _named("ATENEO_POOL_SIZE", 10, "connections to the database", ge=1, le=200)
+
+    requests_per_minute: int = _named(
+        "ATENEO_REQUESTS_PER_MINUTE", 6000, "what one key may ask of one process of the API; 0: no limit", ge=0
+    )
+    failed_logins_per_minute: int = _named(
+        "ATENEO_FAILED_LOGINS_PER_MINUTE",
+        60,
+        "wrong keys tried from one address, or with one prefix; 0: no limit",
+        ge=0,
+    )
+    tenant_secret: SecretStr | None = _named(
+        "ATENEO_TENANT_SECRET", None, "what companies are signed with; `ateneo db sign-tenants` makes one"
+    )
+    jwt_jwks: str | None = _named("ATENEO_JWT_JWKS", None, "public keys of your own login: a URL, or a file")
+    jwt_issuer: str | None = _named("ATENEO_JWT_ISSUER", None, "`iss` that its tokens must have")
+    jwt_audience: str | None = _named("ATENEO_JWT_AUDIENCE", None, "`aud` that its tokens must have")
+    jwt_tenant_claim: str = _named("ATENEO_JWT_TENANT_CLAIM", "empresa_id", "claim that names the company")
+    jwt_scopes: str = _named(
+        "ATENEO_JWT_SCOPES", "read", "what a token without `scope` may do: read, write, agents, admin"
+    )
+
+    def require_database_url(self) -> str:
+        """The address of the database. Raises DatabaseUrlMissing where there is none."""
+        if self.database_url is None:
+            raise DatabaseUrlMissing()
+        return self.database_url.get_secret_value()
+
+
+class _Language(BaseSettings):
+    """The one setting that has to be known before anything is said."""
+
+    model_config = Settings.model_config
+
+    lang: Lang = _named("ATENEO_LANG", "es", "")
+
+
+class _Everything(BaseSettings):
+    """What a secrets file holds."""
+
+    model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="allow")
+
+
+def language(secrets_file: Path | None = None) -> Lang:
+    """The language of messages, whatever is wrong with the settings; "es" where that is what is wrong."""
+    try:
+        return _Language(_env_file=_secrets(secrets_file)).lang  # type: ignore[call-arg]
+    except ValidationError:
+        return "es"
+
+
+def _secrets(given: Path | None) -> Path:
+    return given or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
+
+
+def unknown_variables(secrets_file: Path | None = None) -> dict[str, str | None]:
+    """The variables ATENEO_… of the environment and the secrets file that nobody reads, each with the nearest one that
+    is read, where one is near."""
+    known = {"ATENEO_SECRETS_FILE"}
+    for field in Settings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            known |= {str(name) for name in field.validation_alias.choices}
+    file = _Everything(_env_file=_secrets(secrets_file)).model_extra or {}  # type: ignore[call-arg]
+    there = {name.upper() for name in (*os.environ, *file)}
+    own = sorted(name for name in there if name.startswith(_PREFIX) and name not in known)
+    return {name: _nearest(name, known) for name in own}
+
+
+def _nearest(name: str, known: set[str]) -> str | None:
+    ends = sorted(one.removeprefix(_PREFIX) for one in known if one.startswith(_PREFIX))
+    return next((_PREFIX + one for one in get_close_matches(name.removeprefix(_PREFIX), ends, 1)), None)
+
+
+def load(secrets_file: Path | None = None) -> Settings:
+    """Reads the settings. Raises SettingsError that names the variable and its rule."""
+    try:
+        return Settings(_env_file=_secrets(secrets_file))  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise SettingsError(name=name, detail=f"{broken_rule(first)}.") from None

@@ -1,0 +1,29 @@
+"""Which company: the id of a product's tenant, in whatever type the product has it, as the text that Ateneo keeps."""
+
+import uuid
+from numbers import Integral
+
+from ateneo.errors import BadArgument
+from ateneo.i18n import tr
+from ateneo.types import Tenant
+
+
+def tenant_id(empresa_id: Tenant) -> str:
+    """The id as text: a uuid in its usual form, a number in decimals. Raises BadArgument for anything else, and for a
+    text that names nobody or that PostgreSQL cannot store."""
+    if isinstance(empresa_id, uuid.UUID):
+        return str(empresa_id)
+    if isinstance(empresa_id, Integral) and not isinstance(empresa_id, bool):
+        return str(int(empresa_id))
+    if isinstance(empresa_id, str) and _names(empresa_id):
+        return str.__str__(empresa_id)  # of an enumeration's member, its value
+    rule = tr("tiene que ser un texto no vacío, un UUID o un entero",
+              "it must be a text that is not empty, a UUID or an integer")  # fmt: skip
+    raise BadArgument(name="empresa_id", value=ascii(empresa_id)[:40], rule=rule)
+
+
+def _names(text: str) -> bool:
+    try:
+        return bool(text.strip()) and b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,66 @@
+"""Exports of what people thought: several companies' and documents' side by side, whatever their ids look like."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ateneo.agents.feedback import QUESTIONS, REJECTED, export
+from ateneo.db import conversations
+from ateneo.db.documents import NewDocument, save
+from ateneo.db.identity import Identity
+from ateneo.db.pool import Database
+from ateneo.errors import DatasetInvalid, UnknownEmpresa
+from ateneo.evaluation.datasets import QuestionSet, read_dataset
+from ateneo.types import Answer, Chunk, Citation
+
+COMPANIES = ("a/b", "a-b", "A-B", "a.b", "..")
+DOCUMENTS = ("x/y", "x-y", "X-Y")
+
+
+async def rated(db: Database, company: str) -> None:
+    """The company's documents, a liked question to each of them, and one answer that was not liked."""
+    for document_id in DOCUMENTS:
+        text = f"El código de {company} en {document_id} es secreto."
+        who = Identity(document_id)
+        new = NewDocument("T", f"{document_id}.md", "text/plain", document_id.encode(), 1, identity=who)
+        await save(db, company, new, [Chunk(0, text, 9)], None, None)
+        said = Answer(f"{text} [1]", (Citation("c", "l", text, document_id),), "p", "m", False)
+        for rating in (1, -1):
+            talk = await conversations.begin(db, company, "a/b", "¿Cuál es el código?")
+            await conversations.add(db, company, talk, f"¿Cuál es el código de {document_id}?", said)
+            await conversations.rate(db, company, talk, 0, rating, None)
+
+
+async def test_companies_and_documents_do_not_overwrite_each_other(database: Database, tmp_path: Path) -> None:
+    for company in COMPANIES:
+        await rated(database, company)
+    for company in (*COMPANIES, COMPANIES[0]):  # one of them again
+        await export(database, company, tmp_path)
+    dataset = read_dataset(tmp_path)
+    assert isinstance(dataset, QuestionSet)
+    assert len(dataset.questions) == len(COMPANIES) * len(DOCUMENTS)
+    texts = set()
+    for question in dataset.questions:
+        text = (tmp_path / question.empresa_id / question.document).read_text(encoding="utf-8")
+        assert question.passage in text
+        texts.add(text)
+    assert len(texts) == len(COMPANIES) * len(DOCUMENTS)
+    rejected = [json.loads(line) for line in (tmp_path / REJECTED).read_text(encoding="utf-8").splitlines()]
+    assert len(rejected) == len(COMPANIES) * len(DOCUMENTS)
+    assert all(path.is_relative_to(tmp_path) for path in tmp_path.rglob("*"))
+
+
+async def test_of_a_company_that_is_not_there_nothing_is_written(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(UnknownEmpresa):
+        await export(database, "nadie", tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["no es JSON\n", "[1]\n"])
+async def test_a_file_of_somebody_elses_is_left_alone(database: Database, tmp_path: Path, content: str) -> None:
+    await rated(database, "acme")
+    (tmp_path / QUESTIONS).write_text(content)
+    with pytest.raises(DatasetInvalid, match="questions"):
+        await export(database, "acme", tmp_path)
+    assert (tmp_path / QUESTIONS).read_text() == content

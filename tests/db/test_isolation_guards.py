@@ -1,0 +1,206 @@
+"""Each guard is switched off in turn, and a probe that holds with it must see what it is not to see without it.
+
+What is listed here is the table in docs/security.md: a guard that nothing depends on is no guard, and a probe that
+nothing can break proves nothing.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.db.test_isolation_database import put
+
+from ateneo.db import documents, keys, passages
+from ateneo.db import search as door
+from ateneo.db.pool import Database
+from ateneo.errors import AteneoError, RightsMissing
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+CANARY = "canarioajeno"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """`off`: SQL that takes it away. `leaks`: whether another company's text, or write, gets through then."""
+
+    name: str
+    off: str
+    leaks: Callable[[Database], Awaitable[bool]]
+
+
+async def reads_everything(db: Database) -> bool:
+    """A statement that somebody forgot the WHERE of."""
+    async with db.tenant("acme") as connection:
+        rows = await connection.fetch("SELECT contenido FROM public.knowledge_chunks")
+    return any(CANARY in row["contenido"] for row in rows)
+
+
+async def reads_without_a_tenant(db: Database) -> bool:
+    """A statement that somebody forgot the tenant of."""
+    try:
+        async with db.acquire() as connection:
+            return bool(await connection.fetch("SELECT contenido FROM public.knowledge_chunks"))
+    except RightsMissing:
+        return False
+
+
+async def writes_for_another(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            await connection.execute("INSERT INTO ateneo.synonym VALUES ('otra', 'a', 'b')")
+    except RightsMissing:
+        return False
+    return True
+
+
+async def reads_the_index(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            return bool(await connection.fetch("SELECT * FROM ateneo.chunk_lex WHERE empresa_id = 'otra'"))
+    except RightsMissing:
+        return False
+
+
+async def searches_another(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            return bool(await connection.fetch("SELECT * FROM ateneo.search($1, empresa => 'otra')", CANARY))
+    except RightsMissing:
+        return False
+
+
+async def searches_and_finds_it(db: Database) -> bool:
+    found = await door.search(db, door.Query("acme", CANARY), schema="public")
+    return any(CANARY in hit.contenido for hit in found.hits)
+
+
+async def reads_vectors_by_a_function(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            await connection.fetch("SELECT * FROM ateneo.stale_statistics()")
+    except RightsMissing:
+        return False
+    return True
+
+
+async def asks_with_a_revoked_key(db: Database) -> bool:
+    async with db.acquire() as connection:
+        rows = await connection.fetch("SELECT * FROM ateneo.authenticate('000000000000', sha256('x'))")
+    return bool(rows)
+
+
+async def changes_the_audit_log(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            await connection.execute("DELETE FROM ateneo.audit")
+    except RightsMissing:
+        return False
+    return True
+
+
+GUARDS = [
+    Guard("row-level security", "ALTER TABLE public.knowledge_chunks DISABLE ROW LEVEL SECURITY", reads_everything),
+    Guard("the policy of the company", "DROP POLICY ateneo_tenant ON public.knowledge_chunks", reads_everything),
+    Guard(
+        "no tenant is an error",
+        "CREATE OR REPLACE FUNCTION ateneo.tenant() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER"
+        " SET search_path = pg_catalog, pg_temp AS"
+        " $$ SELECT coalesce(nullif(current_setting('ateneo.empresa_id', true), ''), 'otra') $$",
+        reads_without_a_tenant,
+    ),
+    Guard(
+        "the policy's WITH CHECK",
+        "ALTER POLICY ateneo_tenant ON ateneo.synonym WITH CHECK (true)",
+        writes_for_another,
+    ),
+    Guard(
+        "no rights on the index",
+        "GRANT SELECT ON ateneo.chunk_lex TO ateneo_app; DROP POLICY ateneo_tenant ON ateneo.chunk_lex",
+        reads_the_index,
+    ),
+    Guard(
+        "search's check of its argument",
+        "<search> argument",
+        searches_another,
+    ),
+    Guard("search's WHERE on the chunks table and the words", "<search> tenants", searches_and_finds_it),
+    Guard(
+        "definers' functions are not everybody's",
+        "GRANT EXECUTE ON FUNCTION ateneo.stale_statistics() TO ateneo_app",
+        reads_vectors_by_a_function,
+    ),
+    Guard("a key that was revoked", "<authenticate> revoked", asks_with_a_revoked_key),
+    Guard(
+        "append-only",
+        "GRANT DELETE ON ateneo.audit TO ateneo_app; DROP TRIGGER ateneo_keep_trail ON ateneo.audit",
+        changes_the_audit_log,
+    ),
+]
+
+
+async def switch_off(db: Database, off: str) -> None:
+    async with db.acquire() as connection:
+        if not off.startswith("<"):
+            await connection.execute(off)
+            return
+        name = off[1 : off.index(">")]
+        body = await connection.fetchval(
+            "SELECT pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.proname = $1"
+            " AND p.pronamespace = 'ateneo'::regnamespace",
+            name,
+        )
+        changed = _changed(body, off)
+        assert changed != body, "the guard was not found"
+        await connection.execute(changed)
+
+
+def _changed(body: str, off: str) -> str:
+    if off == "<search> tenants":
+        # every place where the candidates and the answer are bound to the company
+        changed = body.replace("c.empresa_id || '' = $2 AND", "").replace("r.empresa_id = $2", "true")
+        return changed.replace("ateneo.weigh_query(tenant,", "ateneo.weigh_query('otra',")
+    if off == "<search> argument":
+        return re.sub(r"RAISE EXCEPTION 'ateneo: another tenant'[^;]*;", "tenant := empresa;", body)
+    return body.replace("AND k.revoked_at IS NULL", "")
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+async def test_a_guard_holds_and_without_it_something_leaks(
+    database: Database, database_url: str, guard: Guard
+) -> None:
+    await put(database, "acme", "a.md", "Nada que ocultar.")
+    await put(database, "otra", "b.md", f"El {CANARY} canta.")
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO ateneo.api_key (empresa_id, prefix, key_hash, revoked_at)"
+            " VALUES ('otra', '000000000000', sha256('x'), now())"
+        )
+    async with await Database.open(database_url, size=2, guarded=True) as db:
+        assert not await guard.leaks(db)
+    await switch_off(database, guard.off)
+    async with await Database.open(database_url, size=2, guarded=True) as db:
+        assert await guard.leaks(db)
+
+
+async def test_the_where_holds_without_row_level_security(database: Database) -> None:
+    """The second wall: on a server without our roles every statement of the store still names the company."""
+    document_id = await put(database, "otra", "b.md", f"El {CANARY} canta.")
+    found = await door.search(database, door.Query("otra", CANARY), schema="public")
+    database.isolated = False
+    assert await documents.list_documents(database, "acme") == []
+    assert await passages.by_ids(database, "acme", [found.hits[0].chunk_id]) == []
+    around = await passages.around(database, "acme", [found.hits[0].chunk_id], neighbours=2, section=True)
+    assert around == {found.hits[0].chunk_id: passages.Around()}
+    assert not await searches_and_finds_it(database)
+    for attempt in (documents.delete(database, "acme", document_id), documents.get(database, "acme", document_id)):
+        with pytest.raises(AteneoError):
+            await attempt
+    assert [one.empresa_id for one in await keys.list_keys(database, "acme")] == []
+
+
+def test_the_page_lists_them() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for guard in GUARDS:
+        assert f"| {guard.name} |" in page

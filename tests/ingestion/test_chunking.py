@@ -1,0 +1,198 @@
+"""Chunks against three counters that behave as real tokenisers do: by word, by byte, and with the unknown word."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from ateneo.errors import BadArgument
+from ateneo.ingestion.chunking import CHARS_PER_TOKEN, chunk
+from ateneo.ports import TokenCounter
+from ateneo.types import Chunk, Document, Section
+
+MODELS = Path(__file__).parents[2] / "src/ateneo/models"
+
+
+class Words:
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(re.findall(r"\w+|[^\w\s]", text)) + 2 for text in texts]
+
+
+class Bytes:
+    """About four bytes a token, so that joints may cost one more."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [-(-len(text.encode()) // 4) for text in texts]
+
+
+class Pieces:
+    """The bundled model's own tokeniser."""
+
+    def __init__(self) -> None:
+        self.tokenizer = Tokenizer.from_file(str(next(MODELS.glob("*/tokenizer.json"))))
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoded.ids) for encoded in self.tokenizer.encode_batch(list(texts))]
+
+
+COUNTERS: list[TokenCounter] = [Words(), Bytes(), Pieces()]
+
+
+def document(*sections: Section) -> Document:
+    return Document(title="Manual", mime="text/plain", sections=sections)
+
+
+def body(one: Chunk) -> str:
+    first, _, rest = one.contenido.partition("\n")
+    return rest if one.headings and first == " > ".join(one.headings) else one.contenido
+
+
+def letters(text: str) -> str:
+    return "".join(text.split())
+
+
+def numbered(count: int, start: int = 0) -> str:
+    return " ".join(f"La regla número {n} dice que el plazo es de {n} días." for n in range(start, start + count))
+
+
+texts = st.text(max_size=400) | st.lists(
+    st.text(alphabet="abcñéX.!?¿ \n\t\u0301\u200d🏖م会。", max_size=300), max_size=4
+).map("\n\n".join)
+headings = st.sampled_from([(), ("T",), ("T", "Uno"), ("T", "Dos"), ("T", "Dos", "Sub")])
+sections = st.builds(Section, text=texts, headings=headings, page=st.none() | st.integers(1, 9))
+
+
+@given(st.lists(sections, max_size=5), st.sampled_from(COUNTERS), st.integers(16, 60), st.integers(0, 8))
+def test_limits_hold_and_nothing_is_empty(
+    given_sections: list[Section], counter: TokenCounter, max_tokens: int, overlap: int
+) -> None:
+    chunks = chunk(document(*given_sections), counter, max_tokens=max_tokens, overlap=overlap)
+    assert [one.index for one in chunks] == list(range(len(chunks)))
+    assert all(one.contenido.strip() for one in chunks)
+    assert [one.tokens for one in chunks] == counter.count_tokens([one.contenido for one in chunks])
+    assert all(one.tokens <= max_tokens for one in chunks)
+    assert all(len(body(one)) <= max_tokens * CHARS_PER_TOKEN for one in chunks)
+
+
+@given(st.lists(texts, max_size=4), st.sampled_from(COUNTERS), st.integers(16, 60))
+def test_without_overlap_the_bodies_are_the_text(given_texts: list[str], counter: TokenCounter, limit: int) -> None:
+    chunks = chunk(document(*[Section(text) for text in given_texts]), counter, max_tokens=limit, overlap=0)
+    assert "".join(letters(one.contenido) for one in chunks) == "".join(letters(text) for text in given_texts)
+
+
+@given(st.text(max_size=600), st.sampled_from(COUNTERS), st.integers(0, 16))
+def test_with_overlap_each_chunk_goes_on_where_the_last_one_ended_or_before(
+    text: str, counter: TokenCounter, overlap: int
+) -> None:
+    whole = letters(text)
+    covered = 0
+    for one in chunk(document(Section(text)), counter, max_tokens=32, overlap=overlap):
+        part = letters(one.contenido)
+        goes_on = [at for at in range(covered + 1) if whole.startswith(part, at) and at + len(part) > covered]
+        assert goes_on
+        covered = goes_on[-1] + len(part)
+    assert covered == len(whole)
+
+
+@pytest.mark.parametrize("counter", COUNTERS, ids=lambda counter: type(counter).__name__)
+@pytest.mark.parametrize("text", ["x" * 100_000, "palabra " * 20_000, "🏖" * 20_000, "e\u0301" * 20_000])
+def test_a_text_without_sentences_is_cut_all_the_same(text: str, counter: TokenCounter) -> None:
+    chunks = chunk(document(Section(text, ("T",))), counter, max_tokens=200, overlap=32)
+    assert all(one.tokens <= 200 for one in chunks)
+    assert sum(len(letters(body(one))) for one in chunks) >= len(letters(text))
+
+
+def test_white_space_alone_makes_no_chunks() -> None:
+    chunks = chunk(document(Section("uno" + " " * 100_000 + "dos")), Words(), max_tokens=64, overlap=0)
+    assert [letters(one.contenido) for one in chunks] == ["uno", "dos"]
+
+
+def test_a_word_is_cut_between_whole_characters() -> None:
+    chunks = chunk(document(Section("e\u0301" * 3000)), Words(), max_tokens=16, overlap=0)
+    assert len(chunks) > 1
+    assert all(one.contenido.startswith("e") for one in chunks)
+
+
+def test_each_chunk_begins_with_its_heading_path_and_keeps_its_page() -> None:
+    sections = [
+        Section(numbered(12), ("Manual", "Licencias"), 1),
+        Section(numbered(12, 12), ("Manual", "Licencias"), 2),
+        Section(numbered(12, 24), ("Manual", "Feriados"), 3),
+    ]
+    chunks = chunk(document(*sections), Words(), max_tokens=80, overlap=20)
+    assert all(one.contenido.startswith(" > ".join(one.headings) + "\n") for one in chunks)
+    assert [one.headings[1] for one in chunks] == sorted((one.headings[1] for one in chunks), reverse=True)
+    assert [one.page for one in chunks] == sorted(one.page or 0 for one in chunks)
+    assert {one.page for one in chunks} == {1, 2, 3}
+    for one in chunks:
+        rules = [int(n) for n in re.findall(r"número (\d+)", one.contenido)]
+        assert all(rule >= 24 for rule in rules) == (one.headings[1] == "Feriados")
+
+
+def test_neighbours_share_whole_sentences_within_the_overlap() -> None:
+    chunks = chunk(document(Section(numbered(30))), Words(), max_tokens=80, overlap=30)
+    rules = [re.findall(r"número (\d+)", one.contenido) for one in chunks]
+    assert all(left[-2:] == right[:2] for left, right in pairwise(rules))
+    assert all(one.contenido.startswith("La regla") and one.contenido.endswith("días.") for one in chunks)
+
+
+def test_no_sentence_is_shared_across_headings() -> None:
+    sections = [Section(numbered(3), ("T", "A")), Section(numbered(3, 50), ("T", "B"))]
+    chunks = chunk(document(*sections), Words(), max_tokens=100, overlap=50)
+    assert len(chunks) == 2
+    assert "número 2 " not in chunks[1].contenido
+
+
+def test_a_chunk_ends_with_a_paragraph_where_one_is_near() -> None:
+    text = "\n\n".join(numbered(4, start) for start in range(0, 40, 4))
+    chunks = chunk(document(Section(text)), Words(), max_tokens=80, overlap=0)
+    ends = [int(re.findall(r"número (\d+)", one.contenido)[-1]) for one in chunks]
+    assert all(end % 4 == 3 for end in ends)
+
+
+def test_tiny_neighbours_under_one_parent_share_a_chunk_with_their_headings() -> None:
+    faq = [Section(f"Sí, el {n}.", ("Preguntas", f"¿Pregunta {n}?")) for n in range(3)]
+    long = Section(numbered(5), ("Preguntas", "Reglas"))
+    other = Section("Fin.", ("Otro", "Anexo"))
+    chunks = chunk(document(*faq, long, other), Words(), max_tokens=200, overlap=0)
+    assert chunks[0].headings == ("Preguntas",)
+    assert chunks[0].contenido.startswith("Preguntas\n¿Pregunta 0?\nSí, el 0.\n\n¿Pregunta 1?\nSí, el 1.\n\n")
+    assert chunks[-1].contenido == "Otro > Anexo\nFin."
+
+
+def test_a_heading_too_long_for_the_first_line_stays_in_the_text() -> None:
+    heading = "muy " * 40 + "largo"
+    chunks = chunk(document(Section("Cuerpo.", ("T", heading))), Words(), max_tokens=32, overlap=0)
+    assert letters("".join(one.contenido for one in chunks)) == letters(heading + "Cuerpo.")
+
+
+def test_a_document_without_text_has_no_chunks() -> None:
+    assert chunk(document(), Words(), max_tokens=32, overlap=0) == []
+    assert chunk(document(Section(" \n ", ("T",))), Words(), max_tokens=32, overlap=0) == []
+
+
+@pytest.mark.parametrize(("max_tokens", "overlap"), [(15, 0), (0, 0), (32, 17), (32, -1)])
+def test_sizes_that_make_no_sense_are_refused(max_tokens: int, overlap: int) -> None:
+    with pytest.raises(BadArgument):
+        chunk(document(Section("Hola.")), Words(), max_tokens=max_tokens, overlap=overlap)
+
+
+def test_tokens_are_counted_in_bulk() -> None:
+    class Counting(Words):
+        calls = 0
+
+        def count_tokens(self, texts: Sequence[str]) -> list[int]:
+            self.calls += 1
+            return super().count_tokens(texts)
+
+    counter = Counting()
+    sections = [Section(numbered(60), ("Manual", f"Capítulo {n}"), n) for n in range(1, 50)]
+    assert len(chunk(document(*sections), counter, max_tokens=200, overlap=32)) > 150
+    assert counter.calls < 10
