@@ -262,7 +262,7 @@ async def test_extension(bare_url: str) -> None:
                 await migrate.upgrade(db)
             await admin.execute(str(refusal.value.fields["sql"]))
             assert await migrate.upgrade(db)
-        for statement in re.findall(r"(?:CREATE|ALTER) EXTENSION[^;]*;", errors.PgvectorMissing.remedy_es):
+        for statement in re.findall(r"(?:CREATE|ALTER) EXTENSION[^;]*;", errors.PgvectorMissing.texts.remedy_es):
             if statement.startswith("CREATE"):
                 await admin.execute("DROP EXTENSION vector CASCADE")
             await admin.execute(statement)
