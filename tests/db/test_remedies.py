@@ -17,6 +17,7 @@ from ateneo.db import documents, migrate, scratch, search
 from ateneo.db.documents import NewDocument
 from ateneo.db.locks import Patience
 from ateneo.db.pool import Database
+from ateneo.error_texts import TEXTS
 from ateneo.errors import AdoptionRefused, ChunksTableGenerated, NoLogin, NotTheOwner, RightsMissing, TableBusy
 from ateneo.types import Chunk
 
@@ -403,7 +404,7 @@ RUN: dict[str, Callable[..., Awaitable[None]]] = {
     "locks._busy": test_who_holds_the_table,
     "scratch._create": test_a_right_to_create_databases,
     "doctor._record": test_a_column_of_fixed_length_is_widened,
-    "column._refuse_fixed": test_a_column_of_fixed_length_is_widened,
+    "legacy_column._refuse_fixed": test_a_column_of_fixed_length_is_widened,
     "schema_screen._mending": test_owners,
     "schema_screen.administrators": test_rights_to_upgrade,
 }
@@ -424,7 +425,8 @@ def _makers() -> dict[str, list[str]]:
             texts = [text for text in _texts(node) if SHOWN.search(text)]
             if texts and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 found[f"{path.stem}.{node.name}"] = texts
-    return found
+    shown = {f"errors.{name}": [text for text in texts if SHOWN.search(text)] for name, texts in TEXTS.items()}
+    return found | {name: texts for name, texts in shown.items() if texts}
 
 
 def _texts(node: ast.AST) -> list[str]:
