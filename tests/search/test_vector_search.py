@@ -12,6 +12,7 @@ from ateneo.db.pool import Database
 from ateneo.embedding.generation import own_generation
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import AteneoError, BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
+from ateneo.i18n import number
 from ateneo.ingestion.service import IngestionService
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.search.service import VectorSearchService
@@ -90,7 +91,7 @@ async def test_an_empty_query(search: VectorSearchService, query: str) -> None:
 async def test_a_query_of_100_000_characters(search: VectorSearchService) -> None:
     with pytest.raises(QueryTooLong) as error:
         await search.search("acme", "a" * 100_000)
-    assert "100000" in error.value.message
+    assert number(100_000) in error.value.message
 
 
 @pytest.mark.parametrize("k", [0, -1, 201])
