@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 LEAST  := .venv-minimum
+PAGES  := .venv-docs
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -17,7 +18,7 @@ LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py te
   tests/api/test_search.py tests/api/test_openapi.py tests/api/test_health.py tests/cli/test_cli.py \
   tests/base/test_guide.py tests/cli/test_backfill_command.py tests/base/test_settings.py tests/ingestion/test_parsing.py
 
-.PHONY: help demo test test-minimum check serve bench lock clean
+.PHONY: help demo test test-minimum check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +60,14 @@ check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
+$(PAGES)/.ready: requirements-docs.lock
+	@$(PYTHON) -m venv --clear $(PAGES)
+	@$(PAGES)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements-docs.lock
+	@touch $(PAGES)/.ready
+
+docs: $(PAGES)/.ready  ## the pages of docs/ and the Python reference, into site/; fails on a warning
+	@NO_MKDOCS_2_WARNING=1 $(PAGES)/bin/mkdocs build --strict --quiet
+
 serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedded database)
 	@if [ -n "$$DATABASE_URL" ]; then $(BIN)/ateneo serve; else \
 	  export DATABASE_URL=embedded && $(BIN)/ateneo db upgrade && $(BIN)/ateneo serve; fi
@@ -71,6 +80,7 @@ lock: $(READY)  ## the lock files anew from pyproject.toml
 	@$(BIN)/$(COMPILE) --extra embedded --group build -o requirements.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --extra embedded --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --upgrade --resolution lowest-direct --all-extras --group test -o requirements-minimum.lock pyproject.toml
+	@$(BIN)/$(COMPILE) --group pyproject.toml:docs -o requirements-docs.lock
 
 clean:  ## removes what was installed, and the embedded database of this folder
-	rm -rf $(VENV) $(LEAST) .ateneo
+	rm -rf $(VENV) $(LEAST) $(PAGES) site .ateneo
