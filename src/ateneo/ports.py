@@ -3,8 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from ateneo.types import Caller, Embedded, Kind, Limits, Usage
-from ateneo.types_chat import ChatPart, ChatRequest
+from ateneo.types import Caller, ChatPart, ChatRequest, Embedded, Kind, Limits, Usage
 
 
 class Embedder(Protocol):

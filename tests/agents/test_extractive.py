@@ -9,8 +9,7 @@ from ateneo.agents.extractive import ExtractiveChat
 from ateneo.agents.quotable_sentences import content_words, coverage, quotables
 from ateneo.embedding.service import EmbeddingService
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.types import Hit
-from ateneo.types_chat import ChatRequest
+from ateneo.types import ChatRequest, Hit
 
 NOTICE = "Respuesta extractiva: frases textuales de los documentos, sin modelo de lenguaje."
 

@@ -4,8 +4,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ateneo.ports import ChatModel
-from ateneo.types import Usage
-from ateneo.types_chat import ChatRequest, EndPart, QuotePart, SearchPart, TextPart
+from ateneo.types import ChatRequest, EndPart, QuotePart, SearchPart, TextPart, Usage
 
 
 @dataclass

@@ -21,8 +21,7 @@ from ateneo.errors import (
 )
 from ateneo.providers.anthropic import AnthropicChat
 from ateneo.settings import Settings
-from ateneo.types import Hit, Turn, Usage
-from ateneo.types_chat import ChatRequest, SearchRound, TextPart
+from ateneo.types import ChatRequest, Hit, SearchRound, TextPart, Turn, Usage
 
 KEY = "sk-ant-secreta-123"
 

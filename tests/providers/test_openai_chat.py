@@ -17,8 +17,7 @@ from ateneo.errors import (
     SettingsError,
 )
 from ateneo.providers.openai_chat import OpenAIChat
-from ateneo.types import Turn, Usage
-from ateneo.types_chat import ChatRequest, SearchRound, TextPart
+from ateneo.types import ChatRequest, SearchRound, TextPart, Turn, Usage
 
 KEY = "sk-secreta-123456"
 

@@ -18,8 +18,20 @@ from ateneo.search.context import Context, build_context
 from ateneo.search.service import VectorSearchService
 from ateneo.text.clean import clean
 from ateneo.text.sentences import sentence_units
-from ateneo.types import Agent, Answer, AnswerState, Hit, Turn, Usage
-from ateneo.types_chat import ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
+from ateneo.types import (
+    Agent,
+    Answer,
+    AnswerState,
+    ChatRequest,
+    EndPart,
+    Hit,
+    QuotePart,
+    SearchPart,
+    SearchRound,
+    TextPart,
+    Turn,
+    Usage,
+)
 from ateneo.unexpected import as_ours, log_unexpected
 
 MOST_SEARCHES = 2

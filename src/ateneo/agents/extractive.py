@@ -7,8 +7,7 @@ from ateneo.agents.quotable_sentences import Quotable, coverage, quotables
 from ateneo.embedding.service import EmbeddingService
 from ateneo.i18n import tr
 from ateneo.ports import TokenCounter
-from ateneo.types import Usage
-from ateneo.types_chat import ChatPart, ChatRequest, EndPart, QuotePart, TextPart
+from ateneo.types import ChatPart, ChatRequest, EndPart, QuotePart, TextPart, Usage
 
 WORDS_WEIGHT = 0.5
 """How much a sentence that holds all of the question's words gains over its cosine similarity."""

@@ -5,8 +5,7 @@ from contextlib import aclosing
 
 from ateneo.agents.followup_words import joined
 from ateneo.ports import ChatModel
-from ateneo.types import Turn, Usage
-from ateneo.types_chat import ChatRequest, EndPart, TextPart
+from ateneo.types import ChatRequest, EndPart, TextPart, Turn, Usage
 
 _REWRITE = """\
 Sos parte de un buscador. Te damos una conversación y su última pregunta. Reescribí la última pregunta para que se \

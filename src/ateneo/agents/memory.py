@@ -10,8 +10,7 @@ from ateneo.db.pool import Database
 from ateneo.errors import OtherAgent
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel, TokenCounter
-from ateneo.types import Agent, Turn, Usage
-from ateneo.types_chat import ChatRequest, EndPart, TextPart
+from ateneo.types import Agent, ChatRequest, EndPart, TextPart, Turn, Usage
 
 _SUMMARISE = """\
 Resumí la conversación entre una persona y un asistente: qué preguntó, qué se le respondió, qué datos dio de sí y qué \

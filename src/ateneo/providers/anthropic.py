@@ -24,8 +24,7 @@ from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
 from ateneo.providers.retry_after import retry_after
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
-from ateneo.types import Hit, Turn, Usage
-from ateneo.types_chat import ChatPart, ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
+from ateneo.types import ChatPart, ChatRequest, EndPart, Hit, QuotePart, SearchPart, SearchRound, TextPart, Turn, Usage
 
 _NAME = "anthropic"
 _WORTH_CACHING = 3500

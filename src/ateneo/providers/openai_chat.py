@@ -21,8 +21,7 @@ from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.openai_protocol import NO_KEY, Address
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
-from ateneo.types import Usage
-from ateneo.types_chat import ChatPart, ChatRequest, EndPart, SearchPart, TextPart
+from ateneo.types import ChatPart, ChatRequest, EndPart, SearchPart, TextPart, Usage
 
 _TOOL = {"type": "function", "function": {"name": NAME, "description": DESCRIPTION, "parameters": dict(INPUT)}}
 _GARBAGE = (ValueError, TypeError, LookupError, AttributeError)

@@ -1,10 +1,11 @@
-"""The values that a chat model and its caller exchange. All frozen."""
+"""What a chat model and its caller exchange."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ateneo.types import Hit, Turn, Usage
+from ateneo.types.agents import Turn, Usage
+from ateneo.types.search import Hit
 
 
 @dataclass(frozen=True, slots=True)

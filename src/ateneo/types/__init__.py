@@ -1,0 +1,48 @@
+"""The values that travel between packages, a file a subject. All frozen."""
+
+from ateneo.types.access import ApiKey, Caller, Scope, Tenant
+from ateneo.types.agents import Agent, Answer, AnswerState, Citation, TextBlock, Turn, Usage
+from ateneo.types.chat import ChatPart, ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
+from ateneo.types.documents import Chunk, Document, Origin, Section, StoredDocument, StoredPassage
+from ateneo.types.embedding import Embedded, EmbeddingResult, Generation, Kind, Limits, Matrix, Pending
+from ateneo.types.search import DocumentHits, Fusion, Hit, Mode, Passage, SearchResult
+
+__all__ = [
+    "Agent",
+    "Answer",
+    "AnswerState",
+    "ApiKey",
+    "Caller",
+    "ChatPart",
+    "ChatRequest",
+    "Chunk",
+    "Citation",
+    "Document",
+    "DocumentHits",
+    "Embedded",
+    "EmbeddingResult",
+    "EndPart",
+    "Fusion",
+    "Generation",
+    "Hit",
+    "Kind",
+    "Limits",
+    "Matrix",
+    "Mode",
+    "Origin",
+    "Passage",
+    "Pending",
+    "QuotePart",
+    "Scope",
+    "SearchPart",
+    "SearchResult",
+    "SearchRound",
+    "Section",
+    "StoredDocument",
+    "StoredPassage",
+    "Tenant",
+    "TextBlock",
+    "TextPart",
+    "Turn",
+    "Usage",
+]
