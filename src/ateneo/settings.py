@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.i18n import Lang
+from ateneo.language import secrets_file
 from ateneo.validation_messages import broken_rule
 
 _PREFIX = "ATENEO_"
@@ -182,40 +183,20 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value()
 
 
-class _Language(BaseSettings):
-    """The one setting that has to be known before anything is said."""
-
-    model_config = Settings.model_config
-
-    lang: Lang = _named("ATENEO_LANG", "es", "")
-
-
 class _Everything(BaseSettings):
     """What a secrets file holds."""
 
     model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="allow")
 
 
-def language(secrets_file: Path | None = None) -> Lang:
-    """The language of messages, whatever is wrong with the settings; "es" where that is what is wrong."""
-    try:
-        return _Language(_env_file=_secrets(secrets_file)).lang  # type: ignore[call-arg]
-    except ValidationError:
-        return "es"
-
-
-def _secrets(given: Path | None) -> Path:
-    return given or Path(os.environ.get("ATENEO_SECRETS_FILE", ".env"))
-
-
-def unknown_variables(secrets_file: Path | None = None) -> dict[str, str | None]:
+def unknown_variables(secrets: Path | None = None) -> dict[str, str | None]:
     """The variables ATENEO_… of the environment and the secrets file that nobody reads, each with the nearest one that
     is read, where one is near."""
     known = {"ATENEO_SECRETS_FILE"}
     for field in Settings.model_fields.values():
         if isinstance(field.validation_alias, AliasChoices):
             known |= {str(name) for name in field.validation_alias.choices}
-    file = _Everything(_env_file=_secrets(secrets_file)).model_extra or {}  # type: ignore[call-arg]
+    file = _Everything(_env_file=secrets_file(secrets)).model_extra or {}  # type: ignore[call-arg]
     there = {name.upper() for name in (*os.environ, *file)}
     own = sorted(name for name in there if name.startswith(_PREFIX) and name not in known)
     return {name: _nearest(name, known) for name in own}
@@ -226,10 +207,10 @@ def _nearest(name: str, known: set[str]) -> str | None:
     return next((_PREFIX + one for one in get_close_matches(name.removeprefix(_PREFIX), ends, 1)), None)
 
 
-def load(secrets_file: Path | None = None) -> Settings:
+def load(secrets: Path | None = None) -> Settings:
     """Reads the settings. Raises SettingsError that names the variable and its rule."""
     try:
-        return Settings(_env_file=_secrets(secrets_file))  # type: ignore[call-arg]
+        return Settings(_env_file=secrets_file(secrets))  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -7,7 +7,8 @@ import pytest
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.factories.chat_models import make_chat_model
 from ateneo.factories.embedders import make_embedding_service
-from ateneo.settings import Settings, language, load
+from ateneo.language import language
+from ateneo.settings import Settings, load
 from ateneo.types import Usage
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ateneo.agents.definition import checked
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
-from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.db import agents
 from ateneo.errors import BadArgument, Unknown

@@ -13,8 +13,9 @@ from rich.text import Text
 from ateneo.agents.events import Done, Event, Failed, Searching, TextDelta
 from ateneo.agents.service import DEFAULT_AGENT
 from ateneo.cli.flow import Flow
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import entry, err, out, print_json, report, run_or_exit
-from ateneo.cli.search import EmpresaId, snippet
+from ateneo.cli.search import snippet
 from ateneo.container import Container
 from ateneo.db import chunks
 from ateneo.errors import UnknownEmpresa

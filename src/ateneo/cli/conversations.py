@@ -10,8 +10,8 @@ from rich.text import Text
 
 from ateneo.agents.feedback import QUESTIONS, export
 from ateneo.agents.transcript import transcript
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
-from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.db import conversations
 from ateneo.db.conversations import StoredTurn

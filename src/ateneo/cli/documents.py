@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import confirmed, err, note, out, print_json, run_or_exit
-from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.db import documents
 from ateneo.db.pool import Database

@@ -13,8 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import entry, err, out, run_or_exit, say_error
-from ateneo.cli.search import EmpresaId
 from ateneo.container import Container
 from ateneo.db.identity import ReadFile, read_files
 from ateneo.errors import (

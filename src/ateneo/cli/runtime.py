@@ -3,18 +3,15 @@
 Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for everything; 130 interrupted.
 """
 
-import asyncio
 import codecs
-import getpass
 import json
 import os
 import re
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -22,13 +19,15 @@ from rich.text import Text
 
 from ateneo import i18n
 from ateneo.cli import terminal
-from ateneo.db import audit, embedded
-from ateneo.db.audit import AuditEntry
-from ateneo.db.pool import Database
+from ateneo.db import embedded
 from ateneo.errors import AteneoError, InputError
 from ateneo.i18n import tr
-from ateneo.settings import language
+from ateneo.language import language
 from ateneo.text.clean import showable
+
+if TYPE_CHECKING:
+    from ateneo.db.audit import AuditEntry
+    from ateneo.db.pool import Database
 
 INTERRUPTED = 130
 
@@ -59,15 +58,16 @@ err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def prepare() -> None:
-    """To be called first in a `main`: the language of the help, logs on stderr, terminals that lack letters."""
+    """To be called first in a `main`: the language of the help, signals, terminals that lack letters."""
     i18n.use(language())
     stop_embedded_on_end()
     terminal.degrade()
-    _log_to_stderr()
 
 
 def _log_to_stderr() -> None:
     """As stderr is at each line: while a bar lives, rich puts what is written to it above the bar."""
+    import structlog
+
     processors = structlog.get_config()["processors"][:-1]
     colors = err.is_terminal and not err.no_color
     structlog.configure(
@@ -83,6 +83,9 @@ def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False,
     is one JSON object on stdout instead. `logged`: what is printed is a log, where no company's text may be. Ctrl-C
     ends with 130, as SIGTERM does after `end_on_sigterm`.
     """
+    import asyncio
+
+    _log_to_stderr()
     try:
         code = asyncio.run(_reported(work, as_json=as_json, logged=logged))
         sys.stdout.flush()
@@ -128,6 +131,8 @@ def end_on_sigterm() -> None:
 
     To be called in the command's own task. Holds where SIGINT is ignored, as it is in the background of a script.
     """
+    import asyncio
+
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -185,23 +190,29 @@ def described(error: AteneoError) -> dict[str, str]:
 
 def whoami() -> str:
     """Who runs the command, as the audit log calls it."""
+    import getpass
+
     try:
         return f"cli:{getpass.getuser()}"
     except (OSError, KeyError):  # a container's user may have no name
         return f"cli:{os.getuid()}"
 
 
-def entry(empresa_id: str, action: str, *, target: str | None = None, results: int | None = None) -> AuditEntry:
+def entry(empresa_id: str, action: str, *, target: str | None = None, results: int | None = None) -> "AuditEntry":
     """What a command leaves in a company's audit log."""
+    from ateneo.db.audit import AuditEntry
+
     return AuditEntry(empresa_id, whoami(), action, 200, target=target, results=results)
 
 
 async def note(
-    db: Database, empresa_id: str | None, action: str, *, target: str | None = None, results: int | None = None
+    db: "Database", empresa_id: str | None, action: str, *, target: str | None = None, results: int | None = None
 ) -> None:
     """Puts a command's line in a company's audit log. What was of no single company, or brought and changed nothing,
     leaves none."""
     if empresa_id is not None and results != 0:
+        from ateneo.db import audit
+
         await audit.append(db, [entry(empresa_id, action, target=target, results=results)])
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
 from ateneo.container import Container
 from ateneo.db import chunks
@@ -19,8 +20,6 @@ from ateneo.types import Hit, SearchResult
 
 _WORD = re.compile(r"\S+")
 _GAP = re.compile(r"\s+")
-
-EmpresaId = Annotated[str, typer.Option("--empresa-id", "-e", help=tr("La empresa.", "The company."))]
 
 
 def search(

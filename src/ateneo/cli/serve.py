@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from ateneo.cli.runtime import err, run_or_exit
 from ateneo.factories.chat_models import make_chat_model
@@ -27,6 +26,8 @@ def serve(
 ) -> None:
     run_or_exit(_check())
     err.print(tr(f"Documentación de la API: http://{host}:{port}/docs", f"API reference: http://{host}:{port}/docs"))
+    import uvicorn
+
     # uvicorn's own access log would keep what people ask; the API logs each request without it.
     uvicorn.run(
         APP,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ateneo.cli.options import EmpresaId
 from ateneo.cli.runtime import err, note, out, run_or_exit
-from ateneo.cli.search import EmpresaId
 from ateneo.cli.usage import Commands
 from ateneo.db import synonyms
 from ateneo.errors import BadArgument

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -38,6 +37,10 @@ class Group(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_of(self, ctx))
 
+    def summaries(self) -> list[tuple[str, str]]:
+        """Its commands, each with one line of help."""
+        return [(name, one.help or "") for name, one in self.commands.items()]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             _show_help(ctx, None, True)
@@ -61,7 +64,7 @@ class Commands(typer.Typer):
     """A group of commands."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Group, add_completion=False, pretty_exceptions_enable=False, **settings)
+        super().__init__(add_completion=False, pretty_exceptions_enable=False, **{"cls": Group, **settings})
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Work], Work]:
         return super().command(name, **{"cls": Command, **settings})
@@ -84,9 +87,8 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, name: str = "a
 def help_of(command: Any, ctx: Any) -> str:
     """The help of a command or a group."""
     sections = _parameters(command, ctx)
-    if isinstance(command, TyperGroup):
-        inner = [(name, command.get_command(ctx, name)) for name in command.list_commands(ctx)]
-        sections[tr("Comandos", "Commands")] = [(name, one.help or "") for name, one in inner if one and not one.hidden]
+    if isinstance(command, Group):
+        sections[tr("Comandos", "Commands")] = command.summaries()
     width = max((len(name) for rows in sections.values() for name, _ in rows), default=0)
     with out.capture() as captured:
         out.print(usage_of(command, ctx))
@@ -191,8 +193,9 @@ def _report(error: typer.TyperException) -> None:
 def said(error: typer.TyperException) -> str:
     """What is wrong with a call."""
     text = error.format_message()
-    if isinstance(error.__cause__, ValidationError):
-        rule = broken_rule(error.__cause__.errors(include_url=False)[0])
+    broken = getattr(error.__cause__, "errors", None)  # pydantic's ValidationError
+    if broken is not None:
+        rule = broken_rule(broken(include_url=False)[0])
         text = re.sub(r"(Invalid value for .*?): .*", lambda found: f"{found[1]}: {rule}.", text, flags=re.S)
     text = re.sub(r"(?<=argument |alue for )'(\w+)'", _argument, text)
     for pattern, translated in _mistakes():

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ateneo.embedding import local_models
 from ateneo.embedding.current_model import Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, SettingsError
@@ -66,6 +65,7 @@ def embedder_of(settings: Settings, generation: Generation) -> Embedder | None:
 
 def _local(settings: Settings, model: str, dims: int | None) -> Embedder | None:
     """A local model by its name: that of ATENEO_MODEL_DIR, the bundled one or one of `ateneo models add`."""
+    from ateneo.embedding import local_models
     from ateneo.providers.local import LocalEmbedder
 
     own = [settings.model_dir] if settings.model_dir else []
@@ -87,9 +87,10 @@ def new_model(settings: Settings, provider: str | None, model: str | None, dimen
     if provider != "openai":
         found = None if model is None else _local(settings, model, None)
         if provider == "local" and found is None:
-            folder = local_models.find(model or "", settings.models_dir.expanduser()).folder
+            from ateneo.embedding import local_models
             from ateneo.providers.local import LocalEmbedder
 
+            folder = local_models.find(model or "", settings.models_dir.expanduser()).folder
             found = LocalEmbedder(folder, threads=settings.threads)
         if found is not None:
             return _service(settings, found)
