@@ -15,6 +15,7 @@ from ateneo.errors import AteneoError
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel
 from ateneo.search.context import Context, build_context
+from ateneo.search.options import SearchOptions
 from ateneo.search.service import VectorSearchService
 from ateneo.text.clean import clean
 from ateneo.text.sentences import sentence_units
@@ -224,9 +225,7 @@ class Answering:
 
     async def _found(self, query: str, budget: int) -> Context:
         """Passages that were not given yet, within `budget` tokens."""
-        result = await self.search.search(
-            self.empresa_id, query, self.agent.k, dense_weight=self.agent.dense_weight, filter=self.agent.filter
-        )
+        result = await self.search.search(self.empresa_id, query, options=SearchOptions.for_agent(self.agent))
         known = {hit.chunk_id for hit in self.citing.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
         counter = self.chat.counter or self.search.context_counter

@@ -9,7 +9,9 @@ from ateneo.api.audit_middleware import count
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.container import Container
 from ateneo.i18n import both
+from ateneo.search.options import SearchOptions
 from ateneo.types import Fusion, Mode
 
 router = APIRouter(tags=["search"], responses=RESPONSES)
@@ -34,21 +36,40 @@ _HIGHLIGHT = both("marca las palabras encontradas", "marks the words that were f
 _RERANK = both("false: sin el reranker configurado", "false: without the reranker that is configured")
 
 
-class SearchRequest(Body):
-    query: Text = Field(examples=[_QUESTION])
+class Options(BaseModel):
+    """What both ways to ask have in common: fields of SearchOptions, by the same names."""
+
     k: int = Field(10, json_schema_extra=_K_RANGE)
     mode: Mode = Field("hybrid", description=_MODE)
     dense_weight: float | None = Field(None, description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)
-    filter: dict[str, Any] | None = Field(None, description=_FILTER, examples=[{"mime": "application/pdf"}])
     language: Text | None = Field(None, description=_LANGUAGE, examples=["es"])
-    fusion: Fusion = Field("convex", description=_FUSION)
     skip: int = Field(0, description=_SKIP, json_schema_extra=_SKIP_RANGE)
-    explain: bool = Field(False, description=_EXPLAIN)
     neighbours: int = Field(0, description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)
     section: bool = Field(False, description=_SECTION)
     group_by_document: bool = Field(False, description=_GROUP)
     highlight: bool = Field(False, description=_HIGHLIGHT)
     rerank: bool | None = Field(None, description=_RERANK)
+
+    def options(self) -> SearchOptions:
+        return SearchOptions(**self.model_dump(exclude={"q", "query", "empresa_id"}))
+
+
+class QueryParameter(BaseModel):
+    q: str = Field(examples=[_QUESTION])
+
+
+class SearchParameters(Options, QueryParameter):
+    """Of GET. The question is a class of its own, so that it stands first in the description."""
+
+
+class QueryBody(Body):
+    query: Text = Field(examples=[_QUESTION])
+
+
+class SearchRequest(Options, QueryBody):
+    filter: dict[str, Any] | None = Field(None, description=_FILTER, examples=[{"mime": "application/pdf"}])
+    fusion: Fusion = Field("convex", description=_FUSION)
+    explain: bool = Field(False, description=_EXPLAIN)
 
 
 class NearbyPassage(BaseModel):
@@ -141,38 +162,9 @@ class SearchResponse(BaseModel):
     summary=both("Busca por significado y por palabras", "Searches by meaning and by words"),
 )
 async def search_semantic(
-    request: Request,
-    container: OpenContainer,
-    empresa_id: Tenant,
-    q: Annotated[str, Query(examples=[_QUESTION])],
-    k: Annotated[int, Query(json_schema_extra=_K_RANGE)] = 10,
-    mode: Annotated[Mode, Query(description=_MODE)] = "hybrid",
-    dense_weight: Annotated[float | None, Query(description=_WEIGHT, json_schema_extra=_WEIGHT_RANGE)] = None,
-    language: Annotated[str | None, Query(description=_LANGUAGE)] = None,
-    skip: Annotated[int, Query(description=_SKIP, json_schema_extra=_SKIP_RANGE)] = 0,
-    neighbours: Annotated[int, Query(description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)] = 0,
-    section: Annotated[bool, Query(description=_SECTION)] = False,
-    group_by_document: Annotated[bool, Query(description=_GROUP)] = False,
-    highlight: Annotated[bool, Query(description=_HIGHLIGHT)] = False,
-    rerank: Annotated[bool | None, Query(description=_RERANK)] = None,
+    request: Request, container: OpenContainer, empresa_id: Tenant, asked: Annotated[SearchParameters, Query()]
 ) -> SearchResponse:
-    found = await container.search.search(
-        empresa_id,
-        q,
-        k,
-        mode=mode,
-        dense_weight=dense_weight,
-        language=language,
-        skip=skip,
-        neighbours=neighbours,
-        section=section,
-        group_by_document=group_by_document,
-        highlight=highlight,
-        rerank=rerank,
-    )
-    count(request, len(found.hits))
-    container.queries.note(empresa_id, found.query)
-    return SearchResponse.model_validate(found)
+    return await _search(request, container, empresa_id, asked.q, asked)
 
 
 @router.post(
@@ -183,8 +175,13 @@ async def search_semantic(
 async def search_semantic_post(
     request: Request, container: OpenContainer, empresa_id: Tenant, body: SearchRequest
 ) -> SearchResponse:
-    options = body.model_dump(exclude={"query", "empresa_id"})
-    found = await container.search.search(empresa_id, body.query, **options)
+    return await _search(request, container, empresa_id, body.query, body)
+
+
+async def _search(
+    request: Request, container: Container, empresa_id: str, query: str, asked: Options
+) -> SearchResponse:
+    found = await container.search.search(empresa_id, query, options=asked.options())
     count(request, len(found.hits))
     container.queries.note(empresa_id, found.query)
     return SearchResponse.model_validate(found)

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, cast
 
 import typer
 from rich.padding import Padding
@@ -15,8 +17,9 @@ from ateneo.container import Container
 from ateneo.db import chunks
 from ateneo.errors import UnknownEmpresa
 from ateneo.i18n import count, number, tr
+from ateneo.search.options import SearchOptions
 from ateneo.settings import load
-from ateneo.types import Hit, SearchResult
+from ateneo.types import Fusion, Hit, Mode, SearchResult
 
 _WORD = re.compile(r"\S+")
 _GAP = re.compile(r"\s+")
@@ -52,21 +55,23 @@ def search(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
 ) -> None:
-    options = {
-        "mode": mode,
-        "dense_weight": dense_weight,
-        "filter": _json(where),
-        "language": language,
-        "fusion": fusion,
-        "skip": skip,
-        "explain": explain,
-        "neighbours": neighbours,
-        "section": section,
-        "group_by_document": group,
-        "highlight": True,
-        "rerank": rerank,
-    }
-    run_or_exit(_search(query, empresa_id, k, options, as_json), as_json=as_json)
+    options = partial(  # made where its errors are reported
+        SearchOptions,
+        k=k,
+        mode=cast(Mode, mode),
+        dense_weight=dense_weight,
+        filter=_json(where),
+        language=language,
+        fusion=cast(Fusion, fusion),
+        skip=skip,
+        explain=explain,
+        neighbours=neighbours,
+        section=section,
+        group_by_document=group,
+        highlight=True,
+        rerank=rerank,
+    )
+    run_or_exit(_search(query, empresa_id, options, as_json), as_json=as_json)
 
 
 def _json(text: str | None) -> Any:
@@ -78,9 +83,9 @@ def _json(text: str | None) -> Any:
         raise typer.BadParameter(rule, param_hint="--filter") from None
 
 
-async def _search(query: str, empresa_id: str, k: int, options: dict[str, Any], as_json: bool) -> None:
+async def _search(query: str, empresa_id: str, options: Callable[[], SearchOptions], as_json: bool) -> None:
     async with await Container.open(load()) as container:
-        found = await container.search.search(empresa_id, query, k, **options)
+        found = await container.search.search(empresa_id, query, options=options())
         if not found.hits and not await chunks.knows(container.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
         await container.audit_log.write(entry(empresa_id, "search", results=len(found.hits)))

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ateneo.errors import BadArgument, DatasetInvalid
 from ateneo.evaluation.variants import Variant
 from ateneo.i18n import tr
+from ateneo.search.options import SearchOptions
 from ateneo.types import Mode
 from ateneo.validation_messages import broken_rule, unreadable
 
@@ -39,6 +40,9 @@ class Configuration:
         if not fields.keys() <= known or not 0 <= (made.dense_weight or 0) <= 1:
             raise _not_a_configuration(text)
         return made
+
+    def options(self, k: int) -> SearchOptions:
+        return SearchOptions(k, self.mode, self.dense_weight)
 
     @property
     def label(self) -> str:

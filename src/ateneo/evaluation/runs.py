@@ -54,7 +54,7 @@ class Runner:
     async def _warm(self, question: Judged, configurations: Iterable[Configuration]) -> None:
         """The first search of a process looks things up that later ones know."""
         for one in configurations:
-            await self._search.search(question.empresa_id, question.text, self._k, mode=one.mode)
+            await self._search.search(question.empresa_id, question.text, options=one.options(self._k))
 
     async def _embed(self, text: str, empresa_id: str) -> float:
         begun = time.perf_counter()
@@ -63,9 +63,7 @@ class Runner:
 
     async def _outcome(self, question: Judged, text: str, how: Configuration, embed_ms: float) -> Outcome:
         begun = time.perf_counter()
-        found = await self._search.search(
-            question.empresa_id, text, self._k, mode=how.mode, dense_weight=how.dense_weight
-        )
+        found = await self._search.search(question.empresa_id, text, options=how.options(self._k))
         search_ms = (time.perf_counter() - begun) * 1000
         ranked = _ranked([_judged(hit, question) for hit in found.hits], question.answers)
         return Outcome(

@@ -20,6 +20,7 @@ from ateneo.evaluation.datasets import OpenQuestion
 from ateneo.evaluation.loading import answering
 from ateneo.evaluation.significance import Difference
 from ateneo.i18n import tr
+from ateneo.search.options import SearchOptions
 from ateneo.search.service import VectorSearchService
 from ateneo.text.sentences import sentence_spans
 from ateneo.types import Hit, Mode
@@ -27,7 +28,7 @@ from ateneo.types import Hit, Mode
 MODES: tuple[Mode, ...] = ("hybrid", "dense")
 WORST = 10
 SEED = "ateneo"
-_CANDIDATES = 50
+_BY_WORDS = SearchOptions(50, "lexical", rerank=False)
 ENOUGH = 20
 """Questions that people asked from which they are used: fewer say little of what they ask."""
 _SHORTEST, _LONGEST = 25, 200
@@ -124,7 +125,7 @@ async def judged(search: VectorSearchService, questions: Sequence[OpenQuestion])
         answers: frozenset[str] = frozenset()
         if one.passage:
             words = one.passage[: search.max_query_chars]
-            near = (await search.search(one.empresa_id, words, _CANDIDATES, mode="lexical", rerank=False)).hits
+            near = (await search.search(one.empresa_id, words, options=_BY_WORDS)).hits
             answers = answering(one.passage, [StoredText(hit.chunk_id, hit.document_id, hit.contenido) for hit in near])
         found.append(Asked(one.text, one.empresa_id, answers))
     return found
@@ -144,8 +145,9 @@ async def compared(
     pairs: dict[Mode, list[Pair]] = {mode: [] for mode in MODES}
     for number, asked in enumerate(questions, 1):
         for mode in MODES:
-            old = (await before.search(asked.empresa_id, asked.text, k, mode=mode, rerank=False)).hits
-            new = (await after.search(asked.empresa_id, asked.text, k, mode=mode, rerank=False)).hits
+            options = SearchOptions(k, mode, rerank=False)
+            old = (await before.search(asked.empresa_id, asked.text, options=options)).hits
+            new = (await after.search(asked.empresa_id, asked.text, options=options)).hits
             pairs[mode].append(pair_of(asked, old, new))
         if on_question is not None:
             on_question(number, len(questions))

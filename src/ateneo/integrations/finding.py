@@ -4,14 +4,15 @@ from typing import Any
 
 from ateneo.container import Container
 from ateneo.db import passages
+from ateneo.search.options import SearchOptions
 from ateneo.types import Hit, StoredPassage
 
 
 async def find(
-    container: Container, empresa_id: str, query: str, k: int, **options: Any
+    container: Container, empresa_id: str, query: str, options: SearchOptions
 ) -> list[tuple[StoredPassage, Hit]]:
-    """The k best passages with their hits, best first; `options` as VectorSearchService.search takes them."""
-    hits = (await container.search.search(empresa_id, query, k, **options)).hits
+    """The best passages with their hits, best first."""
+    hits = (await container.search.search(empresa_id, query, options=options)).hits
     stored = await passages.by_ids(container.db, empresa_id, [hit.chunk_id for hit in hits])
     by_id = {hit.chunk_id: hit for hit in hits}
     return [(one, by_id[one.chunk_id]) for one in stored]

@@ -10,8 +10,9 @@ from ateneo.errors import BadArgument, ExtraMissing
 from ateneo.i18n import tr
 from ateneo.ingestion.texts import TextService
 from ateneo.ingestion.upload import checked_empresa
-from ateneo.integrations.connection import Connection, shared
+from ateneo.integrations.connection import Connection, Work, shared
 from ateneo.integrations.finding import find, metadata
+from ateneo.search.options import SearchOptions
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 
 try:
@@ -29,9 +30,9 @@ Found = list[tuple[StoredPassage, Hit]]
 class AteneoRetriever(BaseRetriever):
     """The passages of `empresa_id` that fit a question, by meaning and words, as documents with their source.
 
-    `filter`, `mode`, `dense_weight` and `rerank` as in VectorSearchService.search; `invoke` takes each of them, and
-    `k`, for one call. Without a `connection` the process's own is used, by the environment's settings. Raises
-    BadArgument for an empresa_id that names nobody.
+    `filter`, `mode`, `dense_weight` and `rerank` as in SearchOptions; `invoke` takes all of those for one call. Without
+    a `connection` the process's own is used, by the environment's settings. Raises BadArgument for an empresa_id that
+    names nobody.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -58,14 +59,14 @@ class AteneoRetriever(BaseRetriever):
         return [_document(*one) for one in found]
 
     async def _find(self, container: Container, query: str, options: dict[str, Any]) -> Found:
-        own = {"k": self.k, "mode": self.mode, "dense_weight": self.dense_weight, "filter": self.filter}
-        return await find(container, self.empresa_id, query, **{**own, "rerank": self.rerank, **options})
+        own = self.model_dump(include={"k", "mode", "dense_weight", "filter", "rerank"})
+        return await find(container, self.empresa_id, query, SearchOptions(**{**own, **options}))
 
 
 class AteneoVectorStore(VectorStore):
     """Texts in Ateneo's record (`knowledge_chunks`) with their embeddings, searched with all else of `empresa_id`.
 
-    Searches take `filter`, `mode`, `dense_weight` and what else VectorSearchService.search knows. The embedding model
+    Searches take `filter`, `mode`, `dense_weight` and the other SearchOptions. The embedding model
     is the settings' one: a database has one at a time.
     """
 
@@ -176,13 +177,13 @@ class AteneoVectorStore(VectorStore):
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         """Documents and fused scores: about 0 to 1, the higher the better, comparable within this query alone."""
-        found = self._connection.call(lambda container: find(container, self.empresa_id, query, k, **kwargs))
+        found = self._connection.call(self._searching(query, k, kwargs))
         return [(_document(passage), hit.score) for passage, hit in found]
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        found = await self._connection.acall(lambda container: find(container, self.empresa_id, query, k, **kwargs))
+        found = await self._connection.acall(self._searching(query, k, kwargs))
         return [(_document(passage), hit.score) for passage, hit in found]
 
     # A threshold must mean the same for every question: the cosine does, the fused score does not.
@@ -190,14 +191,17 @@ class AteneoVectorStore(VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        found = self._connection.call(lambda container: find(container, self.empresa_id, query, k, **kwargs))
+        found = self._connection.call(self._searching(query, k, kwargs))
         return [(_document(passage), _relevance(hit)) for passage, hit in found]
 
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        found = await self._connection.acall(lambda container: find(container, self.empresa_id, query, k, **kwargs))
+        found = await self._connection.acall(self._searching(query, k, kwargs))
         return [(_document(passage), _relevance(hit)) for passage, hit in found]
+
+    def _searching(self, query: str, k: int, options: dict[str, Any]) -> Work[Found]:
+        return lambda container: find(container, self.empresa_id, query, SearchOptions(k, **options))
 
 
 class AteneoEmbeddings(Embeddings):

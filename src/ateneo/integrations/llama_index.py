@@ -8,6 +8,7 @@ from ateneo.errors import ExtraMissing
 from ateneo.ingestion.upload import checked_empresa
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
+from ateneo.search.options import SearchOptions
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 
 try:
@@ -20,8 +21,8 @@ except ImportError as error:
 class AteneoRetriever(BaseRetriever):
     """The passages of `empresa_id` that fit a question, by meaning and words, as nodes with their source and score.
 
-    `filter`, `mode`, `dense_weight` and `rerank` as in VectorSearchService.search. Without a `connection` the process's
-    own is used, by the environment's settings.
+    `filter`, `mode`, `dense_weight` and `rerank` as in SearchOptions. Without a `connection` the process's own is used,
+    by the environment's settings. Raises BadArgument for an empresa_id that names nobody and for options out of range.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class AteneoRetriever(BaseRetriever):
     ) -> None:
         super().__init__(**kwargs)
         self.empresa_id = checked_empresa(empresa_id)
-        self._k = similarity_top_k
-        self._options = {"mode": mode, "dense_weight": dense_weight, "filter": filter, "rerank": rerank}
+        self._options = SearchOptions(
+            k=similarity_top_k, mode=mode, dense_weight=dense_weight, filter=filter, rerank=rerank
+        )
         self._connection = connection or shared()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -49,7 +51,7 @@ class AteneoRetriever(BaseRetriever):
         return await self._connection.acall(lambda container: self._nodes(container, query_bundle.query_str))
 
     async def _nodes(self, container: Container, query: str) -> list[NodeWithScore]:
-        return [_node(*one) for one in await find(container, self.empresa_id, query, self._k, **self._options)]
+        return [_node(*one) for one in await find(container, self.empresa_id, query, self._options)]
 
 
 def _node(passage: StoredPassage, hit: Hit) -> NodeWithScore:

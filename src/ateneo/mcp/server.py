@@ -24,6 +24,7 @@ from ateneo.ingestion.upload import place
 from ateneo.mcp.access import WhoAsks
 from ateneo.mcp.answers import Documents, NearbyPassage, Passage, Reply, SearchAnswer, WholePassage
 from ateneo.search.filters import narrowed
+from ateneo.search.options import SearchOptions
 from ateneo.text.clean import clean
 from ateneo.types import Scope
 
@@ -83,8 +84,8 @@ class Tools:
         ] = None,
     ) -> SearchAnswer:
         async with self._call("search", "read", target=document_id) as call:
-            where = narrowed(filter, "document_id", document_id)
-            found = await self._container.search.search(call.empresa_id, query, k, filter=where)
+            options = SearchOptions(k=k, filter=narrowed(filter, "document_id", document_id))
+            found = await self._container.search.search(call.empresa_id, query, options=options)
             call.results = len(found.hits)
             self._container.queries.note(call.empresa_id, found.query)
             return SearchAnswer.model_validate(found)

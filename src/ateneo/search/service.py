@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from ateneo.db import agents
 from ateneo.db import search as statements
@@ -13,19 +13,17 @@ from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooL
 from ateneo.i18n import tr
 from ateneo.ports import TokenCounter
 from ateneo.search.context import build_context
-from ateneo.search.filters import narrowed, with_checked_filter
-from ateneo.search.passages import MOST_NEIGHBOURS, by_document, highlighted, surrounded
+from ateneo.search.filters import with_checked_filter
+from ateneo.search.options import MOST_HITS, NamedOptions, SearchOptions
+from ateneo.search.passages import by_document, highlighted, surrounded
 from ateneo.search.reranking import Reranking
 from ateneo.search.token_estimate import HigherCount, TokenEstimate
 from ateneo.tenant_id import tenant_id
 from ateneo.text.clean import clean
-from ateneo.types import Agent, Fusion, Hit, Mode, SearchResult, Tenant
+from ateneo.types import Agent, Hit, Mode, SearchResult, Tenant
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
-
-MOST_HITS = 200
-"""How many passages one statement gives back at most."""
 
 
 class VectorSearchService:
@@ -64,76 +62,36 @@ class VectorSearchService:
         self,
         empresa_id: Tenant,
         query: str,
-        k: int = 10,
+        k: int | None = None,
         *,
-        mode: Mode = "hybrid",
-        dense_weight: float | None = None,
-        filter: Mapping[str, Any] | None = None,
-        language: str | None = None,
-        fusion: Fusion = "convex",
-        skip: int = 0,
-        explain: bool = False,
-        neighbours: int = 0,
-        section: bool = False,
-        group_by_document: bool = False,
-        highlight: bool = False,
-        rerank: bool | None = None,
+        options: SearchOptions | None = None,
+        **named: Unpack[NamedOptions],
     ) -> SearchResult:
-        """The k best passages of `empresa_id` (1 <= k <= 200) after the first `skip` (<= 1000): one statement once the
-        query is embedded; one more, for all hits, where `neighbours` or `section` is asked. A text that many passages
-        have is one hit, which counts the others (`duplicates`, `same_text`).
+        """The best passages of `empresa_id`, as SearchOptions say: given whole, or by their names, which win. One
+        statement once the query is embedded; one more, for all hits, where `neighbours` or `section` is asked.
 
-        `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its
-        heading (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages,
-        up to 3 of each. `highlight`: where the matched words stand in each hit. `rerank`: None reranks where a
-        reranker is configured; where that fails or takes too long the fused order stays and `warnings` say so.
-
-        `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
-        "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at; see
-        search/filters.py.
-        `language` (es, en, pt, unknown; as ingestion found it) is short for `{"language": "es"}`.
-        In the query "quoted words" must occur in a row and -words must not.
+        A text that many passages have is one hit, which counts the others (`duplicates`, `same_text`). In the query
+        "quoted words" must occur in a row and -words must not. Where a reranker fails or takes too long the fused order
+        stays and `warnings` say so.
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
         empresa_id = tenant_id(empresa_id)
-        text = self._checked(query, k, mode, skip, neighbours)
-        if dense_weight is not None and not 0 <= dense_weight <= 1:
-            raise BadArgument(name="dense_weight", value=dense_weight, rule=tr("va de 0 a 1", "it goes from 0 to 1"))
-        if fusion not in ("convex", "rrf"):
-            raise BadArgument(name="fusion", value=fusion, rule="convex, rrf")
-        reranking = self._asked_reranking(rerank)
-        first, count = _window(k, skip, group_by_document, reranking)
-        asked = statements.Query(
-            empresa_id=empresa_id,
-            text=text,
-            k=count,
-            dense_weight=self.dense_weight if dense_weight is None else dense_weight,
-            pool=next((size for size in POOLS if size >= count + first), POOLS[-1]),
-            filter=narrowed(filter, "language", language),
-            fusion=fusion,
-            skip=first,
-            explain=explain,
-        )
-        own_weight = dense_weight is None and self._weight is None
-        asked, found = await self._ask(asked, mode, own_weight=own_weight)
-        by_meaning = asked.generation is not None
-        hits, warnings = found.hits, list(self._warnings(found, no_vectors=not by_meaning and mode != "lexical"))
+        text = self._checked(query)
+        options = _options(options, {**named} if k is None else {**named, "k": k})
+        reranking = self._asked_reranking(options.rerank)
+        first, count = _window(options, reranking)
+        asked, found = await self._ask(self._query(empresa_id, text, options, first, count), options)
+        hits, warnings = found.hits, list(self._warnings(found, asked, options.mode))
         if reranking and first == 0:
             hits, failed = await reranking.order(text, hits)
             warnings += failed
-        if group_by_document:
-            hits = tuple(hit for group in by_document(hits)[skip : skip + k] for hit in group.hits)
-        else:
-            hits = hits[skip - first :][:k]
-        hits = await surrounded(self.db, empresa_id, hits, neighbours=neighbours, section=section)
-        if highlight:
-            hits = highlighted(hits, found.corrected)
+        hits = await self._completed(empresa_id, _page(hits, options, first), found, options)
         return SearchResult(
             query=text,
-            mode=mode if by_meaning else "lexical",
+            mode=options.mode if asked.generation is not None else "lexical",
             hits=hits,
-            groups=tuple(by_document(hits)) if group_by_document else (),
+            groups=tuple(by_document(hits)) if options.group_by_document else (),
             dense_weight=asked.dense_weight,
             warnings=tuple(warnings),
             corrected=found.corrected,
@@ -159,7 +117,7 @@ class VectorSearchService:
         empresa_id = tenant_id(empresa_id)
         agent, _ = (None, False) if agent_id is None else await agents.find(self.db, empresa_id, clean(agent_id))
         chosen = with_checked_filter(empresa_id, agent or Agent(""))
-        found = await self.search(empresa_id, query, chosen.k, dense_weight=chosen.dense_weight, filter=chosen.filter)
+        found = await self.search(empresa_id, query, options=SearchOptions.for_agent(chosen))
         return build_context(found.hits, self.context_counter, max_tokens=max_tokens).text
 
     @property
@@ -179,22 +137,34 @@ class VectorSearchService:
             raise BadArgument(name="rerank", value=rerank, rule=rule)
         return None if rerank is False else self._reranking
 
-    def _checked(self, query: str, k: int, mode: str, skip: int, neighbours: int) -> str:
+    def _checked(self, query: str) -> str:
         text = clean(query).strip()
         if not text:
             raise EmptyQuery()
         if len(text) > self.max_query_chars:
             raise QueryTooLong(length=len(text), limit=self.max_query_chars)
-        if not 1 <= k <= 200:
-            raise BadArgument(name="k", value=k, rule=tr("va de 1 a 200", "it goes from 1 to 200"))
-        if not 0 <= skip <= 1000:
-            raise BadArgument(name="skip", value=skip, rule=tr("va de 0 a 1000", "it goes from 0 to 1000"))
-        if not 0 <= neighbours <= MOST_NEIGHBOURS:
-            rule = tr(f"va de 0 a {MOST_NEIGHBOURS}", f"it goes from 0 to {MOST_NEIGHBOURS}")
-            raise BadArgument(name="neighbours", value=neighbours, rule=rule)
-        if mode not in ("hybrid", "dense", "lexical"):
-            raise BadArgument(name="mode", value=mode, rule="hybrid, dense, lexical")
         return text
+
+    def _query(self, empresa_id: str, text: str, options: SearchOptions, first: int, count: int) -> statements.Query:
+        """The statement's arguments, without the query's vector."""
+        return statements.Query(
+            empresa_id=empresa_id,
+            text=text,
+            k=count,
+            dense_weight=self.dense_weight if options.dense_weight is None else options.dense_weight,
+            pool=next((size for size in POOLS if size >= count + first), POOLS[-1]),
+            filter=options.conditions,
+            fusion=options.fusion,
+            skip=first,
+            explain=options.explain,
+        )
+
+    async def _completed(
+        self, empresa_id: str, hits: tuple[Hit, ...], found: statements.Candidates, options: SearchOptions
+    ) -> tuple[Hit, ...]:
+        """The hits with what stands around them and where their words are, as far as it was asked for."""
+        hits = await surrounded(self.db, empresa_id, hits, neighbours=options.neighbours, section=options.section)
+        return highlighted(hits, found.corrected) if options.highlight else hits
 
     async def _vector_schema(self) -> str:
         if self._schema is None:
@@ -202,13 +172,13 @@ class VectorSearchService:
         return self._schema
 
     async def _ask(
-        self, asked: statements.Query, mode: Mode, *, own_weight: bool
+        self, asked: statements.Query, options: SearchOptions
     ) -> tuple[statements.Query, statements.Candidates]:
         """Asks with the query's vector, by the model of the generation that it is compared with. Where that went in the
         same moment, the one in its place is asked."""
         schema = await self._vector_schema()
         for attempt in (1, 2):
-            query = asked if mode == "lexical" else await self._with_meaning(asked, mode, own_weight=own_weight)
+            query = asked if options.mode == "lexical" else await self._with_meaning(asked, options)
             try:
                 return await self._distinct(query, schema)
             except GenerationMismatch:
@@ -225,19 +195,21 @@ class VectorSearchService:
             found = await statements.search(self.db, query, schema=schema)
         return query, found
 
-    async def _with_meaning(self, asked: statements.Query, mode: Mode, *, own_weight: bool) -> statements.Query:
+    async def _with_meaning(self, asked: statements.Query, options: SearchOptions) -> statements.Query:
         model = self._pinned or await self._current.get()
         if model is None or asked.text is None:
             return asked
+        own_weight = options.dense_weight is None and self._weight is None
         return replace(
             asked,
-            text=None if mode == "dense" else asked.text,
+            text=None if options.mode == "dense" else asked.text,
             vector=await model.embedding.embed_query(asked.text, asked.empresa_id),
             generation=model.generation.number,
             dense_weight=model.embedding.dense_weight if own_weight else asked.dense_weight,
         )
 
-    def _warnings(self, found: statements.Candidates, *, no_vectors: bool) -> Iterator[str]:
+    def _warnings(self, found: statements.Candidates, asked: statements.Query, mode: Mode) -> Iterator[str]:
+        no_vectors = asked.generation is None and mode != "lexical"
         foreign = self._current.foreign
         if no_vectors and foreign is not None:
             yield tr(f"Busqué solo por palabras. {foreign}", f"I searched by words alone. {foreign}")
@@ -253,10 +225,24 @@ class VectorSearchService:
             )
 
 
-def _window(k: int, skip: int, grouped: bool, reranking: Reranking | None) -> tuple[int, int]:
+def _options(given: SearchOptions | None, named: Mapping[str, Any]) -> SearchOptions:
+    if given is None:
+        return SearchOptions(**named)
+    return replace(given, **named) if named else given
+
+
+def _window(options: SearchOptions, reranking: Reranking | None) -> tuple[int, int]:
     """The first and the number of the hits to fetch. A page that a reranker's candidates reach into starts at them."""
-    if grouped:
+    if options.group_by_document:
         return 0, MOST_HITS
-    if reranking and skip < reranking.candidates:
-        return 0, min(MOST_HITS, max(reranking.candidates, skip + k))
-    return skip, k
+    if reranking and options.skip < reranking.candidates:
+        return 0, min(MOST_HITS, max(reranking.candidates, options.skip + options.k))
+    return options.skip, options.k
+
+
+def _page(hits: tuple[Hit, ...], options: SearchOptions, first: int) -> tuple[Hit, ...]:
+    """The hits, or the documents, that were asked for; `hits` begin at number `first`."""
+    if options.group_by_document:
+        groups = by_document(hits)[options.skip : options.skip + options.k]
+        return tuple(hit for group in groups for hit in group.hits)
+    return hits[options.skip - first :][: options.k]
