@@ -1,6 +1,6 @@
 """What somebody tries who can send SQL of their own as the application's role: nothing of another company comes back.
 
-What they can still learn is in docs/security.md.
+What they can still learn is in docs/security/guards.md.
 """
 
 import asyncio

@@ -400,7 +400,7 @@ async def test_a_managed_server_without_createrole(server_url: str, bare_url: st
 
 
 async def test_a_login_that_can_be_nothing_else(database: Database, database_url: str) -> None:
-    """What docs/security.md tells to give the API: even with its role taken off it reaches nothing."""
+    """What docs/security/operator.md tells to give the API: even with its role taken off it reaches nothing."""
     async with database.acquire() as connection:
         await connection.execute("CREATE ROLE mi_api LOGIN NOINHERIT; GRANT ateneo_app TO mi_api")
     try:

@@ -1,7 +1,7 @@
 """Each guard is switched off in turn, and a probe that holds with it must see what it is not to see without it.
 
-What is listed here is the table in docs/security.md: a guard that nothing depends on is no guard, and a probe that
-nothing can break proves nothing.
+What is listed here is the table in docs/security/guards.md: a guard that nothing depends on is no guard, and a probe
+that nothing can break proves nothing.
 """
 
 import re
@@ -17,7 +17,7 @@ from ateneo.db import search as door
 from ateneo.db.pool import Database
 from ateneo.errors import AteneoError, RightsMissing
 
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+PAGE = Path(__file__).parents[2] / "docs" / "security" / "guards.md"
 CANARY = "canarioajeno"
 
 

@@ -366,7 +366,7 @@ async def test_a_column_of_fixed_length_is_widened(bare_url: str) -> None:
 
 
 async def test_roles_as_the_security_page_makes_them(database: Database) -> None:
-    page = (SOURCE.parents[1] / "docs" / "security.md").read_text()
+    page = (SOURCE.parents[1] / "docs" / "security" / "operator.md").read_text()
     statements = re.findall(r"^    ((?:CREATE ROLE|GRANT) .*;)", page, re.MULTILINE)
     assert len(statements) == 4
     async with database.acquire() as connection:
