@@ -15,7 +15,7 @@ import asyncpg
 import numpy as np
 from rich.table import Table
 
-from ateneo.db import documents, generations, keys, migrate, passages, synonyms, tenant_token
+from ateneo.db import documents, generations, keys, migrate, passages, synonyms, tenant_secret
 from ateneo.db import search as door
 from ateneo.db.documents import NewDocument
 from ateneo.db.pool import Connection, Database
@@ -107,9 +107,9 @@ async def _measure(url: str) -> dict[str, list[float]]:
         found = {}
         for name, (call, rounds) in calls.items():
             found[name] = await _compare(call, rounds, bare, by_hand, guarded)
-            await tenant_token.store_secret(owner, SECRET)
+            await tenant_secret.store_secret(owner, SECRET)
             found[name] += await _compare(call, rounds // 2, signed)
-            await tenant_token.store_secret(owner, None)
+            await tenant_secret.store_secret(owner, None)
         return found
 
 

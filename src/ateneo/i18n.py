@@ -57,8 +57,10 @@ def dollars(usd: float) -> str:
     return number(usd, 2 if usd == 0 or usd >= _CENT else 6)
 
 
-def size(amount: int) -> str:
-    """Bytes for people: "640 bytes", "1,5 MiB"."""
+def size(amount: int, *, least: bool = False) -> str:
+    """Bytes for people: "640 bytes", "1,5 MiB"; `least` where no more than that was looked at."""
+    if least:
+        return tr(f"al menos {size(amount)}", f"at least {size(amount)}")
     for unit, unit_bytes in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
         if amount >= unit_bytes:
             return f"{number(amount / unit_bytes, 1)} {unit}"

@@ -73,7 +73,7 @@ OUTSIDE = {
     "scratch": ["_create", "insert_passages", "scratch_database", "stored_texts"],
     # the one look at a new pool, and locks, which are of no company
     "connection": ["open_pool"],
-    "pooler": ["locked"],
+    "advisory_lock": ["locked"],
     # for the comparison of two models: the operator's
     "query_log": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
@@ -95,7 +95,7 @@ OUTSIDE = {
         "undropped",
     ],
     # the operator's
-    "tenant_token": ["is_signed", "store_secret"],
+    "tenant_secret": ["is_signed", "store_secret"],
     # the worker's and the operator's
     "usage": ["budgets", "charge_now", "month", "over_budget", "set_budget"],
     # the worker's

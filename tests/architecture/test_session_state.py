@@ -12,7 +12,7 @@ LASTING = re.compile(
 )
 PLACES = {
     "connection.py": "the role, on a connection that no pooler shares",
-    "pooler.py": "the lock, likewise",
+    "advisory_lock.py": "the lock, likewise",
     "indexes.py": "an index build, in Database.session",
     "queue.py": "LISTEN, in Database.session",
 }

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from tests.db.test_isolation_database import put
 
-from ateneo.db import documents, tenant_token
+from ateneo.db import documents, tenant_secret
 from ateneo.db import search as door
 from ateneo.db.documents import NewDocument
 from ateneo.db.pool import Connection, Database
@@ -172,7 +172,7 @@ async def test_nobody_becomes_more(login: str, statement: str, role: str) -> Non
 
 async def test_a_signed_tenant_is_not_read_from_another_session(login: str, database: Database) -> None:
     """Sessions of one login see each other's statements: the token must not be in one."""
-    await tenant_token.store_secret(database, SECRET)
+    await tenant_secret.store_secret(database, SECRET)
     async with await Database.open(login, size=1, guarded=True, tenant_secret=SECRET) as served:
         spy = await asyncpg.connect(login)
         for writes in (False, True):

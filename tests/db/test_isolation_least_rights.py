@@ -13,7 +13,7 @@ from tests.api.server import serving, settings
 from tests.cli.test_cli import ateneo
 from tests.providers.server import Fault, ProviderServer
 
-from ateneo.db import audit, keys, tenant_token
+from ateneo.db import audit, keys, tenant_secret
 from ateneo.db.audit import AuditEntry
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import NotTheOwner
@@ -59,7 +59,7 @@ async def test_everything_works_with_the_least_rights(
     logins: Logins, database: Database, signature: str | None
 ) -> None:
     made = {company: (await keys.create(database, company, scopes=keys.SCOPES)).secret for company in CANARY}
-    await tenant_token.store_secret(database, signature)
+    await tenant_secret.store_secret(database, signature)
     await asyncio.to_thread(_day, logins, made, {"ATENEO_TENANT_SECRET": signature} if signature else {})
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.cli.test_cli import ateneo
 from tests.db.test_isolation_database import put
 
-from ateneo.db import documents, tenant_token
+from ateneo.db import documents, tenant_secret, tenant_token
 from ateneo.db import search as door
 from ateneo.db.pool import Database
 from ateneo.db.tenant_token import sign
@@ -19,7 +19,7 @@ SECRET = "a" * 64
 async def signed(database: Database, database_url: str) -> AsyncIterator[Database]:
     await put(database, "acme", "a.md", "El telar se para los lunes.")
     await put(database, "otra", "b.md", "La fórmula del telar ajeno.")
-    await tenant_token.store_secret(database, SECRET)
+    await tenant_secret.store_secret(database, SECRET)
     async with await Database.open(database_url, size=2, guarded=True, tenant_secret=SECRET) as db:
         yield db
 
@@ -63,7 +63,7 @@ async def test_a_server_without_the_secret_says_what_is_missing(signed: Database
         await documents.list_documents(database, "acme")
     with pytest.raises(SettingsError, match="ATENEO_TENANT_SECRET"):
         await door.search(database, door.Query("acme", "telar"), schema="public")
-    await tenant_token.store_secret(database, None)
+    await tenant_secret.store_secret(database, None)
     assert len(await documents.list_documents(database, "acme")) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.test_cli import MANUAL, ateneo
 from tests.pgbouncer import NEEDED, transaction_pooler
 
-from ateneo.db import chunks, pooler, queue
+from ateneo.db import advisory_lock, chunks, queue
 from ateneo.db import search as door
 from ateneo.db.pool import Database
 from ateneo.errors import DirectConnectionNeeded
@@ -127,11 +127,11 @@ async def test_pages_of_texts_need_no_named_statement(pooled_url: str) -> None:
 
 async def test_a_lock_lasts_and_goes(pooled_url: str, database: Database) -> None:
     async with await Database.open(pooled_url, size=1) as db:
-        async with pooler.locked(db, "una cosa") as mine, pooler.locked(database, "una cosa") as other:
+        async with advisory_lock.locked(db, "una cosa") as mine, advisory_lock.locked(database, "una cosa") as other:
             assert (mine, other) == (True, False)
             async with db.acquire() as connection:  # size=1 and all
                 assert await connection.fetchval("SELECT 1") == 1
-        async with pooler.locked(database, "una cosa") as other, pooler.locked(db, "una cosa") as mine:
+        async with advisory_lock.locked(database, "una cosa") as other, advisory_lock.locked(db, "una cosa") as mine:
             assert (other, mine) == (True, False)
         await assert_others_are_untouched(pooled_url)
 

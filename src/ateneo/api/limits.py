@@ -4,9 +4,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ateneo import i18n
 from ateneo.errors import DocumentTooLarge
 from ateneo.i18n import tr
-from ateneo.ingestion.parsing.parse import readable_size
 
 MIB = 1024 * 1024
 JSON_BYTES = 2 * MIB
@@ -57,7 +57,7 @@ class BodyLimit:
         refusal = HTTPException(413)
         refusal.__cause__ = DocumentTooLarge(
             name=tr("el archivo", "the file"),
-            size=readable_size(size, least=True),
-            limit=readable_size(self.upload_bytes),
+            size=i18n.size(size, least=True),
+            limit=i18n.size(self.upload_bytes),
         )
         return refusal

@@ -11,7 +11,7 @@ from rich.text import Text
 from ateneo.cli import schema_screen
 from ateneo.cli.runtime import confirmed, err, out, run_or_exit
 from ateneo.cli.usage import Commands
-from ateneo.db import generations, migrate, tenant_token
+from ateneo.db import generations, migrate, tenant_secret
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service
 from ateneo.i18n import count, number, tr
@@ -164,7 +164,7 @@ def sign_tenants(
 async def _sign(off: bool) -> None:
     secret = None if off else secrets.token_hex(32)
     async with await open_database(load()) as db:
-        await tenant_token.store_secret(db, secret)
+        await tenant_secret.store_secret(db, secret)
     if secret is None:
         err.print(tr("La base vuelve a creer sin firma.", "The database believes without a signature again."))
         return

@@ -1,4 +1,10 @@
-"""Connections of Ateneo's own, direct or through a pooler: how they are made, and what each of them is told first."""
+"""Connections of Ateneo's own, direct or through a pooler: how they are made, and what each of them is told first.
+
+Behind a pooler (PgBouncer and its like) a connection may get another session of the server with every transaction, and
+what a session was left with is the next program's. Nothing is kept in a session there: the application's role, the
+company and every setting last for a transaction (`Database.acquire` is one), no statement has a name, and nothing is
+reset. See docs/adr/0034-poolers.md.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -8,7 +14,6 @@ import asyncpg
 import numpy as np
 from asyncpg.pool import PoolConnectionProxy
 
-from ateneo.db import pooler
 from ateneo.db.address import Address
 from ateneo.errors import DirectConnectionNeeded
 from ateneo.types import Matrix
@@ -45,13 +50,23 @@ async def _speak_vectors(connection: Connection) -> None:
         )
 
 
+async def is_shared(connection: Connection) -> bool:
+    """Whether a pooler stands between: it gives its clients process numbers of its own making. Asked twice, since one
+    that hands a server's number through may take another server for the next transaction.
+
+    By the simple protocol, since a pooler may keep no prepared statement until it is run.
+    """
+    same = f"SELECT WHERE pg_backend_pid() = {connection.get_server_pid()}"
+    return await connection.execute(same) != "SELECT 1" or await connection.execute(same) != "SELECT 1"
+
+
 async def is_isolated(connection: Connection) -> bool:
     return bool(await connection.fetchval(_ISOLATED))
 
 
 async def _prepare(connection: Connection) -> None:
     """Raises DirectConnectionNeeded where a pooler stands between: this pool is not made for one."""
-    if await pooler.is_shared(connection):
+    if await is_shared(connection):
         raise DirectConnectionNeeded(where="DATABASE_URL")
     await _speak_vectors(connection)
 
@@ -119,7 +134,7 @@ async def open_pool(at: Address, size: int, *, guarded: bool) -> tuple[Pool, boo
         except BaseException:
             pool.terminate()
             raise
-    # two at least, since an open transaction holds a lock for what others do (pooler.locked)
+    # two at least, since an open transaction holds a lock for what others do (advisory_lock.locked)
     return await _made(at, max(size, 2), SharedConnection, _speak_vectors, statement_cache_size=0), True
 
 

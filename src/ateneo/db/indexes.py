@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ateneo.db import pooler
+from ateneo.db import advisory_lock
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import DatabaseError, MaintenanceRunning
 
@@ -146,14 +146,14 @@ async def alone(db: Database, *, builds: bool = True) -> AsyncIterator[Database]
     Raises MaintenanceRunning where another has begun, DirectConnectionNeeded behind a pooler.
     """
     if db.shared and not builds:
-        async with pooler.locked(db, _LOCK) as mine:
+        async with advisory_lock.locked(db, _LOCK) as mine:
             if not mine:
                 raise MaintenanceRunning()
             yield db
         return
     async with db.session() as connection:
         own = Database(connection, db.where, db.role, owned=False)
-        async with pooler.locked(own, _LOCK) as mine:
+        async with advisory_lock.locked(own, _LOCK) as mine:
             if not mine:
                 raise MaintenanceRunning()
             yield own

@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import asyncpg
 
-from ateneo.db import address, connection_errors, embedded, pooler
+from ateneo.db import address, connection_errors, embedded
 from ateneo.db.connection import (
     APP_ROLE,
     VECTOR_SCHEMA,
@@ -19,6 +19,7 @@ from ateneo.db.connection import (
     SharedConnection,
     first_look,
     is_isolated,
+    is_shared,
     open_pool,
     packed_vectors,
 )
@@ -278,7 +279,7 @@ class Database:
         """A connection outside of a transaction whose session is its own, for what cannot do without: LISTEN, and what
         builds indexes while they are in use. Raises DirectConnectionNeeded behind a pooler."""
         async with self._connection() as connection:
-            if not self._has_session or (not self._owned and await pooler.is_shared(connection)):
+            if not self._has_session or (not self._owned and await is_shared(connection)):
                 raise DirectConnectionNeeded(where=self.where)
             try:
                 yield connection

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ateneo.db import generations, health, pooler
+from ateneo.db import advisory_lock, generations, health
 from ateneo.db import switch as store
 from ateneo.db.pool import Database
 from ateneo.errors import SwitchRefused
@@ -43,7 +43,7 @@ async def refill(db: Database, on_page: Tell | None = None, *, wait: bool = True
         if active is None or active.legacy:
             return Refilled(0, 0)
         await _refuse_fixed(db, active)
-        async with pooler.locked(db, LOCK) as mine:
+        async with advisory_lock.locked(db, LOCK) as mine:
             done = await _refill(db, active, on_page) if mine else None
         if done is not None:
             return done

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ateneo.db import dead_letters, generations, health, pooler
+from ateneo.db import advisory_lock, dead_letters, generations, health
 from ateneo.db import switch as store
 from ateneo.db.dead_letters import Depth
 from ateneo.db.pool import Database
@@ -250,7 +250,7 @@ def _incomplete(found: Filled, unpaid: int) -> SwitchRefused:
 @asynccontextmanager
 async def alone(db: Database) -> AsyncIterator[None]:
     """For one change of model at a time. Raises SwitchRefused where another one is at work."""
-    async with pooler.locked(db, _SWITCH) as mine:
+    async with advisory_lock.locked(db, _SWITCH) as mine:
         if not mine:
             raise _changing()
         yield

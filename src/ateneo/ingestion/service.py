@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ateneo import i18n
 from ateneo.db import documents, statistics, usage
 from ateneo.db.chunks import content_hash, known_vectors
 from ateneo.db.documents import NewDocument
@@ -21,7 +22,6 @@ from ateneo.embedding.current_model import CurrentModel, Model, Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.i18n import tr
-from ateneo.ingestion.parsing.parse import readable_size
 from ateneo.ingestion.parsing.sandbox import read_file
 from ateneo.ingestion.upload import (
     LARGEST_PAGE,
@@ -233,7 +233,7 @@ async def _read(file: File, name: str, max_bytes: int) -> bytes:
     else:
         data = await _read_open(file, max_bytes)
     if len(data) > max_bytes:
-        raise DocumentTooLarge(name=name, size=readable_size(len(data), least=True), limit=readable_size(max_bytes))
+        raise DocumentTooLarge(name=name, size=i18n.size(len(data), least=True), limit=i18n.size(max_bytes))
     return data
 
 
@@ -241,7 +241,7 @@ def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise DocumentTooLarge(name=name, size=readable_size(size), limit=readable_size(max_bytes))
+            raise DocumentTooLarge(name=name, size=i18n.size(size), limit=i18n.size(max_bytes))
         with path.open("rb") as opened:
             return opened.read(max_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: NUL in its name

@@ -1,7 +1,7 @@
 """Files read into documents.
 
 Text formats are read here; PDF, Office, HTML and e-mail by kreuzberg (Rust), whose Markdown the same reader reads.
-Any of it may hang, crash or take all memory with a hostile file: `isolation.read_file` does it in another process.
+Any of it may hang, crash or take all memory with a hostile file: `sandbox.read_file` does it in another process.
 """
 
 import re
@@ -56,16 +56,10 @@ def parse(data: bytes, name: str, *, max_bytes: int) -> Document:
 def check(data: bytes, name: str, *, max_bytes: int) -> str:
     """Returns the MIME type of a file that is worth reading. Raises as `parse`, without reading it."""
     if len(data) > max_bytes:
-        raise DocumentTooLarge(name=name, size=readable_size(len(data)), limit=readable_size(max_bytes))
+        raise DocumentTooLarge(name=name, size=size(len(data)), limit=size(max_bytes))
     if not data.strip():
         raise DocumentEmpty(name=name)
     return formats.detect(data, name)
-
-
-def readable_size(count: int, *, least: bool = False) -> str:
-    """A size in bytes, for messages; `least` where no more than that was looked at."""
-    shown = size(count)
-    return tr(f"al menos {shown}", f"at least {shown}") if least else shown
 
 
 def _document(

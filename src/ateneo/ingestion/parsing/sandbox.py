@@ -24,7 +24,6 @@ import ateneo
 from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
-from ateneo.ingestion.parsing.parse import readable_size
 from ateneo.ports import TokenCounter
 from ateneo.types import Chunk, Document
 
@@ -48,7 +47,7 @@ async def read_file(
     started.
     """
     if len(data) > max_bytes:
-        raise DocumentTooLarge(name=name, size=readable_size(len(data)), limit=readable_size(max_bytes))
+        raise DocumentTooLarge(name=name, size=i18n.size(len(data)), limit=i18n.size(max_bytes))
     request = {
         "name": name,
         "size": len(data),
