@@ -18,7 +18,7 @@ LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py te
   tests/api/test_search.py tests/api/test_openapi.py tests/api/test_health.py tests/cli/test_cli.py \
   tests/base/test_guide.py tests/cli/test_backfill_command.py tests/base/test_settings.py tests/ingestion/test_parsing.py
 
-.PHONY: help demo test test-minimum check docs serve bench lock clean
+.PHONY: help demo test test-long fuzz test-minimum check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,8 +42,16 @@ $(TOOLS): requirements-dev.lock $(READY)
 demo: $(READY)  ## the whole story, in Spanish, on a database of its own
 	@$(BIN)/python examples/demo.py
 
-test: check  ## linters, types, architecture and every test
+test: check  ## linters, types, architecture and every test but the storms
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-long: $(TOOLS)  ## the storms: chaos, hostile files, long machines
+	@$(BIN)/python -m pytest -m long --numprocesses auto --maxprocesses 4 --dist load
+
+fuzz: $(TOOLS)  ## hypothesis with new examples every time, ten times as many; SEED=N makes a run's again
+	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))')}; echo "make fuzz SEED=$$seed"; \
+	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --hypothesis-seed=$$seed \
+	  --numprocesses auto --maxprocesses 4 --dist loadfile
 
 $(LEAST)/.ready: requirements-minimum.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(LEAST)

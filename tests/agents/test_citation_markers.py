@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.agents.citation_markers import Marker, MarkerStream
 
@@ -56,7 +57,7 @@ def test_text_waits_only_while_it_may_be_a_marker() -> None:
     assert list(stream.feed("[" + "1" * 100, 2)) == ["[" + "1" * 100]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.lists(st.text(alphabet="[[[]]]0123 9,;y-ab.\n", max_size=12), max_size=8),
     st.integers(0, 3),

@@ -3,6 +3,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.agents.citations import cite, claim_at_end, locate, occurs
 from ateneo.types import Hit
@@ -57,7 +58,7 @@ def test_a_letter_without_its_accent_is_not_there() -> None:
     assert locate("El an", "El an\u0303o") is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.text(max_size=60), st.integers(0, 60), st.integers(0, 60))
 def test_every_stretch_of_a_text_is_found_in_it(text: str, first: int, second: int) -> None:
     quote = text[min(first, second) : max(first, second)]

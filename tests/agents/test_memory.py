@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.providers.anthropic_server import Server, message, serving
 
 from ateneo.agents.memory import bounded
@@ -138,7 +139,7 @@ def test_a_history_that_fits_stays_as_it_is(embedding: EmbeddingService) -> None
     assert bounded((), embedding, budget=2000) == ()
 
 
-@hypothesis_settings(max_examples=40, derandomize=True, database=None, deadline=None)
+@hypothesis_settings(max_examples=examples(40))
 @given(
     st.lists(
         st.tuples(st.sampled_from(["user", "assistant"]), st.text(min_size=1, max_size=40), st.integers(1, 400)),

@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tests.api.conftest import Api
 from tests.api.server import settings
+from tests.examples import examples
 
 from ateneo.container import Container
 from ateneo.errors import AgentUnusable, BadArgument
@@ -31,10 +32,7 @@ JSON = st.recursive(
 )
 QUERY = "feriado nacional"
 bounded = hypothesis_settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

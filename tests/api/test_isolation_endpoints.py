@@ -13,6 +13,7 @@ from tests.api import endpoint_matrix as faces
 from tests.api.endpoint_matrix import CANARY, COMMANDS, COMPANIES, FIGURES, NOT_AUDITED, ROUTES, STEPS, World
 from tests.api.server import serving
 from tests.api.server import settings as of_api
+from tests.examples import examples
 
 
 def test_every_route_and_command_has_a_case() -> None:
@@ -91,15 +92,13 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
     return Companies
 
 
+@pytest.mark.hypothesis
 def test_in_any_order(world: World) -> None:
     run_state_machine_as_test(
         machine(world),
         settings=settings(
-            max_examples=5,
+            max_examples=examples(5),
             stateful_step_count=15,
-            deadline=None,
-            derandomize=True,
-            database=None,
             phases=[Phase.generate],  # each step takes a second: to shrink a failure takes minutes
             suppress_health_check=list(HealthCheck),
         ),

@@ -16,6 +16,7 @@ from schemathesis.core.result import Ok
 from tests.api.conftest import Api
 from tests.api.test_access import PUBLIC, _app
 from tests.api.test_isolation_access import made
+from tests.examples import examples
 
 CANARY = "zafirocanario7391"
 PASSAGE = f"# Plan {CANARY}\n\nEl precio reservado {CANARY} es de cuarenta y dos florines.\n"
@@ -77,14 +78,11 @@ def session() -> Iterator[requests.Session]:
         yield opened
 
 
-def each(label: str, mode: GenerationMode, examples: int, attempt: Callable[[Case[Any]], None]) -> None:
-    """Calls `attempt` with requests made for the operation, the same ones every time."""
+def each(label: str, mode: GenerationMode, count: int, attempt: Callable[[Case[Any]], None]) -> None:
+    """Calls `attempt` with requests made for the operation."""
 
     @hypothesis_settings(
-        max_examples=examples,
-        derandomize=True,
-        database=None,
-        deadline=None,
+        max_examples=examples(count),
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -105,6 +103,7 @@ CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS]
 CASES += [(label, GenerationMode.NEGATIVE) for label in OPERATIONS if _can_be_wrong(label)]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("label", "mode"), CASES)
 def test_no_request_breaks_it_or_brings_what_is_anothers(
     victim: Victim, session: requests.Session, label: str, mode: GenerationMode
@@ -135,6 +134,7 @@ def _aimed(case: Case[Any], victim: Victim) -> None:
         case.body[field] = getattr(victim, field)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_anothers_ids_bring_and_change_nothing(victim: Victim, session: requests.Session, label: str) -> None:
     """The agent of otra's name that acme has, too, lets its requests go on to the other ids."""

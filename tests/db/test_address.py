@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.db.address import Address, parse
 from ateneo.errors import SettingsError
@@ -101,7 +102,7 @@ def test_what_cannot_be_read_is_refused_without_being_shown(text: str, says: str
     assert refused.value.__cause__ is None
 
 
-@settings(derandomize=True, max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.text(min_size=1))
 @example("pa[ss]")
 @example("pa#ss")
@@ -120,14 +121,14 @@ def test_a_raw_password_is_read_whole_or_refused(password: str) -> None:
     assert len(password) < 8 or (password not in repr(found) and password not in found.where)
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
 def test_an_encoded_address_is_read_whatever_it_has(password: str, user: str, database: str) -> None:
     found = parse(f"postgresql://{quote(user, '')}:{quote(password, '')}@h:1/{quote(database, '')}?sslmode=disable")
     assert (found.user, found.password or "", found.database, found.hosts) == (user, password, database, ("h",))
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.text())
 def test_a_quoted_password_of_libpq_is_read_whole(password: str) -> None:
     escaped = password.replace("\\", "\\\\").replace("'", "\\'")
@@ -135,7 +136,7 @@ def test_a_quoted_password_of_libpq_is_read_whole(password: str) -> None:
     assert (found.password or "", found.database) == (password, "d")
 
 
-@settings(derandomize=True, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.one_of(st.text(), st.text().map("postgresql://".__add__), st.text().map("host=".__add__)))
 def test_anything_at_all_is_an_address_or_a_settings_error(text: str) -> None:
     try:

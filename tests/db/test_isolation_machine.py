@@ -4,10 +4,12 @@ sets says what each must see; a canary of each must be seen by nobody else."""
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.db.test_isolation_database import put
+from tests.examples import examples
 
 from ateneo.db import documents, empresas, keys, synonyms, texts
 from ateneo.db import search as door
@@ -103,6 +105,7 @@ def machine(loop: asyncio.AbstractEventLoop, owner: Database, app: Database) -> 
     return Companies
 
 
+@pytest.mark.hypothesis
 def test_three_companies_on_one_pool(database_url: str) -> None:
     loop = asyncio.new_event_loop()
     owner = loop.run_until_complete(Database.open(database_url, size=2))
@@ -111,10 +114,8 @@ def test_three_companies_on_one_pool(database_url: str) -> None:
         run_state_machine_as_test(
             machine(loop, owner, app),
             settings=settings(
-                max_examples=20,
+                max_examples=examples(20),
                 stateful_step_count=8,
-                deadline=None,
-                derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.cli.test_cli import ateneo
+from tests.examples import examples
 
 from ateneo.db import generations, health, migrate, statistics
 from ateneo.db.pool import Connection, Database
@@ -196,9 +197,7 @@ FROM ateneo.analyse('acme', $1, 60) a, ateneo.read_query($1) r
 """
 
 
-@settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_sentences | _dates)
 async def test_whatever_is_written_has_whole_terms(connection: Connection, text: str) -> None:
     transaction = connection.transaction()

@@ -17,7 +17,7 @@ _SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _TYPES = "<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>"
 
 
-def _members(made: bytes) -> dict[str, str | bytes]:
+def _members(made: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -25,6 +25,19 @@ def _members(made: bytes) -> dict[str, str | bytes]:
 def _word(body: str, prolog: str = "") -> bytes:
     document = f'{prolog}<w:document xmlns:w="{_WORD}"><w:body>{body}</w:body></w:document>'
     return zipped({**_members(docx(["x"])), "word/document.xml": document})
+
+
+def _bomb(megabytes: int) -> bytes:
+    """A document of blanks, packed piece by piece: nobody holds it whole but who unpacks it."""
+    kept = _members(_word("<w:p/>"))
+    head, tail = kept.pop("word/document.xml").split(b"</w:body>")
+    packed = io.BytesIO(zipped(kept))
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("word/document.xml", "w") as body:
+        body.write(head)
+        for _ in range(megabytes):
+            body.write(b" " * _MB)
+        body.write(b"</w:body>" + tail)
+    return packed.getvalue()
 
 
 def _sheet(rows: str) -> bytes:
@@ -90,7 +103,7 @@ FILES: Mapping[str, Callable[[], bytes | str]] = {
     "encabezado.eml": lambda: "Subject: " + "=?utf-8?q?a?= " * 100_000 + "\r\n\r\nHola.",
     "risas.docx": lambda: _word("<w:p><w:r><w:t>&a11;</w:t></w:r></w:p>", _LAUGHS),
     "anidado.docx": lambda: _word("<w:tbl><w:tr><w:tc>" * 20_000),
-    "bomba.docx": lambda: _word("<w:p/>" + " " * 600 * _MB),
+    "bomba.docx": lambda: _bomb(600),
     "bomba-chica.docx": lambda: _word("<w:p><w:r><w:t>" + "a " * 50_000 + "</w:t></w:r></w:p>"),
     "bomba.xlsx": lambda: _sheet("<row>" + '<c t="inlineStr"><is><t>a</t></is></c>' * 400_000 + "</row>"),
     "fila-lejana.xlsx": lambda: _sheet('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'),

@@ -8,10 +8,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
+from tests.examples import examples
 from tests.providers.server import ProviderServer
 
 from ateneo.db import documents, generations
@@ -220,6 +222,7 @@ def machine(
     return Documents
 
 
+@pytest.mark.hypothesis
 def test_every_accepted_document_is_there_once(database_url: str, provider: ProviderServer) -> None:
     loop = asyncio.new_event_loop()
 
@@ -235,11 +238,8 @@ def test_every_accepted_document_is_there_once(database_url: str, provider: Prov
         run_machine(
             machine(loop, owner, IngestionService(app, embedding)),
             settings=settings(
-                max_examples=25,
+                max_examples=examples(25),
                 stateful_step_count=15,
-                deadline=None,
-                derandomize=True,
-                database=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -54,10 +54,11 @@ async def test_unit_vectors_in_the_order_asked(embedder: LocalEmbedder) -> None:
 
 async def test_what_is_closed_goes_at_once(tmp_path: Path) -> None:
     """The model takes 70 MB; whoever opens and closes must not wait for the collector of cycles to come by."""
+    folder = shutil.copytree(bundled_model_dir(), tmp_path / "model")
     gc.collect()
     gc.disable()
     try:
-        embedder = LocalEmbedder(bundled_model_dir(), threads=2)
+        embedder = LocalEmbedder(folder, threads=2)
         before = _threads()
         for _ in range(2):
             # two windows of words in pieces: the reader of unknown words remembers them

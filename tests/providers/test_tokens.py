@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.providers.tokens import count_tokens, truncate
 
@@ -24,7 +25,7 @@ def test_names_of_special_tokens_are_plain_text() -> None:
     assert tokens > 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80), st.integers(1, 30))
 def test_a_truncated_text_is_a_beginning_within_the_limit(text: str, limit: int) -> None:
     cut = truncate(text, limit)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.errors import BadArgument
 from ateneo.search.context import build_context
@@ -191,7 +192,7 @@ HITS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(HITS, st.integers(1, 400), st.sampled_from([Words(), Superadditive()]))
 def test_never_over_budget_and_never_out_of_its_passage(
     hits: list[Hit], budget: int, counter: Words | Superadditive

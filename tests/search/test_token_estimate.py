@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.providers.tokens import ChatTokens, count_tokens
 from ateneo.search.token_estimate import HigherCount, TokenEstimate
@@ -47,7 +48,7 @@ def test_it_errs_high_on_hostile_text(text: str) -> None:
     assert bound >= max(count_tokens([text])[0], ChatTokens().count_tokens([text])[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Lu", "Ll", "Zs"]), max_size=80))
 def test_what_is_not_words_counts_by_its_bytes(text: str) -> None:
     [bound] = TokenEstimate().count_tokens([text])

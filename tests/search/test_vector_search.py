@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from ateneo.db import generations
 from ateneo.db.pool import Database
@@ -115,7 +116,7 @@ async def test_hostile_queries_find_what_they_name(search: VectorSearchService, 
     assert any("feriado" in hit.contenido for hit in (await search.search("acme", query)).hits[:1])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.text(alphabet=st.characters(), max_size=120))
 async def test_any_text_is_a_query_or_an_error_of_ours(search: VectorSearchService, query: str) -> None:
     try:

@@ -102,6 +102,7 @@ def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False,
 
 async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, logged: bool) -> int:
     # Inside the loop: the language that the command chose ends with its task.
+    _wake_on_signals()
     try:
         return await work or 0
     except AteneoError as error:
@@ -110,6 +111,14 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, log
         else:
             report(error, logged=logged)
         return error.exit_code
+
+
+def _wake_on_signals() -> None:
+    """A signal that comes as the loop begins to wait, or to another thread, is handled when the loop next wakes; with
+    a handler of its own, for a signal that nobody sends, asyncio wakes for every signal."""
+    import asyncio
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGURG, lambda: None)
 
 
 def stop_embedded_on_end() -> None:
