@@ -2,15 +2,17 @@
 one that `ATENEO_SECRETS_FILE` names; the environment wins)."""
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ateneo.errors import DatabaseUrlMissing, SettingsError
-from ateneo.i18n import Lang
+from ateneo.i18n import Lang, tr
 from ateneo.language import secrets_file
 from ateneo.validation_messages import broken_rule
 
@@ -193,9 +195,7 @@ def unknown_variables(secrets: Path | None = None) -> dict[str, str | None]:
     """The variables ATENEO_… of the environment and the secrets file that nobody reads, each with the nearest one that
     is read, where one is near."""
     known = {"ATENEO_SECRETS_FILE"}
-    for field in Settings.model_fields.values():
-        if isinstance(field.validation_alias, AliasChoices):
-            known |= {str(name) for name in field.validation_alias.choices}
+    known |= {name for field in Settings.model_fields.values() for name in _variables(field)}
     file = _Everything(_env_file=secrets_file(secrets)).model_extra or {}  # type: ignore[call-arg]
     there = {name.upper() for name in (*os.environ, *file)}
     own = sorted(name for name in there if name.startswith(_PREFIX) and name not in known)
@@ -207,11 +207,27 @@ def _nearest(name: str, known: set[str]) -> str | None:
     return next((_PREFIX + one for one in get_close_matches(name.removeprefix(_PREFIX), ends, 1)), None)
 
 
-def load(secrets: Path | None = None) -> Settings:
-    """Reads the settings. Raises SettingsError that names the variable and its rule."""
+def load(secrets: Path | None = None, **given: object) -> Settings:
+    """Reads the settings; `given`, by the names of their fields, win. Raises SettingsError that names the variable and
+    its rule."""
     try:
-        return Settings(_env_file=secrets_file(secrets))  # type: ignore[call-arg]
+        return Settings(_env_file=secrets_file(secrets), **_by_variable(given))  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise SettingsError(name=name, detail=f"{broken_rule(first)}.") from None
+
+
+def _by_variable(given: Mapping[str, object]) -> dict[str, Any]:
+    fields = Settings.model_fields
+    for name in given.keys() - fields.keys():
+        near = get_close_matches(name, fields, 1)
+        detail = tr("no existe esa variable", "there is no such setting")
+        raise SettingsError(name=name, detail=f"{detail} ({near[0]}?)." if near else f"{detail}.")
+    return {_variables(fields[name])[0]: value for name, value in given.items()}
+
+
+def _variables(field: FieldInfo) -> list[str]:
+    """The names of the variables that a setting is read from."""
+    assert isinstance(field.validation_alias, AliasChoices)
+    return list(map(str, field.validation_alias.choices))

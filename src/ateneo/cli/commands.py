@@ -98,9 +98,9 @@ def build() -> typer.Typer:
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from ateneo import __version__
+        from importlib.metadata import version
 
-        out.print(f"ateneo {__version__}")
+        out.print(f"ateneo {version('ateneo')}")
         raise typer.Exit()
 
 

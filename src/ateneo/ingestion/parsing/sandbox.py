@@ -20,7 +20,6 @@ from typing import Any
 
 import structlog
 
-import ateneo
 from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
@@ -255,7 +254,7 @@ def _environment() -> dict[str, str]:
 def _import_paths() -> list[str]:
     """Where Ateneo and the packages that it needs come from, for the end of the reader's sys.path, which has Python's
     own folders already. The working folder is none of them, unless Ateneo itself lies in it."""
-    own = [str(Path(ateneo.__file__).parents[1])]
+    own = [str(Path(__file__).parents[3])]
     standard = Path(sysconfig.get_path("stdlib"))
     here = Path.cwd()
     others = [path for path in sys.path if Path(path).is_absolute() and Path(path) not in (here, standard)]

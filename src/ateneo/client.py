@@ -1,0 +1,181 @@
+"""Ateneo as a library: one object that searches, reads documents in and answers, with and without `await`."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial, update_wrapper
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypedDict, TypeVar, Unpack
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ateneo import i18n
+from ateneo.agents.events import Event
+from ateneo.agents.service import DEFAULT_AGENT
+from ateneo.container import Container
+from ateneo.ingestion.upload import File, place
+from ateneo.search.options import NamedOptions, SearchOptions
+from ateneo.settings import load
+from ateneo.types import Answer, SearchResult, StoredDocument, Tenant, Turn
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ChatOptions(TypedDict, total=False):
+    """`history`: earlier turns of the caller's own, oldest first; `store` begins a conversation that is kept,
+    `conversation_id` goes on with one; `max_tokens`: the longest answer."""
+
+    history: Sequence[Turn] | None
+    conversation_id: str | None
+    store: bool
+    max_tokens: int | None
+
+
+class Ateneo:
+    """A pool of connections, the models and what needs them, for one event loop:
+
+        async with Ateneo.open(database_url="postgresql://...") as ateneo:
+            found = await ateneo.search("acme", "¿quién aprueba los viáticos?", k=5)
+
+    The caller says whose data a call is about: nothing else of the company `empresa_id` is ever seen. Safe for many
+    tasks at once. `AteneoSync` is the same without `await`.
+    """
+
+    def __init__(self, container: Container) -> None:
+        """On an open Container, which stays the caller's to close; `open` makes one of its own."""
+        self._container = container
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, *, secrets_file: Path | None = None, **settings: object) -> AsyncIterator[Self]:
+        """Opens the database that the settings name. They are those of the environment and the secrets file, except
+        for what is given here by name, without the prefix and in small letters: `database_url`, `lang`, `pool_size`;
+        docs/settings.md has them all.
+
+        Raises SettingsError, DatabaseUrlMissing, DatabaseUnavailable, ModelError, ExtraMissing.
+        """
+        async with await Container.open(load(secrets_file, **settings)) as container:
+            yield cls(container)
+
+    async def search(
+        self,
+        empresa_id: Tenant,
+        query: str,
+        k: int | None = None,
+        *,
+        options: SearchOptions | None = None,
+        **named: Unpack[NamedOptions],
+    ) -> SearchResult:
+        """The best passages of the company, as SearchOptions say: given whole, or by their names, which win.
+
+        Raises EmptyQuery, QueryTooLong, BadArgument, ProviderError, DatabaseError.
+        """
+        return await self._opened().search.search(empresa_id, query, k, options=options, **named)
+
+    async def ingest(
+        self,
+        empresa_id: Tenant,
+        file: File,
+        *,
+        name: str | None = None,
+        document_id: object | None = None,
+        external_id: str | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
+        force: bool = False,
+    ) -> StoredDocument:
+        """Reads a file, a path, bytes (with `name`) or an open binary file, and stores it as a searchable document.
+
+        Which document it is: that of `document_id`, or of `external_id`, an id of yours; a new one without them, or,
+        with `replace`, the new version of the only one of its name. `force` reads also bytes that it has already.
+
+        Raises BadArgument, SeveralDocuments, DocumentError, ProviderError, DatabaseError.
+        """
+        return await self._opened().ingestion.process_document(
+            file,
+            empresa_id,
+            name=name,
+            document_id=document_id,
+            external_id=external_id,
+            title=title,
+            metadata=metadata,
+            replace=replace,
+            force=force,
+        )
+
+    async def ask(
+        self, empresa_id: Tenant, question: str, *, agent_id: str = DEFAULT_AGENT, **chat: Unpack[ChatOptions]
+    ) -> Answer:
+        """The answer of one of the company's agents, with citations that were checked.
+
+        Raises Unknown, EmptyQuery, QueryTooLong, BadArgument, ProviderError, DatabaseError.
+        """
+        return await self._opened().agent.chat(empresa_id, agent_id, question, **chat)
+
+    def stream(
+        self, empresa_id: Tenant, question: str, *, agent_id: str = DEFAULT_AGENT, **chat: Unpack[ChatOptions]
+    ) -> AsyncGenerator[Event]:
+        """As `ask`, while it is written: `ateneo.events`, of which the last is Done or Failed."""
+        return self._opened().agent.stream(empresa_id, agent_id, question, **chat)
+
+    async def documents(
+        self, empresa_id: Tenant, *, limit: int = 100, after: StoredDocument | None = None
+    ) -> list[StoredDocument]:
+        """A page of the company's documents, by name; those after the last one of the page before."""
+        last = None if after is None else place(after)
+        return await self._opened().ingestion.list_documents(empresa_id, limit=limit, after=last)
+
+    async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
+        """Deletes a document with its chunks and vectors. Raises UnknownDocument."""
+        await self._opened().ingestion.delete_document(empresa_id, document_id)
+
+    def _opened(self) -> Container:
+        """The services, and in this context their language."""
+        i18n.use(self._container.settings.lang)
+        return self._container
+
+
+def _blocking(
+    method: Callable[Concatenate[Ateneo, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["AteneoSync", P], R]:
+    """The method for callers who wait for it in their thread."""
+
+    def call(self: "AteneoSync", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._call(partial(method, self._ateneo, *args, **kwargs))
+
+    return update_wrapper(call, method)
+
+
+class AteneoSync:
+    """Ateneo without `await`, on an event loop of its own in a thread:
+
+        with AteneoSync.open(database_url="postgresql://...") as ateneo:
+            found = ateneo.search("acme", "¿quién aprueba los viáticos?", k=5)
+
+    Safe for many threads at once. In a coroutine it works, too, but holds up everything else of that loop: use Ateneo.
+    """
+
+    def __init__(self, ateneo: Ateneo, portal: BlockingPortal) -> None:
+        """`portal`: into the event loop that `ateneo` was opened in."""
+        self._ateneo = ateneo
+        self._portal = portal
+
+    @classmethod
+    @contextmanager
+    def open(cls, *, secrets_file: Path | None = None, **settings: object) -> Iterator[Self]:
+        """As `Ateneo.open`."""
+        opening = Ateneo.open(secrets_file=secrets_file, **settings)
+        with start_blocking_portal(name="ateneo") as portal, portal.wrap_async_context_manager(opening) as ateneo:
+            yield cls(ateneo, portal)
+
+    search = _blocking(Ateneo.search)
+    ingest = _blocking(Ateneo.ingest)
+    ask = _blocking(Ateneo.ask)
+    documents = _blocking(Ateneo.documents)
+    delete_document = _blocking(Ateneo.delete_document)
+
+    def _call(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        self._ateneo._opened()  # errors are read in the caller's thread
+        result: R = self._portal.call(work)
+        return result
