@@ -22,6 +22,13 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program_0033.unpack(tmp_path_factory.mktemp("old"))
 
 
+RECORDED = """
+010_fold 015_identifiers 020_analysis 030_tenant 040_generation 041_live 045_first_model 050_sync 051_stale 055_queue
+056_suspects 057_budget 058_switch 060_vectors 070_stats 075_query 077_filter 080_search 090_reconcile 100_indexes
+110_rebuild 115_writing 118_versions 120_protect 125_tenant_doors 126_queue_doors 128_documents 130_erase"""
+"""What the function files were called, and recorded by, up to commit 48eef34."""
+
+
 async def _execute(db: Database, sql: str) -> None:
     async with db.acquire() as connection:
         await connection.execute(sql)
@@ -188,3 +195,23 @@ async def test_what_was_applied_is_recorded_by_upgrades_alone(database: Database
     for table in ("applied", "function_file"):
         with pytest.raises(DatabaseError, match="older"):
             await _execute(database, f"DELETE FROM ateneo.{table}")
+
+
+def test_every_function_file_has_its_place_in_the_order() -> None:
+    folder = Path(schema_files.__file__).parent / "sql" / "functions"
+    assert {path.stem for path in folder.iterdir()} == schema_files.FUNCTION_FILES.keys()
+    assert len(set(schema_files.FUNCTION_FILES.values())) == len(schema_files.FUNCTION_FILES)
+
+
+async def test_a_renamed_file_replaces_the_text_of_an_older_program(database: Database) -> None:
+    """That program finds its text among the former ones, so that it stays ready and does not upgrade the database back;
+    were a file recorded by its new name, the old text would stay current beside it."""
+    await _execute(database, "SET ateneo.upgrading = 9999; UPDATE ateneo.function_file SET sha256 = 'older'")
+    steps = await migrate.upgrade(database)
+    assert [step.title for step in steps] == [f"functions/{name}.sql" for name in schema_files.FUNCTION_FILES]
+    async with database.acquire() as connection:
+        rows = await connection.fetch("SELECT name, sha256 = 'older' AS old, is_current FROM ateneo.function_file")
+    former = {row["name"] for row in rows if row["old"] and not row["is_current"]}
+    assert {f"functions/{name}.sql" for name in RECORDED.split()} <= former
+    assert sorted(row["name"] for row in rows if row["is_current"]) == sorted(former)
+    assert await migrate.plan(database) == []

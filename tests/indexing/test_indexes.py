@@ -207,7 +207,7 @@ async def test_tune_refreshes_statistics_that_no_longer_fit(database: Database) 
     assert after["longer"].stats_avgdl == pytest.approx(after["longer"].avgdl)
 
 
-# The dense leg of ateneo.search, as it stands in 080_search.sql.
+# The dense leg of ateneo.search, as it stands in search.sql.
 _KNN = """
 CREATE FUNCTION pg_temp.plan_of(unit halfvec, tenant text, pool int) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
 SET plan_cache_mode = force_custom_plan SET hnsw.ef_search = 120 SET random_page_cost = 1.1 AS $f$

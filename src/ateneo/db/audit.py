@@ -11,7 +11,7 @@ from ateneo.errors import DatabaseUnavailable
 from ateneo.i18n import tr
 
 _MOST_CHARS = 500
-# Numbered one by one, in their order (functions/125_tenant_doors.sql).
+# Numbered one by one, in their order (functions/tenant_functions.sql).
 _INSERT = (
     "INSERT INTO ateneo.audit (empresa_id, actor, action, target, status, results, request_id)"
     " SELECT $1, actor, action, target, status, results, request_id"

@@ -30,7 +30,7 @@ VECTOR_SCHEMA = (
     "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
 )
 APP_ROLE = "ateneo_app"
-"""What the API, the CLI and the agents act as (functions/120_protect.sql)."""
+"""What the API, the CLI and the agents act as (functions/protect.sql)."""
 # Whether the role stands here and this login may act as it. From the catalogs alone: a login that is nothing else may
 # not even look into the schema before it has become that role.
 _ISOLATED = """

@@ -36,7 +36,7 @@ artículo 00-1234-B. The companies."""
 class Step:
     """One piece of SQL to run, or that ran. `kind`: extension, schema, table, adoption, migration, functions, or what
     is mended: definition (a function file whose text is installed, but not what it made), role, owner, policy, right,
-    row-level security, statistics, figures. `name`: the file, where it is one."""
+    row-level security, statistics, figures. `name`: what a file is recorded by, where it is one."""
 
     kind: str
     title: str
@@ -69,8 +69,8 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
         await rights.refuse_missing(connection, {"adoption", *(step.kind for step in steps)})
         await adopt.refuse_bad_rows(connection, found)
     if not found.kind:
-        table = schema_files.chunks_table()
-        steps.append(Step("table", tr("tabla knowledge_chunks", "table knowledge_chunks"), table.sql))
+        title = tr("tabla knowledge_chunks", "table knowledge_chunks")
+        steps.append(Step("table", title, schema_files.chunks_table()))
     # migrations first: they may take long, and hold no lock on the user's table
     steps += [_step("migration", item) for item in schema_files.migrations() if item.name not in applied_schema.applied]
     adoption = tr("adopción de knowledge_chunks", "adoption of knowledge_chunks")
@@ -82,7 +82,7 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
 
 
 def _step(kind: str, item: SchemaFile) -> Step:
-    return Step(kind, item.name, item.sql, item.name)
+    return Step(kind, item.path, item.sql, item.name)
 
 
 async def _missing_roles(connection: Connection) -> list[Step]:

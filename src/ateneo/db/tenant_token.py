@@ -1,4 +1,4 @@
-"""Signed tenants: `v1.<expires>.<hmac>.<empresa_id>`, as 030_tenant.sql reads them. HMAC-SHA256 (RFC 2104)."""
+"""Signed tenants: `v1.<expires>.<hmac>.<empresa_id>`, as tenant.sql reads them. HMAC-SHA256 (RFC 2104)."""
 
 import hashlib
 import hmac

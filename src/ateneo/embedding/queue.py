@@ -42,7 +42,7 @@ MOST_ATTEMPTS = 6
 _SUSPECT_AFTER = 3
 """Claims after which a server error is held against the texts: before it, against the server alone."""
 MOST_DEATHS = 6
-"""Workers that may die of a text. By the groups of 056_suspects.sql: one with its batch, then with 64, with 16, with 4,
+"""Workers that may die of a text. By the groups of suspects.sql: one with its batch, then with 64, with 16, with 4,
 and two with the text alone."""
 _WHERE = "embedding_queue"
 _LONGEST_DELAY_S = 300.0

@@ -1,4 +1,4 @@
-"""Filters on what is known of a passage, checked before they are searched with or stored (functions/077_filter.sql)."""
+"""Filters on what is known of a passage, checked before they are searched with or stored (functions/filter.sql)."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
 -- A new generation: its row and its narrow table. STORAGE PLAIN keeps vectors in line, so that exact scans stay cheap.
 -- HASH partitions hold a company's own indexes beside a sixteenth of the others: planning stays cheap with hundreds.
--- The first one of a database is active at once; a later one fills first (058_switch.sql).
+-- The first one of a database is active at once; a later one fills first (switch.sql).
 DROP FUNCTION IF EXISTS ateneo.create_generation(text, text, int);
 
 CREATE OR REPLACE FUNCTION ateneo.create_generation(p_provider text, p_model text, p_dims int, p_asked_dims int DEFAULT NULL) RETURNS smallint

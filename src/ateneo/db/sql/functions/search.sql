@@ -5,7 +5,7 @@
 -- other's candidates before the fusion (no "missing = 0"), a convex combination: meaning min-max over the candidates,
 -- words as a share of the ideal passage's score, and less where no passage has half of it (docs/adr/0007-fusion.md).
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
--- `empresa`, when given, must be the transaction's tenant. `filter`: see 077_filter.sql. `fusion`: convex or rrf. `skip` pages.
+-- `empresa`, when given, must be the transaction's tenant. `filter`: see filter.sql. `fusion`: convex or rrf. `skip` pages.
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
 -- not. A text that several passages have stands once: `notes` says how many `duplicates` were found, and the first ten of them
 -- (`same_text`); `crowded`: a larger pool may find more texts (docs/adr/0042-equal-results.md).

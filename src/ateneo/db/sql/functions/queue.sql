@@ -96,7 +96,7 @@ END $$;
 
 -- Leases up to `most` texts of one company to `worker`, the oldest first: one row a text, and none whose text is in hand, waits for its
 -- next try, or may have killed a worker; its copies get its vector. A lease that ended without being given back was a dead worker's: such
--- rows, and their texts, are for 056_suspects.sql. Copies are skipped by reading farther, four times as far each time, and each text is
+-- rows, and their texts, are for suspects.sql. Copies are skipped by reading farther, four times as far each time, and each text is
 -- looked up once, so that a claim is linear in them (docs/adr/0039-identical-texts.md). Keys, hashes and attempts are in the order of the
 -- queue's pages, which is that of the chunks table's where a bulk load filled them.
 CREATE OR REPLACE FUNCTION ateneo.lease_texts(gen smallint, worker text, most int, lease interval, company text,
