@@ -16,7 +16,7 @@ from benchmarks.search_data import KnownQueries, Question
 
 K = 10
 WEIGHT = 0.4
-_DOOR = """
+_SEARCH = """
 SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS empresa OFFSET 0) t
 CROSS JOIN LATERAL ateneo.search($2, $3::real[]::vector, 10, $4, 1::smallint, t.empresa, 100) s
 """
@@ -60,7 +60,7 @@ class Ateneo:
         return [hit.chunk_id for hit in await self._service.semantic_search(empresa_id, question.text, K)]
 
 
-class Door:
+class SearchFunction:
     """The same in SQL, on a connection of its own."""
 
     name, reads_words = "ateneo.search, raw asyncpg", True
@@ -78,11 +78,11 @@ class Door:
     async def hybrid(self, empresa_id: str, question: Question) -> tuple[list[str], float]:
         vector = question.vector.tolist()
         begun = time.perf_counter()
-        rows = await self._connection.fetch(_DOOR, empresa_id, question.text, vector, WEIGHT)
+        rows = await self._connection.fetch(_SEARCH, empresa_id, question.text, vector, WEIGHT)
         return [row["chunk_id"] for row in rows], (time.perf_counter() - begun) * 1000
 
     async def dense(self, empresa_id: str, question: Question) -> list[str]:
-        rows = await self._connection.fetch(_DOOR, empresa_id, None, question.vector.tolist(), WEIGHT)
+        rows = await self._connection.fetch(_SEARCH, empresa_id, None, question.vector.tolist(), WEIGHT)
         return [row["chunk_id"] for row in rows]
 
 

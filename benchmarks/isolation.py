@@ -1,6 +1,6 @@
-"""What do the walls between companies cost? The same calls of the store as the application's role, under row-level
+"""What does the isolation of companies cost? The same calls of the store as the application's role, under row-level
 security (guarded; signed: each tenant with a signature besides); as the owner, bound by the WHERE alone (bare); and the
-way that PostgreSQL's manual shows, by hand: BEGIN, SET LOCAL, the statement, COMMIT, on a plain pool, without any wall.
+way that PostgreSQL's manual shows, by hand: BEGIN, SET LOCAL, the statement, COMMIT, on a plain, unisolated pool.
 Turns are taken call by call. `python -m benchmarks isolation`.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from ateneo.db import documents, generations, keys, migrate, passages, synonyms, tenant_secret
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.documents import NewDocument
 from ateneo.db.pool import Connection, Database
 from ateneo.types import Chunk, Matrix
@@ -34,7 +34,7 @@ Call = Callable[[Database, int], Awaitable[object]]
 
 
 class Bare(Database):
-    """The owner's pool without any wall: a company's statement is that statement; writes have the transaction."""
+    """The owner's pool without isolation: a company's statement is that statement; writes have the transaction."""
 
     async def read(self, empresa_id: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
         async with self.tenant(empresa_id) as connection:
@@ -83,11 +83,11 @@ async def _measure(url: str) -> dict[str, list[float]]:
             await connection.execute("ANALYZE")
         secret = (await keys.create(owner, "e0")).secret
         one = (await documents.list_documents(owner, "e0", limit=1))[0].document_id
-        query = door.Query("e0", "caldera monturado vertura", vector=_vectors(1)[0], generation=generation)
-        hits = (await door.search(owner, query, schema="public")).hits
+        query = db_search.Query("e0", "caldera monturado vertura", vector=_vectors(1)[0], generation=generation)
+        hits = (await db_search.search(owner, query, schema="public")).hits
     ids = [hit.chunk_id for hit in hits]
     calls: dict[str, tuple[Call, int]] = {
-        "search, hybrid": (lambda db, n: door.search(db, query, schema="public"), ROUNDS),
+        "search, hybrid": (lambda db, n: db_search.search(db, query, schema="public"), ROUNDS),
         "passages by id": (lambda db, n: passages.by_ids(db, "e0", ids), ROUNDS),
         "neighbours": (lambda db, n: passages.around(db, "e0", ids, neighbours=1, section=True), ROUNDS),
         "a document": (lambda db, n: documents.get(db, "e0", one), ROUNDS),
@@ -113,9 +113,9 @@ async def _measure(url: str) -> dict[str, list[float]]:
         return found
 
 
-async def _asked(db: Database, secret: str, query: door.Query) -> None:
+async def _asked(db: Database, secret: str, query: db_search.Query) -> None:
     await keys.authenticate(db, secret)
-    await door.search(db, query, schema="public")
+    await db_search.search(db, query, schema="public")
 
 
 async def _compare(call: Call, rounds: int, *contenders: Database) -> list[float]:

@@ -19,7 +19,7 @@ from ateneo.db import embedded, migrate
 from ateneo.db.pool import Database
 from ateneo.indexing import maintenance
 from benchmarks import search_data, stage, throughput, triggers
-from benchmarks.contenders import Ateneo, Contender, Door, K, Knn, PeerStore
+from benchmarks.contenders import Ateneo, Contender, K, Knn, PeerStore, SearchFunction
 from benchmarks.peers import remote
 from benchmarks.search_data import Company, Corpus, KnownQueries, Question
 
@@ -94,7 +94,7 @@ async def _run(server: str, options: argparse.Namespace) -> None:
         for size, asked in questions.items():
             contenders: list[Contender] = [
                 ateneo,
-                await stack.enter_async_context(Door.opened(url)),
+                await stack.enter_async_context(SearchFunction.opened(url)),
                 *_peer_stores(peers),
             ]
             contenders += [

@@ -21,7 +21,7 @@ _KNN = """
 SELECT chunk_id, 1 - (embedding <=> $2::real[]::halfvec) AS score FROM ateneo.vec_g1
 WHERE empresa_id = $1 ORDER BY (embedding <=> $2::real[]::halfvec) + 0 LIMIT 10
 """
-_DOOR = """
+_SEARCH = """
 SELECT s.* FROM (SELECT set_config('ateneo.empresa_id', $1, true) AS empresa OFFSET 0) t
 CROSS JOIN LATERAL ateneo.search($2, $3::real[]::vector, 10, 0.4, 1::smallint, t.empresa, 100) s
 """
@@ -39,9 +39,14 @@ def main() -> None:
     ):
         table.add_column(heading, justify="right")
     with stage.server() as url:
-        for size, (knn, door, whole) in asyncio.run(_measure(url)).items():
+        for size, (knn, function, whole) in asyncio.run(_measure(url)).items():
             table.add_row(
-                f"{size:,}", f"{knn:.2f}", f"{door:.2f}", f"{whole:.2f}", f"{whole - door:+.2f}", f"{whole / door:.2f}"
+                f"{size:,}",
+                f"{knn:.2f}",
+                f"{function:.2f}",
+                f"{whole:.2f}",
+                f"{whole - function:+.2f}",
+                f"{whole / function:.2f}",
             )
     stage.console.print(table)
     stage.console.print()
@@ -74,7 +79,7 @@ async def _p50s(raw: "asyncpg.Connection[asyncpg.Record]", search: VectorSearchS
             vector = (await search.embedding.embed_query(question)).tolist()
             asked: list[Callable[[], Awaitable[object]]] = [
                 lambda v=vector: raw.fetch(_KNN, empresa, v),  # type: ignore[misc]
-                lambda q=question, v=vector: raw.fetch(_DOOR, empresa, q, v),  # type: ignore[misc]
+                lambda q=question, v=vector: raw.fetch(_SEARCH, empresa, q, v),  # type: ignore[misc]
                 lambda q=question: search.search(empresa, q),  # type: ignore[misc]
             ]
             for kept, ask in zip(times, asked, strict=True):

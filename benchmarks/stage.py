@@ -38,7 +38,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def serving(database: str, **variables: str) -> Iterator[str]:
-    """The address of `ateneo serve` on the database, in a process of its own, without limits of pace."""
+    """The address of `ateneo serve` on the database, in a process of its own, without rate limits."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

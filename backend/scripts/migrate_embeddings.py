@@ -1,4 +1,4 @@
-"""The guide's door: the house is in `ateneo`. Run it in backend/: python -m scripts.migrate_embeddings"""
+"""The guide's name for it; the code is in `ateneo`. Run it in backend/: python -m scripts.migrate_embeddings"""
 
 from ateneo.cli.backfill import main
 

@@ -1,4 +1,4 @@
-"""The guide's door: the house is in `ateneo`."""
+"""The guide's name for it; the code is in `ateneo`."""
 
 from ateneo.guide import AgentService
 from ateneo.types import Answer, Citation

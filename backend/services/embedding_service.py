@@ -1,4 +1,4 @@
-"""The guide's door: the house is in `ateneo`."""
+"""The guide's name for it; the code is in `ateneo`."""
 
 from ateneo.guide import EmbeddingService, get_embedding_service
 from ateneo.types import EmbeddingResult

@@ -1,4 +1,4 @@
-"""The pace of a key: as many requests at once as a minute has, and no more in the long run."""
+"""The rate limit of a key: as many requests at once as a minute has, and no more in the long run."""
 
 import pytest
 from hypothesis import given

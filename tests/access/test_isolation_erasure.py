@@ -1,4 +1,4 @@
-"""The end of a company: all that is its goes, nothing of anybody else, and nothing under way brings it back."""
+"""Erasing a company: all that is its goes, nothing of anybody else, and nothing under way brings it back."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.db.test_isolation_database import put
 
 from ateneo.access import erasure
 from ateneo.db import audit, documents, empresas, generations, keys, migrate, synonyms, usage
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.audit import AuditEntry
 from ateneo.db.pool import Database
 from ateneo.errors import BadArgument, UnknownEmpresa
@@ -85,14 +85,14 @@ async def test_nothing_under_way_brings_it_back(database: Database) -> None:
     while len(await documents.list_documents(database, "acme")) < 3:
         await asyncio.sleep(0.01)
     await empresas.erase(database, "acme")
-    found = await door.search(database, door.Query("acme", CANARY), schema="public")
+    found = await db_search.search(database, db_search.Query("acme", CANARY), schema="public")
     assert not found.hits
     await asyncio.wait(runs, timeout=60)
     ended.set()
     assert len(refused) == 2
     assert await footprint(database, "acme") == {}
-    assert not (await door.search(database, door.Query("acme", CANARY), schema="public")).hits
-    assert len((await door.search(database, door.Query("otra", CANARY), schema="public")).hits) == 1
+    assert not (await db_search.search(database, db_search.Query("acme", CANARY), schema="public")).hits
+    assert len((await db_search.search(database, db_search.Query("otra", CANARY), schema="public")).hits) == 1
 
 
 async def test_upkeep_and_bills_do_not_bring_it_back(database: Database) -> None:

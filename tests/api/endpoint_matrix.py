@@ -327,7 +327,7 @@ class World:
         return [one for one in self.run(audit.page(self.owner, who)) if one.actor.startswith("cli:")]
 
     def rows(self) -> dict[str, dict[str, str]]:
-        """Company -> table -> the digest of all its rows. The trail of reads arrives late, and is left out."""
+        """Company -> table -> the digest of all its rows. The audit of reads arrives late, and is left out."""
         return self.run(self._rows())  # type: ignore[no-any-return]
 
     async def _rows(self) -> dict[str, dict[str, str]]:

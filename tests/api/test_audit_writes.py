@@ -80,14 +80,16 @@ async def lines(api: Api, request_id: str) -> list[tuple[str, int, int | None]]:
 
 
 @pytest.mark.parametrize("operation", WRITES)
-async def test_a_write_is_in_the_trail_before_it_is_answered(api: Api, client: httpx.Client, operation: str) -> None:
+async def test_a_write_is_in_the_audit_log_before_it_is_answered(
+    api: Api, client: httpx.Client, operation: str
+) -> None:
     answer = ATTEMPTS[operation](client)
     assert answer.status_code < 300, answer.text
     [(action, status, _)] = await lines(api, answer.headers["x-request-id"])
     assert (action, status) == (operation, answer.status_code)
 
 
-async def test_a_stream_is_in_the_trail_before_its_last_event(api: Api, client: httpx.Client) -> None:
+async def test_a_stream_is_in_the_audit_log_before_its_last_event(api: Api, client: httpx.Client) -> None:
     with client.stream("POST", "/agents/asistente/chat", json=CHAT | {"stream": True}) as answer:
         found = answer.iter_lines()
         assert await lines(api, answer.headers["x-request-id"]) == []
@@ -99,7 +101,7 @@ async def test_a_stream_is_in_the_trail_before_its_last_event(api: Api, client: 
     assert len(await lines(api, answer.headers["x-request-id"])) == 1
 
 
-async def test_a_write_that_cannot_be_in_the_trail_is_a_problem(api: Api, client: httpx.Client) -> None:
+async def test_a_write_that_cannot_be_in_the_audit_log_is_a_problem(api: Api, client: httpx.Client) -> None:
     connection = await asyncpg.connect(api.database_url)
     await connection.execute("REVOKE INSERT ON ateneo.audit FROM ateneo_app")
     try:

@@ -1,4 +1,4 @@
-"""What a key may do, tokens of somebody's own login, the pace of a key, and what browsers are told."""
+"""What a key may do, tokens of somebody's own login, the rate limit of a key, and what browsers are told."""
 
 import asyncio
 import json
@@ -151,7 +151,7 @@ async def test_keys_from_a_file(tmp_path: Path, login: Login) -> None:
         LoginTokens(jwks=str(path), issuer=ISSUER, audience=AUDIENCE, tenant_claim="org", scopes=[])
 
 
-def test_a_key_has_its_pace_and_no_other(gate: str, api: Api) -> None:
+def test_a_key_has_its_own_rate_limit(gate: str, api: Api) -> None:
     busy, quiet = made(api, "read"), made(api, "read")
     answers = [ask(gate, busy) for _ in range(14)]
     assert [answer.status_code for answer in answers[:10]] == [200] * 10

@@ -59,7 +59,7 @@ def test_a_streamed_answer_has_its_results(api: Api) -> None:
     assert lines[0]["results"]
 
 
-def test_a_company_reads_its_own_trail_alone(api: Api) -> None:
+def test_a_company_reads_its_own_audit_log_alone(api: Api) -> None:
     asyncio.run(_note(api.database_url, AuditEntry("otra", "key:ajena", "secreto", 200)))
     assert not [one for one in entries(api) if one["actor"] == "key:ajena"]
 
@@ -69,7 +69,7 @@ async def _note(url: str, entry: AuditEntry) -> None:
         await audit.append(db, [entry])
 
 
-def test_the_trail_is_paged(api: Api) -> None:
+def test_the_audit_log_is_paged(api: Api) -> None:
     headers = {"Authorization": f"Bearer {made(api, 'admin')}"}
     asyncio.run(_note(api.database_url, AuditEntry("acme", "a", "b", 200)))
     asyncio.run(_note(api.database_url, AuditEntry("acme", "c", "d", 200)))
@@ -92,7 +92,7 @@ async def test_lines_are_numbered_company_by_company(database: Database) -> None
 @pytest.mark.parametrize(
     "statement", ["UPDATE ateneo.audit SET actor = 'x'", "DELETE FROM ateneo.audit", "TRUNCATE ateneo.audit"]
 )
-async def test_nobody_changes_the_trail(database: Database, statement: str) -> None:
+async def test_nobody_changes_the_audit_log(database: Database, statement: str) -> None:
     await audit.append(database, [AuditEntry("acme", "a", "b", 200)])
     with pytest.raises(RightsMissing):
         async with database.tenant("acme") as connection:

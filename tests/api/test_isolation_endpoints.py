@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from tests.api import endpoint_matrix as faces
+from tests.api import endpoint_matrix as matrix
 from tests.api.endpoint_matrix import CANARY, COMMANDS, COMPANIES, FIGURES, NOT_AUDITED, ROUTES, STEPS, World
 from tests.api.server import serving
 from tests.api.server import settings as of_api
@@ -17,8 +17,8 @@ from tests.examples import examples
 
 
 def test_every_route_and_command_has_a_case() -> None:
-    assert faces.routes() == ROUTES.keys()
-    assert faces.commands() == COMMANDS.keys()
+    assert matrix.routes() == ROUTES.keys()
+    assert matrix.commands() == COMMANDS.keys()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_each_once_with_ones_own_ids_and_with_anothers(world: World, log: io.Str
     assert not [one for one in (*CANARY.values(), *world.secrets.values()) if one in written]
 
 
-def test_every_command_of_a_company_is_in_its_trail(world: World) -> None:
+def test_every_command_of_a_company_is_in_its_audit_log(world: World) -> None:
     """With something of its own to be found by each."""
     first, last = ("add", "ask", "create", "import", "rate", "set"), ("delete", "purge", "remove", "revoke")
     names = [name for name, case in COMMANDS.items() if callable(case) and name not in NOT_AUDITED]

@@ -18,7 +18,7 @@ UNKNOWN = "ate_000000000000_" + "0" * 64
 
 
 @pytest.fixture
-def door(api: Api) -> Iterator[str]:
+def url(api: Api) -> Iterator[str]:
     """Five wrong keys a minute."""
     with serving(settings(api.database_url, ATENEO_FAILED_LOGINS_PER_MINUTE="5")) as url:
         yield url
@@ -35,39 +35,39 @@ def number(count: int) -> str:
     return f"ate_{count:012x}_" + "0" * 64
 
 
-def test_an_address_that_guesses_is_told_to_wait(api: Api, door: str) -> None:
-    assert attempt(door, api.acme_key, source="127.0.0.2").status_code == 200
-    assert [attempt(door, number(one), source="127.0.0.2").status_code for one in range(7)] == [401] * 5 + [429] * 2
-    refused = attempt(door, number(8), source="127.0.0.2", **{"Accept-Language": "en"})
+def test_an_address_that_guesses_is_told_to_wait(api: Api, url: str) -> None:
+    assert attempt(url, api.acme_key, source="127.0.0.2").status_code == 200
+    assert [attempt(url, number(one), source="127.0.0.2").status_code for one in range(7)] == [401] * 5 + [429] * 2
+    refused = attempt(url, number(8), source="127.0.0.2", **{"Accept-Language": "en"})
     assert refused.json()["code"] == "too-many-failures" and "wrong keys" in refused.json()["detail"]
     assert 0 < int(refused.headers["retry-after"]) <= 60
     # what held goes on to hold there, what is new has to wait, and elsewhere nothing has changed
-    assert attempt(door, api.acme_key, source="127.0.0.2").status_code == 200
+    assert attempt(url, api.acme_key, source="127.0.0.2").status_code == 200
     fresh = made(api, "read")
-    assert attempt(door, fresh, source="127.0.0.2").status_code == 429
-    assert attempt(door, fresh, source="127.0.0.3").status_code == 200
-    assert attempt(door, number(9), source="127.0.0.3").status_code == 401
+    assert attempt(url, fresh, source="127.0.0.2").status_code == 429
+    assert attempt(url, fresh, source="127.0.0.3").status_code == 200
+    assert attempt(url, number(9), source="127.0.0.3").status_code == 401
 
 
-def test_one_prefix_is_not_guessed_at_from_many_addresses(api: Api, door: str) -> None:
-    assert attempt(door, api.acme_key).status_code == 200
+def test_one_prefix_is_not_guessed_at_from_many_addresses(api: Api, url: str) -> None:
+    assert attempt(url, api.acme_key).status_code == 200
     prefix = api.acme_key[:17]
-    statuses = [attempt(door, f"{prefix}{one:064x}", source=f"127.0.1.{one + 1}").status_code for one in range(7)]
+    statuses = [attempt(url, f"{prefix}{one:064x}", source=f"127.0.1.{one + 1}").status_code for one in range(7)]
     assert statuses == [401] * 5 + [429] * 2
-    assert attempt(door, api.acme_key, source="127.0.2.1").status_code == 200
+    assert attempt(url, api.acme_key, source="127.0.2.1").status_code == 200
 
 
-def test_a_request_without_a_key_is_no_guess(door: str) -> None:
-    assert {httpx.get(f"{door}/documents").status_code for _ in range(8)} == {401}
+def test_a_request_without_a_key_is_no_guess(url: str) -> None:
+    assert {httpx.get(f"{url}/documents").status_code for _ in range(8)} == {401}
 
 
-def test_behind_a_proxy_on_this_machine_its_header_counts(door: str) -> None:
+def test_behind_a_proxy_on_this_machine_its_header_counts(url: str) -> None:
     """uvicorn believes X-Forwarded-For from 127.0.0.1 alone, unless FORWARDED_ALLOW_IPS says otherwise."""
     one, two = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
-    assert [attempt(door, number(n), **one).status_code for n in range(6)] == [401] * 5 + [429]
-    assert attempt(door, number(7), **two).status_code == 401
+    assert [attempt(url, number(n), **one).status_code for n in range(6)] == [401] * 5 + [429]
+    assert attempt(url, number(7), **two).status_code == 401
     for n in range(10, 16):
-        last = attempt(door, number(n), source="127.0.0.9", **{"X-Forwarded-For": f"203.0.113.{n}"})
+        last = attempt(url, number(n), source="127.0.0.9", **{"X-Forwarded-For": f"203.0.113.{n}"})
     assert last.status_code == 429
 
 

@@ -55,7 +55,7 @@ OUTSIDE = {
     # who asks is not known yet; the operator's
     "keys": ["authenticate", "create", "list_keys", "revoke", "rotate"],
     # dead letters: the operator's
-    "dead_letters": ["_change", "_letters", "chunks_by_company", "depths", "figures"],
+    "dead_letters": ["_change", "_dead_letters", "chunks_by_company", "depths", "figures"],
     # upgrade
     "migrate": ["_upgrade", "plan", "reconcile", "rights_missing"],
     "locks": ["_busy"],

@@ -36,10 +36,10 @@ async def db(database_url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 async def test_embedding_service(functions: dict[str, ModuleType]) -> None:
-    door = functions["embedding_service"]
-    shared = door.get_embedding_service()
-    assert shared is door.get_embedding_service()
-    embedder = door.EmbeddingService()
+    module = functions["embedding_service"]
+    shared = module.get_embedding_service()
+    assert shared is module.get_embedding_service()
+    embedder = module.EmbeddingService()
     assert (embedder.provider, embedder.model) == (shared.provider, shared.model)
     results = await embedder.generate_batch_embeddings(["hola", "mundo"])
     assert [len(result.embedding) for result in results] == [384, 384]
@@ -94,7 +94,7 @@ async def test_the_guides_loop_over_results(functions: dict[str, ModuleType], db
     assert [hit.contenido for hit in found.hits] == ["Los viáticos se rinden en cinco días."]
 
 
-async def test_the_settings_pace_hold_for_the_guides_classes(
+async def test_the_settings_limits_hold_for_the_guides_classes(
     functions: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"RPM": "7", "TPM": "900", "CONCURRENCY": "3", "RETRIES": "2"}.items():

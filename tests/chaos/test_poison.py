@@ -1,4 +1,4 @@
-"""A text that kills the worker's process (out of memory, a fault in a library): found out and parked, while its
+"""A text that crashes the worker's process (out of memory, a fault in a library): found out and parked, while its
 neighbours are embedded."""
 
 import asyncio
@@ -44,7 +44,7 @@ def _start(url: str, server: ProviderServer, what: str) -> "subprocess.Popen[byt
 async def test_a_text_that_kills_is_parked_and_its_neighbours_are_embedded(
     database: Database, database_url: str
 ) -> None:
-    poison_texts = [(f"killer{n}", "acme", "Un texto que MATA al proceso") for n in range(3)]
+    poison_texts = [(f"poison{n}", "acme", "Un texto que MATA al proceso") for n in range(3)]
     sound = [(f"c{n:03}", "acme" if n % 3 else "globex", f"Pasaje sano número {n}") for n in range(SOUND)]
     await generations.create(database, "openai", OPENAI_MODEL, 8)
     async with database.acquire() as connection:

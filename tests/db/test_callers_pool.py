@@ -15,7 +15,7 @@ from ateneo.agents import feedback, transcript
 from ateneo.agents.extractive import ExtractiveChat
 from ateneo.agents.service import AgentService
 from ateneo.db import agents, conversations, query_log
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.embedding.backfill import Backfill
 from ateneo.embedding.service import EmbeddingService
@@ -107,7 +107,7 @@ async def test_everything_works_on_it(pool: "asyncpg.Pool[Any]", tmp_path: Any) 
         await db_insert(pool)
         report = await Backfill(db, embedding).run("acme")
         assert (report.processed, report.failed) == (1, ())
-        lexical = await door.search(db, door.Query("acme", "depósito"), schema="public")
+        lexical = await db_search.search(db, db_search.Query("acme", "depósito"), schema="public")
         assert len(lexical.hits) == 1
         await embedding.close()
 

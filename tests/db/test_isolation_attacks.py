@@ -14,7 +14,7 @@ import pytest
 from tests.db.test_isolation_database import put
 
 from ateneo.db import documents, tenant_secret
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.documents import NewDocument
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import AteneoError, RightsMissing
@@ -129,7 +129,7 @@ async def test_nothing_of_another_company_comes_back(login: str, database: Datab
             said = await everything(connection, last)
     assert CANARY not in said, said
     assert len(await documents.list_documents(database, "otra")) == 1
-    hits = (await door.search(database, door.Query("otra", "fórmula"), schema="public")).hits
+    hits = (await db_search.search(database, db_search.Query("otra", "fórmula"), schema="public")).hits
     assert [hit.contenido for hit in hits] == [f"La fórmula {CANARY} lleva añil."]
 
 
@@ -288,7 +288,7 @@ async def test_a_role_taken_off_is_put_on_again(database: Database, database_url
 
 
 async def test_an_id_that_another_company_has_tells_nothing_more_than_that(login: str, database: Database) -> None:
-    """An adopted record whose key is the id alone."""
+    """An adopted chunks table whose key is the id alone."""
     async with database.acquire() as connection:
         await connection.execute(
             "ALTER TABLE public.knowledge_chunks DROP CONSTRAINT knowledge_chunks_pkey, ADD PRIMARY KEY (id)"

@@ -10,7 +10,7 @@ import pytest
 from tests.providers.server import ProviderServer
 
 from ateneo.db import chunks, documents, generations, keys, migrate, passages, statistics, synonyms
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.documents import NewDocument
 from ateneo.db.identity import Identity
 from ateneo.db.pool import APP_ROLE, Connection, Database
@@ -201,9 +201,9 @@ async def test_round_trips(guarded: Database, database_url: str) -> None:
     """What a session keeps is given back with COMMIT; what only reads takes its company along. The rest of a line's
     statements is the pool's own."""
     document_id = await put(guarded, "acme", "otro.md", "El portón.")
-    query = door.Query("acme", "feriado")
+    query = db_search.Query("acme", "feriado")
     calls: dict[Callable[[Database], Awaitable[object]], list[str]] = {
-        lambda db: door.search(db, query, schema="public"): ["SELECT", "RESET"],
+        lambda db: db_search.search(db, query, schema="public"): ["SELECT", "RESET"],
         lambda db: documents.get(db, "acme", document_id): ["SELECT", "RESET"],
         lambda db: documents.list_documents(db, "acme"): ["SELECT", "RESET"],
         lambda db: passages.by_ids(db, "acme", [document_id]): ["SELECT", "RESET"],
@@ -289,7 +289,7 @@ async def test_no_company_can_time_what_another_has_asked(database: Database) ->
 
 async def test_what_the_service_does_works_as_the_application(guarded: Database) -> None:
     document_id = await put(guarded, "acme", "nuevo.md", "La caldera se purga los lunes.", "Y se apaga los viernes.")
-    found = await door.search(guarded, door.Query("acme", "caldera"), schema="public")
+    found = await db_search.search(guarded, db_search.Query("acme", "caldera"), schema="public")
     assert found.hits[0].document_id == document_id
     around = await passages.around(guarded, "acme", [found.hits[0].chunk_id], neighbours=1, section=False)
     assert around[found.hits[0].chunk_id].after
@@ -298,7 +298,7 @@ async def test_what_the_service_does_works_as_the_application(guarded: Database)
     assert len(await documents.list_documents(guarded, "acme")) == 2
     await documents.delete(guarded, "acme", document_id)
     await statistics.keep(guarded, "acme")
-    assert not (await door.search(guarded, door.Query("acme", "caldera"), schema="public")).hits
+    assert not (await db_search.search(guarded, db_search.Query("acme", "caldera"), schema="public")).hits
 
 
 async def test_a_database_that_was_never_upgraded(bare_url: str) -> None:
@@ -377,7 +377,7 @@ async def test_a_managed_server_without_createrole(server_url: str, bare_url: st
             assert [statement.split()[0] for statement in missing] == ["GRANT", "GRANT"]  # the roles are the server's
             assert not db.isolated
             await put(db, "acme", "a.md", "La caldera se purga.")
-            assert (await door.search(db, door.Query("acme", "caldera"), schema="public")).hits
+            assert (await db_search.search(db, db_search.Query("acme", "caldera"), schema="public")).hits
         async with await Database.open(managed, guarded=True) as db:
             assert not db.guarded
             assert len(await documents.list_documents(db, "acme")) == 1
@@ -389,7 +389,7 @@ async def test_a_managed_server_without_createrole(server_url: str, bare_url: st
         async with await Database.open(managed, guarded=True) as db:
             assert db.guarded
             assert len(await documents.list_documents(db, "acme")) == 1
-            assert (await door.search(db, door.Query("acme", "caldera"), schema="public")).hits
+            assert (await db_search.search(db, db_search.Query("acme", "caldera"), schema="public")).hits
             with pytest.raises(RightsMissing):
                 async with db.acquire() as connection:
                     await connection.fetch("SELECT * FROM public.knowledge_chunks")
@@ -408,7 +408,7 @@ async def test_a_login_that_can_be_nothing_else(database: Database, database_url
         async with await Database.open(database_url.replace("postgres:@", "mi_api:@"), guarded=True) as db:
             assert db.guarded
             assert len(await documents.list_documents(db, "acme")) == 1
-            assert (await door.search(db, door.Query("acme", "caldera"), schema="public")).hits
+            assert (await db_search.search(db, db_search.Query("acme", "caldera"), schema="public")).hits
             for statement in ("SELECT * FROM public.knowledge_chunks", "SELECT * FROM ateneo.chunk_lex"):
                 with pytest.raises(RightsMissing, match="permission denied"):
                     async with db.acquire() as connection:

@@ -13,7 +13,7 @@ import pytest
 from tests.db.test_isolation_database import put
 
 from ateneo.db import documents, keys, passages
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.errors import AteneoError, RightsMissing
 
@@ -72,7 +72,7 @@ async def searches_another(db: Database) -> bool:
 
 
 async def searches_and_finds_it(db: Database) -> bool:
-    found = await door.search(db, door.Query("acme", CANARY), schema="public")
+    found = await db_search.search(db, db_search.Query("acme", CANARY), schema="public")
     return any(CANARY in hit.contenido for hit in found.hits)
 
 
@@ -185,9 +185,9 @@ async def test_a_guard_holds_and_without_it_something_leaks(
 
 
 async def test_the_where_holds_without_row_level_security(database: Database) -> None:
-    """The second wall: on a server without our roles every statement of the store still names the company."""
+    """The second guard: on a server without our roles every statement of the store still names the company."""
     document_id = await put(database, "otra", "b.md", f"El {CANARY} canta.")
-    found = await door.search(database, door.Query("otra", CANARY), schema="public")
+    found = await db_search.search(database, db_search.Query("otra", CANARY), schema="public")
     database.isolated = False
     assert await documents.list_documents(database, "acme") == []
     assert await passages.by_ids(database, "acme", [found.hits[0].chunk_id]) == []

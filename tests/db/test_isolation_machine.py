@@ -12,7 +12,7 @@ from tests.db.test_isolation_database import put
 from tests.examples import examples
 
 from ateneo.db import documents, empresas, keys, synonyms, texts
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.errors import UnknownDocument
 
@@ -67,7 +67,7 @@ def machine(loop: asyncio.AbstractEventLoop, owner: Database, app: Database) -> 
 
         @rule(company=COMPANY, other=COMPANY)
         def delete_chunks_by_the_others_ids(self, company: str, other: str) -> None:
-            hits = run(door.search(app, door.Query(other, f"canario{other}"), schema="public")).hits
+            hits = run(db_search.search(app, db_search.Query(other, f"canario{other}"), schema="public")).hits
             gone = run(texts.delete(app, company, [hit.chunk_id for hit in hits]))
             assert gone == (len(hits) if company == other else 0)
             if company == other:
@@ -95,7 +95,9 @@ def machine(loop: asyncio.AbstractEventLoop, owner: Database, app: Database) -> 
                 found = run(documents.list_documents(app, company))
                 assert {one.source for one in found} == self.held[company].keys()
                 wanted = " ".join(f"canario{one}" for one in COMPANIES)
-                hits = run(door.search(app, door.Query(company, f"{wanted} cosa", k=50), schema="public")).hits
+                hits = run(
+                    db_search.search(app, db_search.Query(company, f"{wanted} cosa", k=50), schema="public")
+                ).hits
                 seen = " ".join(hit.contenido for hit in hits)
                 assert not [one for one in COMPANIES if one != company and f"canario{one}" in seen]
                 assert (f"canario{company}" in seen) == bool(self.held[company])

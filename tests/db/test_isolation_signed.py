@@ -7,7 +7,7 @@ from tests.cli.test_cli import ateneo
 from tests.db.test_isolation_database import put
 
 from ateneo.db import documents, tenant_secret, tenant_token
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.db.tenant_token import sign
 from ateneo.errors import SettingsError
@@ -36,7 +36,7 @@ async def believed(db: Database, token: str) -> str | None:
 
 async def test_who_signs_is_believed(signed: Database) -> None:
     assert len(await documents.list_documents(signed, "acme")) == 1
-    hits = (await door.search(signed, door.Query("acme", "telar"), schema="public")).hits
+    hits = (await db_search.search(signed, db_search.Query("acme", "telar"), schema="public")).hits
     assert [hit.contenido for hit in hits] == ["El telar se para los lunes."]
     await put(signed, "acme", "c.md", "El telar nuevo.")
     for company in ("acme", "o'hara", "a.b.c", "ñandú\nb"):
@@ -62,7 +62,7 @@ async def test_a_server_without_the_secret_says_what_is_missing(signed: Database
     with pytest.raises(SettingsError, match="ATENEO_TENANT_SECRET"):
         await documents.list_documents(database, "acme")
     with pytest.raises(SettingsError, match="ATENEO_TENANT_SECRET"):
-        await door.search(database, door.Query("acme", "telar"), schema="public")
+        await db_search.search(database, db_search.Query("acme", "telar"), schema="public")
     await tenant_secret.store_secret(database, None)
     assert len(await documents.list_documents(database, "acme")) == 1
 

@@ -10,7 +10,7 @@ from tests.cli.test_cli import MANUAL, ateneo
 from tests.pgbouncer import NEEDED, transaction_pooler
 
 from ateneo.db import advisory_lock, chunks, queue
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.errors import DirectConnectionNeeded
 
@@ -92,7 +92,9 @@ async def test_nothing_is_left_in_a_session(pooled_url: str, guarded: bool) -> N
         role = "ateneo_app" if guarded else "postgres"
         for found in await asyncio.gather(*(acting_as() for _ in range(20))):
             assert found == [role, role, "ateneo_app acme", "ateneo_app acme acme"]
-        await asyncio.gather(*(door.search(db, door.Query("acme", "feriado"), schema="public") for _ in range(20)))
+        await asyncio.gather(
+            *(db_search.search(db, db_search.Query("acme", "feriado"), schema="public") for _ in range(20))
+        )
         await assert_others_are_untouched(pooled_url)
 
 

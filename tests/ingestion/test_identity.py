@@ -12,7 +12,7 @@ from tests.db import program_0033
 from tests.providers.server import ProviderServer
 
 from ateneo.db import documents, generations, migrate, texts, usage
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import AteneoError, BadArgument, ChunksTableRefused, SeveralDocuments, UnknownDocument
@@ -43,7 +43,7 @@ async def text_of(database: Database, document_id: str, empresa_id: str = "acme"
 
 
 async def found(database: Database, filter: dict[str, object], query: str = "baños") -> list[str | None]:
-    return [hit.title for hit in (await door.search(database, door.Query("acme", query, filter=filter),
+    return [hit.title for hit in (await db_search.search(database, db_search.Query("acme", query, filter=filter),
                                                     schema="public")).hits]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The LangChain faces against the real packages: their own standard suites, and what is Ateneo's."""
+"""The LangChain classes against the real packages: their own standard suites, and what is Ateneo's."""
 
 import asyncio
 import itertools
@@ -149,7 +149,7 @@ def test_of_two_texts_with_one_id_the_last_stays(store: AteneoVectorStore) -> No
     assert [one.id for one in store.similarity_search("último", 1)] == ["a"]
 
 
-def test_threads_and_loops_share_one_house(place: Place, store: AteneoVectorStore) -> None:
+def test_threads_and_loops_share_one_container(place: Place, store: AteneoVectorStore) -> None:
     async def some() -> list[list[Document]]:
         return await asyncio.gather(*(store.asimilarity_search("feriado") for _ in range(6)))
 

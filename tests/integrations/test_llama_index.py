@@ -1,4 +1,4 @@
-"""The LlamaIndex retriever in the real package's hands."""
+"""The LlamaIndex retriever with the real package."""
 
 import pytest
 from llama_index.core.llms import MockLLM

@@ -139,4 +139,4 @@ async def test_sql_tells_it_in_notes(search: VectorSearchService) -> None:
     assert notes["duplicates"] == 12
     assert len(notes["same_text"]) == 10
     assert set(notes["same_text"][0]) == {"chunk_id", "document_id", "title", "source", "page"}
-    assert "duplicates" not in row.keys()  # noqa: SIM118 - a record is no mapping
+    assert "duplicates" not in row.keys()  # noqa: SIM118 - asyncpg.Record is no mapping

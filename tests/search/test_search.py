@@ -1,4 +1,4 @@
-"""The one door, `ateneo.search`, and the triggers that keep its index in step with the chunks table."""
+"""The one search function, `ateneo.search`, and the triggers that keep its index in step with the chunks table."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ateneo.db import generations, statistics
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import GenerationMismatch
 from ateneo.types import Hit
@@ -46,7 +46,7 @@ async def _fill(connection: Connection, empresa_id: str = "acme", texts: Sequenc
 
 
 async def _search(db: Database, query: str | None, empresa_id: str = "acme", **options: Any) -> list[Hit]:
-    return list((await door.search(db, door.Query(empresa_id, query, **options), schema="public")).hits)
+    return list((await db_search.search(db, db_search.Query(empresa_id, query, **options), schema="public")).hits)
 
 
 async def test_what_the_guides_sql_writes_is_found(database: Database) -> None:
@@ -139,8 +139,8 @@ async def test_words_count_in_proportion_where_no_passage_has_half_of_them(
         await connection.execute(GUIDE_INSERT, "d", "acme", 0, "palabra rara", 2, "[0,1,0]")
         await connection.execute(GUIDE_INSERT, "d", "acme", 1, "otra cosa distinta", 2, "[1,0,0]")
     vector = np.array([1, 0.1, 0], dtype=np.float32)
-    asked = door.Query("acme", query, vector=vector, generation=generation.number, dense_weight=0.4, explain=True)
-    found = await door.search(database, asked, schema="public")
+    asked = db_search.Query("acme", query, vector=vector, generation=generation.number, dense_weight=0.4, explain=True)
+    found = await db_search.search(database, asked, schema="public")
     assert found.plan
     share = max(hit.lexical_score or 0 for hit in found.hits) / found.plan["ideal"]
     trust = min(1.0, 2 * share)

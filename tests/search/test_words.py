@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ateneo.db import documents, generations
-from ateneo.db import search as door
+from ateneo.db import search as db_search
 from ateneo.db.documents import NewDocument
 from ateneo.db.pool import Database
 from ateneo.errors import BadArgument
@@ -27,8 +27,8 @@ async def fill(db: Database, texts: Iterable[str], empresa_id: str = "acme") -> 
         await connection.execute("SELECT ateneo.refresh_stats($1)", empresa_id)
 
 
-async def ask(db: Database, text: str, empresa_id: str = "acme", **options: Any) -> door.Candidates:
-    return await door.search(db, door.Query(empresa_id, text, **options), schema="public")
+async def ask(db: Database, text: str, empresa_id: str = "acme", **options: Any) -> db_search.Candidates:
+    return await db_search.search(db, db_search.Query(empresa_id, text, **options), schema="public")
 
 
 async def texts(db: Database, text: str, **options: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""The end of a company: everything that is its, deleted, looked for, and reported."""
+"""Erasing a company: everything that is its is deleted, looked for, and reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from ateneo.ports import TokenVerifier
 from ateneo.types import Caller, Scope
 
 MOST_BUCKETS = 10_000
-"""Keys whose pace is remembered; the one that was quiet for longest is forgotten first, with a full bucket."""
+"""Keys whose rate is remembered; the one that was quiet for longest is forgotten first, with a full bucket."""
 
 
 class AccessService:

@@ -47,8 +47,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
     docs_page.install(app)
-    for room in (search, documents, agents, conversations, audit, health, metrics):
-        app.include_router(room.router)
+    for module in (search, documents, agents, conversations, audit, health, metrics):
+        app.include_router(module.router)
     app.include_router(agents.definitions)
     described = app.openapi
     app.openapi = lambda: in_current(described())  # type: ignore[method-assign]

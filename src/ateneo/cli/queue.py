@@ -103,7 +103,7 @@ def _table(found: Sequence[DeadLetter]) -> Table:
 
 
 def state_name(dead_letter: DeadLetter) -> str:
-    """A letter's state for people."""
+    """A dead letter's state for people."""
     if dead_letter.state == "pending" and dead_letter.leased_by:
         return tr("en curso", "in hand")
     names = {"pending": tr("en cola", "queued"), "dead": tr("apartado", "dead"), "dropped": tr("abandonado", "dropped")}

@@ -42,11 +42,11 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
     settings = load()
     i18n.use(settings.lang)
     local = make_embedding_service(settings).provider == "local"
-    hands = concurrency or (2 if local else settings.embedding_concurrency)
+    batches = concurrency or (2 if local else settings.embedding_concurrency)
     settings = settings.model_copy(
         update={
-            "embedding_concurrency": max(hands, settings.embedding_concurrency if concurrency is None else hands),
-            "pool_size": max(settings.pool_size, hands + _SPARE_CONNECTIONS),
+            "embedding_concurrency": max(batches, settings.embedding_concurrency if concurrency is None else batches),
+            "pool_size": max(settings.pool_size, batches + _SPARE_CONNECTIONS),
         }
     )
     models = make_models(settings)
@@ -56,7 +56,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             db,
             models,
             batch_size=batch_size or (_LOCAL_BATCH if local else _BATCH),
-            concurrency=hands,
+            concurrency=batches,
             lease_s=settings.lease_s,
             maintenance_s=settings.maintenance_interval_s,
             threshold=settings.hnsw_threshold,

@@ -99,15 +99,15 @@ async def chunks_by_company(db: Database, generation: int | None) -> dict[str, t
 
 async def listing(db: Database, empresa_id: str | None, state: str | None, limit: int) -> list[DeadLetter]:
     """The oldest rows first, of one company or of all, in one state or in all."""
-    return await _letters(db, empresa_id, state, None, limit)
+    return await _dead_letters(db, empresa_id, state, None, limit)
 
 
 async def find(db: Database, chunk_id: str, empresa_id: str | None) -> list[DeadLetter]:
     """A chunk's rows: one a generation, and one a company where several use the same id."""
-    return await _letters(db, empresa_id, None, chunk_id, 100)
+    return await _dead_letters(db, empresa_id, None, chunk_id, 100)
 
 
-async def _letters(
+async def _dead_letters(
     db: Database, empresa_id: str | None, state: str | None, chunk_id: str | None, limit: int
 ) -> list[DeadLetter]:
     async with db.acquire() as connection:

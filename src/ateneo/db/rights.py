@@ -1,5 +1,5 @@
 """What the role that upgrades must be allowed, and the SQL that allows it without changing anything for other programs:
-it is made a member of who owns the tables, never the other way round, and no table changes hands."""
+it is made a member of who owns the tables, never the other way round, and no table changes its owner."""
 
 from ateneo.db.pool import Connection
 from ateneo.errors import NotTheOwner, RightsMissing

@@ -23,11 +23,11 @@ class NewText:
 async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors: Matrix, generation: int) -> None:
     """Stores the texts and their vectors (n, dims) in one transaction; a text whose id the company has is replaced.
 
-    Raises ChunksTableRefused where an id is another company's in a record whose key is the id alone.
+    Raises ChunksTableRefused where an id is another company's in a chunks table whose key is the id alone.
     """
     ids = [one.chunk_id for one in texts]
     async with db.tenant(empresa_id, writes=True) as connection:
-        # by hand and not ON CONFLICT, which needs a key that an adopted record may not have
+        # by hand and not ON CONFLICT, which needs a key that an adopted table may not have
         await connection.execute(
             "WITH given AS (SELECT * FROM unnest($2::text[], $3::text[], $4::int[]) AS t(id, contenido, tokens)),"
             " known AS (UPDATE public.knowledge_chunks k SET contenido = g.contenido, tokens_count = g.tokens"

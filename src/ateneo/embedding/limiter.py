@@ -1,8 +1,8 @@
 """How fast a provider is asked: requests at a time by AIMD, requests and tokens a minute by ceilings.
 
-    async with pace.request(tokens) as begun:
+    async with limiter.request(tokens) as begun:
         ...
-    pace.bore()                      # or: pace.slowed(begun, retry_after)
+    limiter.bore()                   # or: limiter.slowed(begun, retry_after)
 
 Additive increase, multiplicative decrease (Chiu & Jain 1989): every answer adds a little, up to one request more a
 round; a 429 or 5xx halves, once for all requests that were under way when it came. Ceilings space the requests out:

@@ -95,7 +95,7 @@ class Switch:
         self._lease_s = lease_s
 
     async def plan(self, *, threshold: int, count_tokens: bool, on_count: Tell | None = None) -> Plan:
-        """Changes nothing; the new model embeds a few texts, to know its dimensions, its pace and that it answers.
+        """Changes nothing; the new model embeds a few texts, to know its dimensions, its speed and that it answers.
 
         `threshold`: vectors from which a company gets an HNSW index. Raises SwitchRefused, ProviderError.
         """

@@ -58,7 +58,7 @@ async def serve_http(settings: Settings, host: str, port: int, hosts: Sequence[s
 
 
 class Refusals:
-    """ASGI middleware: what keeps a request from being looked at (its key's pace, a database away) is an answer."""
+    """ASGI middleware: what keeps a request from being looked at (a rate limit, a database away) is an answer."""
 
     def __init__(self, app: ASGIApp, *, lang_used: Lang) -> None:
         self._app = app

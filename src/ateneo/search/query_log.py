@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class QueryLog:
-    """One a process. A sample, not a record: what comes too fast, or while the database is away, is not kept.
+    """One a process. A sample, not a full log: what comes too fast, or while the database is away, is not kept.
 
     No search waits for it. Close it: what waits is stored then.
     """

@@ -106,7 +106,7 @@ def _edges(lines: list[str]) -> set[int]:
 
 def _shapes(line: str, page: int, pages: int) -> set[str]:
     """What two running headers have in common: all of the line, or all but the page's number, which here is said by
-    its distance from `page`. A number farther from it than there are pages is of something else, a record for one."""
+    its distance from `page`. A number farther from it than there are pages is of something else, of a file for one."""
     line = " ".join(line.casefold().split())
 
     def distance(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
--- The wall between companies, put up by one function for every table that has an empresa_id, whoever made it. It runs
+-- The isolation of companies, put up by one function for every table that has an empresa_id, whoever made it. It runs
 -- at every upgrade and after a new generation; what stands already is left alone. docs/security.md tells the whole.
 --   ateneo_app     what the API, the CLI and the agents act as: no rights on the index, one company's rows of the rest
 --   ateneo_worker  all companies' rows, no DDL, no keys, no audit log: for queues and backfills
@@ -60,7 +60,7 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
   SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,model_is_open,column_dims,any_embedding,queue_figures,known_vectors,own_over_budget,next_arrival,own_document_id}'::text[])
 $$;
 
--- What ends something, and what changes the model or the walls themselves: the owner's alone.
+-- What ends something, and what changes the model or the isolation itself: the owner's alone.
 CREATE OR REPLACE FUNCTION ateneo.is_owners_alone(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT name = ANY ('{erase_tables,protect_tables,activate_generation,retire_generation,drop_generation,mark_column}'::text[])
 $$;
@@ -142,7 +142,7 @@ BEGIN
   RETURN QUERY SELECT 'right', '@vector@', 'GRANT USAGE ON SCHEMA @vector@ TO ateneo_app, ateneo_worker'
     WHERE NOT (has_schema_privilege('ateneo_app', '@vector@', 'USAGE') AND has_schema_privilege('ateneo_worker', '@vector@', 'USAGE'));
   -- The planner's estimates are made of other companies' rows, too, and EXPLAIN shows them: prefix by prefix they would spell
-  -- the values that ANALYZE keeps. So it keeps none of texts (ids and counts stay, which plans need). An adopted record is its
+  -- the values that ANALYZE keeps. So it keeps none of texts (ids and counts stay, which plans need). An adopted chunks table is its
   -- owner's to decide about; docs/security.md says how.
   RETURN QUERY SELECT 'statistics', t.name || '.' || a.attname, format('ALTER TABLE %s ALTER %I SET STATISTICS 0', t.name, a.attname)
     FROM ateneo.tenant_tables() t JOIN pg_attribute a ON a.attrelid = t.id

@@ -1,6 +1,6 @@
 -- Texts that may have killed a worker's process: rows whose lease ended without being given back. They are leased apart
 -- from all others, in groups that get smaller with every death, to a process that has nothing else in hand
--- (docs/adr/0029-texts-that-kill.md).
+-- (docs/adr/0029-texts-that-crash-a-worker.md).
 
 -- Whether some of them may be claimed now.
 CREATE OR REPLACE FUNCTION ateneo.suspects_wait(gen smallint, only_empresa text) RETURNS boolean
@@ -41,7 +41,7 @@ BEGIN
     INTO es, ids, hs, tries FROM (SELECT * FROM leased ORDER BY empresa_id, chunk_id) l;
 END $$;
 
--- A text that kills is parked with all its copies in the company. Returns them.
+-- A text that crashes workers is parked with all its copies in the company. Returns them.
 CREATE OR REPLACE FUNCTION ateneo.park_killers(gen smallint, empresas text[], ids text[], reason text)
 RETURNS TABLE (empresa_id text, chunk_id text)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
