@@ -188,6 +188,14 @@ def test_an_opening_that_fails_leaves_no_thread(monkeypatch: pytest.MonkeyPatch)
     assert "ateneo" not in [thread.name for thread in threading.enumerate()]
 
 
+async def test_a_database_that_was_never_upgraded(bare_url: str) -> None:
+    async with Ateneo.open(database_url=bare_url) as client:
+        with pytest.raises(errors.NotUpgraded, match="ateneo db upgrade"):
+            await client.search("acme", QUESTION, mode="lexical")
+        with pytest.raises(errors.NotUpgraded):
+            await client.documents("acme")
+
+
 def test_the_environment_and_a_file_say_what_is_not_given(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

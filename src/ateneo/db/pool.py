@@ -63,6 +63,7 @@ _NOT_THERE = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedFunctionError,
     asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedObjectError,
 )
 
 
