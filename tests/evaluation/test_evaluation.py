@@ -14,10 +14,10 @@ from ateneo.db.scratch import PREFIX, StoredText, scratch_database
 from ateneo.embedding.backfill import Backfill
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, DatasetInvalid, RightsMissing
-from ateneo.evaluation.comparison import calibrated, compared
+from ateneo.evaluation.comparison import calibrate, compare_runs
 from ateneo.evaluation.datasets import BeirFolder, QuestionSet, corpus_passages, read_dataset
 from ateneo.evaluation.loading import ANSWER, Loader, answering
-from ateneo.evaluation.report import Configuration, Outcome, Report, Run, summarised
+from ateneo.evaluation.report import Configuration, Outcome, Report, Run, summarise
 from ateneo.evaluation.runs import Runner
 from ateneo.ingestion.service import IngestionService
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
@@ -264,7 +264,7 @@ def run_of(values: dict[str, float], weight: float = 0.4) -> Run:
 
 
 def test_percentiles_are_by_nearest_rank() -> None:
-    metrics = summarised([outcome(str(n), 1.0, ms=float(n)) for n in range(1, 101)])
+    metrics = summarise([outcome(str(n), 1.0, ms=float(n)) for n in range(1, 101)])
     assert (metrics.search_p50_ms, metrics.search_p95_ms) == (50.0, 95.0)
     assert (metrics.total_p50_ms, metrics.total_p95_ms) == (52.0, 97.0)
 
@@ -282,7 +282,7 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
 
 def test_comparison_by_question() -> None:
     before = run_of({"a": 1.0, "b": 0.5, "c": 0.0, "solo": 1.0})
-    [found] = compared([before], [run_of({"c": 1.0, "b": 0.5, "a": 0.2, "nueva": 0.0}, 0.6)])
+    [found] = compare_runs([before], [run_of({"c": 1.0, "b": 0.5, "a": 0.2, "nueva": 0.0}, 0.6)])
     assert [one.before.id for one in found.better] == ["c"]
     assert [one.before.id for one in found.worse] == ["a"]
     assert (found.missing, found.difference.questions) == (2, 3)
@@ -294,7 +294,7 @@ def test_what_cannot_be_compared() -> None:
     one = run_of({"a": 1.0})
     for other in ([run_of({"b": 1.0})], [one, run_of({"a": 0.0}, 0.1)]):
         with pytest.raises(BadArgument):
-            compared([one], other)
+            compare_runs([one], other)
 
 
 def choosing(count: int) -> set[int]:
@@ -302,26 +302,26 @@ def choosing(count: int) -> set[int]:
     half = set()
     for place in range(count):
         one = run_of({f"q{n}": float(n == place) for n in range(count)})
-        if calibrated([one], current=0.4).chosen_on[0] > 0:
+        if calibrate([one], current=0.4).chosen_on[0] > 0:
             half.add(place)
     return half
 
 
 def test_the_weight_is_chosen_on_one_half_alone() -> None:
     names = [f"q{n}" for n in range(40)]
-    chosen = calibrated([run_of(dict.fromkeys(names, w), w) for w in (0.2, 0.4, 0.6)], current=0.4)
+    chosen = calibrate([run_of(dict.fromkeys(names, w), w) for w in (0.2, 0.4, 0.6)], current=0.4)
     assert (chosen.best, chosen.current) == (0.6, 0.4)
     assert chosen.gain.mean == pytest.approx(0.2) and chosen.gain.questions == 20
-    even = calibrated([run_of(dict.fromkeys(names, 0.5), w) for w in (0.2, 0.4, 0.6)], current=0.4)
+    even = calibrate([run_of(dict.fromkeys(names, 0.5), w) for w in (0.2, 0.4, 0.6)], current=0.4)
     assert even.best == 0.4
     # what wins on the choosing half alone is not confirmed by the other
     half = choosing(40)
     winners = {f"q{n}": float(n in half) for n in range(40)}
-    lucky = calibrated([run_of(dict.fromkeys(names, 0.5), 0.4), run_of(winners, 0.6)], current=0.4)
+    lucky = calibrate([run_of(dict.fromkeys(names, 0.5), 0.4), run_of(winners, 0.6)], current=0.4)
     assert (lucky.best, lucky.chosen_on, lucky.held_out) == (0.6, (0.5, 1.0), (0.5, 0.0))
     assert lucky.gain.mean == -0.5
     with pytest.raises(BadArgument):
-        calibrated([run_of({"a": 1.0})], current=0.4)
+        calibrate([run_of({"a": 1.0})], current=0.4)
 
 
 @pytest.mark.parametrize("text", ["mode=magic", "dense_weight=2", "dense_weight=x", "peso=1", "nada.json", ""])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ateneo.evaluation.side_by_side import Asked, pair_of, sentence_of, summary
+from ateneo.evaluation.side_by_side import CompanyQuestion, pair_results, sentence_of, summarise
 from ateneo.types import Hit
 
 TEXT = """# Licencias
@@ -16,8 +16,8 @@ def _hits(*ids: str) -> tuple[Hit, ...]:
     return tuple(Hit(one, None, None, one, 0.0, None, None, None, None) for one in ids)
 
 
-def _asked(*answers: str) -> Asked:
-    return Asked("¿qué?", "acme", frozenset(answers))
+def _asked(*answers: str) -> CompanyQuestion:
+    return CompanyQuestion("¿qué?", "acme", frozenset(answers))
 
 
 def test_the_sentence_in_the_middle_asks() -> None:
@@ -36,22 +36,22 @@ def test_whatever_the_text_there_is_a_question(text: str) -> None:
 
 
 def test_ranks_and_overlap() -> None:
-    pair = pair_of(_asked("b"), _hits("a", "b", "c"), _hits("b", "x", "a"))
+    pair = pair_results(_asked("b"), _hits("a", "b", "c"), _hits("b", "x", "a"))
     assert (pair.before_rank, pair.after_rank) == (2, 1)
     assert pair.overlap == pytest.approx(2 / 3)
     assert pair.loss == pytest.approx(-0.5)
-    nothing = pair_of(_asked("b"), (), ())
+    nothing = pair_results(_asked("b"), (), ())
     assert (nothing.before_rank, nothing.after_rank, nothing.overlap) == (None, None, 1.0)
 
 
 def test_the_summary_counts_the_judged_and_shows_the_worst_first() -> None:
     pairs = [
-        pair_of(_asked("a"), _hits("a", "b"), _hits("b", "a")),
-        pair_of(_asked("a"), _hits("a", "b"), _hits("x", "y")),
-        pair_of(_asked("a"), _hits("a", "b"), _hits("a", "b")),
-        pair_of(_asked(), _hits("a", "b"), _hits("z", "b")),
+        pair_results(_asked("a"), _hits("a", "b"), _hits("b", "a")),
+        pair_results(_asked("a"), _hits("a", "b"), _hits("x", "y")),
+        pair_results(_asked("a"), _hits("a", "b"), _hits("a", "b")),
+        pair_results(_asked(), _hits("a", "b"), _hits("z", "b")),
     ]
-    found = summary("hybrid", 2, pairs)
+    found = summarise("hybrid", 2, pairs)
     assert (found.questions, found.judged) == (4, 3)
     assert found.before_recall == 1
     assert found.after_recall == pytest.approx(2 / 3)
@@ -62,6 +62,6 @@ def test_the_summary_counts_the_judged_and_shows_the_worst_first() -> None:
 
 
 def test_without_answers_there_is_no_recall_to_compare() -> None:
-    found = summary("dense", 2, [pair_of(_asked(), _hits("a"), _hits("b"))])
+    found = summarise("dense", 2, [pair_results(_asked(), _hits("a"), _hits("b"))])
     assert (found.judged, found.before_recall, found.ratio, found.difference) == (0, None, None, None)
     assert found.overlap == 0

@@ -8,7 +8,7 @@ from tests.db.test_isolation_database import put
 from ateneo.access import erasure
 from ateneo.db import conversations, query_log
 from ateneo.db.pool import Database
-from ateneo.evaluation.side_by_side import ENOUGH, sampled
+from ateneo.evaluation.side_by_side import ENOUGH, sample_questions
 from ateneo.search.query_log import QueryLog
 
 
@@ -49,13 +49,13 @@ async def test_half_of_a_sample_is_people_s_once_they_are_enough(database: Datab
             [(f"El expediente {number} se archiva durante diez años en la oficina.",) for number in range(60)],
         )
     await ask(database, "acme", *(f"¿Pregunta {number}?" for number in range(ENOUGH - 1)))
-    assert Counter(one.origin for one in await sampled(database, None, 50)) == {"sentence": 50}
+    assert Counter(one.origin for one in await sample_questions(database, None, 50)) == {"sentence": 50}
     await ask(database, "acme", *(f"¿Otra pregunta {number}?" for number in range(ENOUGH)))
-    drawn = await sampled(database, None, 50)
+    drawn = await sample_questions(database, None, 50)
     assert Counter(one.origin for one in drawn) == {"conversation": 25, "sentence": 25}
     assert all(one.answers for one in drawn if one.origin == "sentence")
-    assert Counter(one.origin for one in await sampled(database, "otra", 50)) == {}
-    assert Counter(one.origin for one in await sampled(database, None, 5)) == {"sentence": 5}
+    assert Counter(one.origin for one in await sample_questions(database, "otra", 50)) == {}
+    assert Counter(one.origin for one in await sample_questions(database, None, 5)) == {"sentence": 5}
 
 
 async def texts(db: Database, empresa: str | None = None) -> list[str]:

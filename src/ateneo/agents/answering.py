@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from ateneo.agents.citation_check import Citing
+from ateneo.agents.citation_check import CitationWriter
 from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
 from ateneo.agents.extractive import do_not_know
 from ateneo.agents.followup import standalone
@@ -59,7 +59,7 @@ class Answering:
     message: str
     history: Sequence[Turn]
     max_tokens: int
-    citing: Citing = field(init=False)
+    writer: CitationWriter = field(init=False)
     queries: list[str] = field(default_factory=list)
     rounds: list[SearchRound] = field(default_factory=list)
     context: str = ""
@@ -72,13 +72,13 @@ class Answering:
     _first_text_ms: int | None = None
 
     def __post_init__(self) -> None:
-        self.citing = Citing(self.search.db, self.empresa_id)
+        self.writer = CitationWriter(self.search.db, self.empresa_id)
         self.model = self.agent.model or self.chat.model
 
     async def events(self) -> AsyncGenerator[Event]:
         """Everything that happens; the last event is Done or Failed."""
         try:
-            async with aclosing(self._answered()) as events:
+            async with aclosing(self._steps()) as events:
                 async for event in events:
                     if isinstance(event, TextDelta) and self._first_text_ms is None:
                         self._first_text_ms = self._ms()
@@ -96,8 +96,8 @@ class Answering:
 
     def answer(self) -> Answer:
         return Answer(
-            text=self.citing.text.strip(),
-            citations=tuple(self.citing.citations),
+            text=self.writer.text.strip(),
+            citations=tuple(self.writer.verified),
             provider=self.chat.provider,
             model=self.model,
             extractive=not self.chat.writes and self.stop_reason != "no_passages",
@@ -109,16 +109,16 @@ class Answering:
             stop_reason=self.stop_reason,
             state=self.state,
             context=self.context,
-            markers_removed=self.citing.removed,
-            citations_dropped=self.citing.dropped,
+            markers_removed=self.writer.removed,
+            citations_dropped=self.writer.dropped,
             queries=tuple(self.queries),
-            passages=self.citing.passages,
+            passages=self.writer.passages,
             latency_ms=self._ms(),
             first_text_ms=self._first_text_ms,
             error=self.error,
         )
 
-    async def _answered(self) -> AsyncGenerator[Event]:
+    async def _steps(self) -> AsyncGenerator[Event]:
         query, spent = await standalone(
             self.chat,
             self.history,
@@ -128,32 +128,32 @@ class Answering:
         )
         self.usage += spent
         yield self._searching(query)
-        found = await self._found(query, self.agent.context_tokens)
+        found = await self._fresh_context(query, self.agent.context_tokens)
         self.context = found.text
-        self.citing.given += found.hits
+        self.writer.given += found.hits
         yield Passages(found.hits)
         if not found.hits:
             self.state, self.stop_reason = "unknown", "no_passages"
-            async for shown in self.citing.say(do_not_know()):
+            async for shown in self.writer.write(do_not_know()):
                 yield shown
             return
-        async with aclosing(self._said()) as events:
+        async with aclosing(self._model_output()) as events:
             async for event in events:
                 yield event
-        async for shown in self._ended():
+        async for shown in self._conclusion():
             yield shown
 
-    async def _said(self) -> AsyncGenerator[Event]:
+    async def _model_output(self) -> AsyncGenerator[Event]:
         """What the model says, with the searches that it asks for."""
         while True:
             call = None
             async with aclosing(self.chat.stream(self._request())) as parts:
                 async for part in parts:
                     if isinstance(part, TextPart):
-                        async for shown in self.citing.say(part.text):
+                        async for shown in self.writer.write(part.text):
                             yield shown
                     elif isinstance(part, QuotePart):
-                        async for shown in self.citing.quote(part.chunk_id, part.quote):
+                        async for shown in self.writer.quote(part.chunk_id, part.quote):
                             yield shown
                     elif isinstance(part, SearchPart):
                         call = part
@@ -161,7 +161,7 @@ class Answering:
                         self._count(part)
             if call is None or not self._may_search():
                 return
-            async for shown in self.citing.rest():
+            async for shown in self.writer.rest():
                 yield shown
             async for event in self._search_again(call):
                 yield event
@@ -169,32 +169,32 @@ class Answering:
     async def _search_again(self, call: SearchPart) -> AsyncGenerator[Event]:
         query = clean(call.query).strip()[: self.search.max_query_chars]
         found = Context("", (), 0)
-        first = len(self.citing.given) + 1
+        first = len(self.writer.given) + 1
         if query:
             yield self._searching(query)
-            found = await self._found(query, max(1, self.agent.context_tokens // 2))
+            found = await self._fresh_context(query, max(1, self.agent.context_tokens // 2))
             yield Passages(found.hits)
-        self.citing.given += found.hits
+        self.writer.given += found.hits
         self.rounds.append(SearchRound(call.call_id, query, found.hits, found.text, first, call.raw))
-        if self.citing.text:
-            async for shown in self.citing.say("\n\n"):
+        if self.writer.text:
+            async for shown in self.writer.write("\n\n"):
                 yield shown
 
-    async def _ended(self) -> AsyncGenerator[TextDelta | CitationEvent]:
+    async def _conclusion(self) -> AsyncGenerator[TextDelta | CitationEvent]:
         """The last of the text, the answer's state, and the word of warning where nothing holds it up."""
-        async for shown in self.citing.rest():
+        async for shown in self.writer.rest():
             yield shown
         self.state = _STOPS.get(self.stop_reason, "complete")
-        if self.citing.citations or self.state == "refused":
+        if self.writer.verified or self.state == "refused":
             return
-        if self.state == "complete" and _UNKNOWING.match(self.citing.text):
+        if self.state == "complete" and _UNKNOWING.match(self.writer.text):
             self.state = "unknown"
             return
         warning = tr(
             "(Ninguna cita de los documentos respalda esta respuesta.)",
             "(No citation from the documents supports this answer.)",
         )
-        async for shown in self.citing.say(("\n\n" if self.citing.text else "") + warning):
+        async for shown in self.writer.write(("\n\n" if self.writer.text else "") + warning):
             yield shown
 
     def _request(self) -> ChatRequest:
@@ -204,7 +204,7 @@ class Answering:
             system=stable + repository(context),
             stable=len(stable),
             message=self.message,
-            passages=tuple(self.citing.given),
+            passages=tuple(self.writer.given),
             max_tokens=self.max_tokens,
             history=self.history,
             may_search=self._may_search(),
@@ -214,7 +214,7 @@ class Answering:
         )
 
     def _cited_natively(self) -> list[Hit]:
-        return self.citing.given if self.chat.native_citations else [hit for one in self.rounds for hit in one.passages]
+        return self.writer.given if self.chat.native_citations else [hit for one in self.rounds for hit in one.passages]
 
     def _may_search(self) -> bool:
         return self.chat.writes and "search" in self.agent.tools and len(self.rounds) < MOST_SEARCHES
@@ -223,10 +223,10 @@ class Answering:
         self.queries.append(query)
         return Searching(query)
 
-    async def _found(self, query: str, budget: int) -> Context:
+    async def _fresh_context(self, query: str, budget: int) -> Context:
         """Passages that were not given yet, within `budget` tokens."""
         result = await self.search.search(self.empresa_id, query, options=SearchOptions.for_agent(self.agent))
-        known = {hit.chunk_id for hit in self.citing.given}
+        known = {hit.chunk_id for hit in self.writer.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
         counter = self.chat.counter or self.search.context_counter
         return build_context(fresh, counter, max_tokens=budget, first=len(known) + 1)

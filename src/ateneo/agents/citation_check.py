@@ -11,10 +11,10 @@ from ateneo.db.pool import Database
 from ateneo.text.clean import clean
 from ateneo.types import Citation, Hit
 
-Shown = AsyncGenerator[TextDelta | CitationEvent]
+AnswerEvents = AsyncGenerator[TextDelta | CitationEvent]
 
 
-class Citing:
+class CitationWriter:
     """Takes what the model says and gives what may be shown. `given[n - 1]` is the passage that the model's `[n]`
     cites; what is shown is numbered from 1, in the order in which passages are first cited.
 
@@ -23,7 +23,7 @@ class Citing:
 
     def __init__(self, db: Database, empresa_id: str) -> None:
         self.given: list[Hit] = []
-        self.citations: list[Citation] = []
+        self.verified: list[Citation] = []
         self.removed = 0
         self.dropped = 0
         self._db = db
@@ -43,7 +43,7 @@ class Citing:
         """All that was shown."""
         return self._markers.shown
 
-    async def say(self, text: str) -> Shown:
+    async def write(self, text: str) -> AnswerEvents:
         """Shows the text, its markers checked."""
         for piece in self._markers.feed(clean(text), len(self.given)):
             if isinstance(piece, Marker):
@@ -52,7 +52,7 @@ class Citing:
             else:
                 yield TextDelta(piece)
 
-    async def quote(self, chunk_id: str, quote: str) -> Shown:
+    async def quote(self, chunk_id: str, quote: str) -> AnswerEvents:
         """Shows a citation of the model's own behind what it said last."""
         place = next((at for at, hit in enumerate(self.given, 1) if hit.chunk_id == chunk_id), None)
         citation = None if place is None else await self._verified(place, quote=clean(quote).strip())
@@ -65,12 +65,12 @@ class Citing:
         for event in self._new([citation]):
             yield event
 
-    async def rest(self) -> Shown:
+    async def rest(self) -> AnswerEvents:
         """Shows what was held back, at the end of the answer or before a search."""
         for piece in self._markers.rest():
             yield TextDelta(piece)
 
-    async def _marker(self, marker: Marker) -> Shown:
+    async def _marker(self, marker: Marker) -> AnswerEvents:
         self.removed += marker.removed
         claim = claim_at_end(self.text)
         held: list[Citation] = []
@@ -101,6 +101,6 @@ class Citing:
 
     def _new(self, citations: Sequence[Citation]) -> list[CitationEvent]:
         """Events for those that were not shown yet."""
-        fresh = [one for one in citations if one not in self.citations]
-        self.citations += fresh
+        fresh = [one for one in citations if one not in self.verified]
+        self.verified += fresh
         return [CitationEvent(one) for one in fresh]

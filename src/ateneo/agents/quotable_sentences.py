@@ -27,7 +27,7 @@ about am an and any are as at be been but by can did do does for from had has ha
 not of on or our she should so some than that the their them there these they this to us was we were what when where
 which who why will with would you your
 """
-_SAID_OFTEN = frozenset(_FUNCTION_WORDS.split())
+_STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def content_words(text: str) -> Words:
     """Returns the words that carry meaning: without accents, in lower case, cut to a crude stem."""
     folded = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
     return frozenset(
-        _PLURAL_OR_GENDER.sub("", word)[:_STEM_CHARS] for word in _WORD.findall(folded) if word not in _SAID_OFTEN
+        _PLURAL_OR_GENDER.sub("", word)[:_STEM_CHARS] for word in _WORD.findall(folded) if word not in _STOP_WORDS
     )
 
 

@@ -128,7 +128,7 @@ class AgentService:
                 async for event in events:
                     if isinstance(event, Done | Failed):
                         ended = True
-                        yield await self._kept(empresa_id, conversation_id, answering, event)
+                        yield await self._with_position(empresa_id, conversation_id, answering, event)
                     else:
                         yield event
         finally:
@@ -167,7 +167,7 @@ class AgentService:
         )
         return replace(memory, history=_without_numbers(memory.history))
 
-    async def _kept(
+    async def _with_position(
         self, empresa_id: str, conversation_id: str | None, answering: Answering, event: Done | Failed
     ) -> Done | Failed:
         """The last event, with where its answer was stored."""

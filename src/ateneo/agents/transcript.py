@@ -24,7 +24,7 @@ async def transcript(db: Database, empresa_id: Tenant, conversation_id: str) -> 
 
 
 def _checked(turn: StoredTurn, texts: dict[str, str]) -> StoredTurn:
-    held = list(_held(turn.citations, texts))
+    held = list(_still_valid(turn.citations, texts))
     kept = {one.number for one in held}
     last = max((one.number for one in turn.citations), default=0)
     now: dict[int, int] = {}
@@ -44,7 +44,7 @@ def _checked(turn: StoredTurn, texts: dict[str, str]) -> StoredTurn:
     )
 
 
-def _held(citations: Sequence[Citation], texts: dict[str, str]) -> Iterator[Citation]:
+def _still_valid(citations: Sequence[Citation], texts: dict[str, str]) -> Iterator[Citation]:
     for one in citations:
         place = locate(one.quote, texts.get(one.chunk_id, ""))
         if place is not None:

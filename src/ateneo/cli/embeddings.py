@@ -341,11 +341,11 @@ async def _compared(
     new = VectorSearchService(db, after.embedding, pinned=after)
     if questions is not None:
         own = [one for one in open_questions(questions) if empresa_id in (None, one.empresa_id)]
-        asked = await side_by_side.judged(old, own)
+        asked = await side_by_side.judge_questions(old, own)
     else:
-        asked = await side_by_side.sampled(db, empresa_id, sample)
+        asked = await side_by_side.sample_questions(db, empresa_id, sample)
     with screen.step(tr("Comparando", "Comparing"), quiet=quiet) as tell:
-        found = await side_by_side.compared(old, new, asked, k=k, on_question=tell)
+        found = await side_by_side.compare_models(old, new, asked, k=k, on_question=tell)
     # the worst cases show a company's questions and passages to whoever operates the database
     shown = Counter(pair.asked.empresa_id for one in found for pair in one.worst)
     for company, cases in sorted(shown.items()):

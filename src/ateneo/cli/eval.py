@@ -19,7 +19,7 @@ from ateneo.cli.usage import Commands
 from ateneo.db.scratch import scratch_database
 from ateneo.embedding.backfill import Backfill
 from ateneo.errors import BadArgument
-from ateneo.evaluation.comparison import WEIGHTS, Calibration, Comparison, calibrated, compared
+from ateneo.evaluation.comparison import WEIGHTS, Calibration, Comparison, calibrate, compare_runs
 from ateneo.evaluation.datasets import Dataset, read_dataset
 from ateneo.evaluation.loading import Loader
 from ateneo.evaluation.report import Configuration, Report, Run
@@ -172,7 +172,7 @@ async def _evaluate(options: Options, settings: Settings) -> None:
     measured = await _measured(options, settings) if options.folders else None
     runs = measured.runs if measured else ()
     sides = _sides(options.sides, runs)
-    comparisons = compared(*sides) if len(sides) == 2 else []
+    comparisons = compare_runs(*sides) if len(sides) == 2 else []
     calibrations = _calibrations(measured) if measured and options.calibrate else []
     if options.plot is not None:
         _draw(options.plot, sides or [runs], min(_cutoffs(options)))
@@ -255,7 +255,7 @@ def _calibrations(measured: Report) -> list[Calibration]:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in measured.runs:
         groups.setdefault((run.dataset, run.variant), []).append(run)
-    return [calibrated(group, measured.dense_weight) for group in groups.values()]
+    return [calibrate(group, measured.dense_weight) for group in groups.values()]
 
 
 def _draw(path: Path, sides: Sequence[Sequence[Run]], k: int) -> None:

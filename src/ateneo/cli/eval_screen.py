@@ -10,7 +10,7 @@ from ateneo.cli.runtime import err, out
 from ateneo.embedding.service import EmbeddingService
 from ateneo.evaluation.comparison import Calibration, Change, Comparison
 from ateneo.evaluation.datasets import BeirFolder, Dataset
-from ateneo.evaluation.loading import Loaded, Tell
+from ateneo.evaluation.loading import Loaded, OnProgress
 from ateneo.evaluation.report import Metrics, Report, Run
 from ateneo.evaluation.significance import Difference
 from ateneo.i18n import count, number, percent, tr
@@ -88,12 +88,12 @@ def _warn(text: str) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[str], Tell]]:
+def progress(*, quiet: bool) -> Iterator[Callable[[str], OnProgress]]:
     """Gives what opens a stage by its name: a bar on a terminal, nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bars:
 
-        def stage(name: str) -> Tell:
+        def stage(name: str) -> OnProgress:
             task = bars.add_task(name, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ateneo.agents.service import DEFAULT_AGENT, AgentService
 from ateneo.errors import ProviderAnswerInvalid, ProviderBusy, ProviderRefusedInput, ProviderUnavailable
-from ateneo.evaluation.loading import Judged, Loaded, Tell
+from ateneo.evaluation.loading import Judged, Loaded, OnProgress
 from ateneo.types import Answer
 
 _AT_ONCE = 4
@@ -18,7 +18,7 @@ _ONE_ANSWER = (ProviderBusy, ProviderUnavailable, ProviderRefusedInput, Provider
 
 
 @dataclass(frozen=True, slots=True)
-class Replied:
+class AnswerOutcome:
     """What became of one question. `state` as of an Answer; `failed` the code of the error that left no answer.
 
     `cited` are the chunks cited, in order, each verified; `correct` those of them that answer the question by its own
@@ -74,7 +74,7 @@ class AnswersReport:
     provider: str
     model: str
     embedder: str
-    questions: tuple[Replied, ...]
+    questions: tuple[AnswerOutcome, ...]
 
     def shares(self, *, answerable: bool, kind: str | None = None) -> Shares | None:
         """Over the questions that the documents answer, or those that they do not; None where there are none."""
@@ -93,7 +93,7 @@ class AnswersReport:
         return dataclasses.asdict(self) | {name: one and dataclasses.asdict(one) for name, one in both.items()}
 
 
-def shares(replied: Iterable[Replied]) -> Shares | None:
+def shares(replied: Iterable[AnswerOutcome]) -> Shares | None:
     """The shares of some questions; None of none."""
     some = list(replied)
     if not some:
@@ -120,7 +120,9 @@ class Questioner:
         self._agent = agent
         self._slots = asyncio.Semaphore(_AT_ONCE if remote else 1)
 
-    async def ask(self, loaded: Loaded, unanswerable: Sequence[Judged], tell: Tell) -> tuple[Replied, ...]:
+    async def ask(
+        self, loaded: Loaded, unanswerable: Sequence[Judged], on_progress: OnProgress
+    ) -> tuple[AnswerOutcome, ...]:
         """Every question in order, those without an answer last.
 
         An error that is one answer's (busy, unavailable, refused) is that question's `failed`; others are raised:
@@ -129,12 +131,12 @@ class Questioner:
         asked = [(one, True) for one in loaded.questions] + [(one, False) for one in unanswerable]
         done = 0
 
-        async def reply(question: Judged, answerable: bool) -> Replied:
+        async def reply(question: Judged, answerable: bool) -> AnswerOutcome:
             nonlocal done
             async with self._slots:
                 replied = await self._reply(question, answerable)
             done += 1
-            tell(done, len(asked))
+            on_progress(done, len(asked))
             return replied
 
         # gather and not a TaskGroup, which would wrap the one error that matters in a group
@@ -145,7 +147,7 @@ class Questioner:
             for task in tasks:
                 task.cancel()
 
-    async def _reply(self, question: Judged, answerable: bool) -> Replied:
+    async def _reply(self, question: Judged, answerable: bool) -> AnswerOutcome:
         try:
             answer = await self._agent.chat(question.empresa_id, DEFAULT_AGENT, question.text)
         except _ONE_ANSWER as error:
@@ -153,10 +155,10 @@ class Questioner:
         return _judged(question, answerable, answer)
 
 
-def _judged(question: Judged, answerable: bool, answer: Answer) -> Replied:
+def _judged(question: Judged, answerable: bool, answer: Answer) -> AnswerOutcome:
     cited = tuple(dict.fromkeys(one.chunk_id for one in answer.citations))
     right = question.answers or {one for one, grade in question.grades.items() if grade > 0}
-    return Replied(
+    return AnswerOutcome(
         id=question.id,
         question=question.text,
         kind=question.kind,
@@ -173,7 +175,7 @@ def _judged(question: Judged, answerable: bool, answer: Answer) -> Replied:
     )
 
 
-def _failed(question: Judged, answerable: bool, code: str) -> Replied:
-    return Replied(
+def _failed(question: Judged, answerable: bool, code: str) -> AnswerOutcome:
+    return AnswerOutcome(
         question.id, question.text, question.kind, answerable, "interrupted", "", (), (), 0, 0, None, 0, code
     )

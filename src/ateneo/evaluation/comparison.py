@@ -57,7 +57,7 @@ class Comparison:
         return [one for one in self.changes if one.gain < 0]
 
 
-def compared(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
+def compare_runs(first: Sequence[Run], second: Sequence[Run]) -> list[Comparison]:
     """The runs of both sides that are of the same dataset and variant, in pairs.
 
     Raises BadArgument where a side has two runs for one pair, and where nothing pairs.
@@ -112,7 +112,7 @@ class Calibration:
     gain: Difference
 
 
-def calibrated(runs: Sequence[Run], current: float, seed: int = SEED) -> Calibration:
+def calibrate(runs: Sequence[Run], current: float, seed: int = SEED) -> Calibration:
     """From hybrid runs over the same questions, one a weight, that of `current` among them.
 
     Of equal weights the one nearest to `current` is best. Raises BadArgument for fewer than two questions.

@@ -22,7 +22,7 @@ ANSWER = "answer"
 _AT_ONCE = 1000
 _HALF = 0.5
 
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Is told (done, of how many)."""
 
 
@@ -69,35 +69,35 @@ class Loader:
         self._titles = titles
         self._tenants = 0
 
-    async def load(self, dataset: Dataset, tell: Tell) -> Loaded:
+    async def load(self, dataset: Dataset, on_progress: OnProgress) -> Loaded:
         """Each dataset becomes companies of its own. Raises DatasetInvalid, ProviderError, DatabaseError."""
         self._tenants += 1
         if isinstance(dataset, BeirFolder):
-            return await self._beir(dataset, f"eval-{self._tenants}", tell)
-        return await self._question_set(dataset, f"eval-{self._tenants}", tell)
+            return await self._beir(dataset, f"eval-{self._tenants}", on_progress)
+        return await self._question_set(dataset, f"eval-{self._tenants}", on_progress)
 
-    async def _beir(self, dataset: BeirFolder, empresa_id: str, tell: Tell) -> Loaded:
+    async def _beir(self, dataset: BeirFolder, empresa_id: str, on_progress: OnProgress) -> Loaded:
         passages = corpus_passages(dataset.corpus, titles=self._titles)
         while batch := [Passage(*one) for one in islice(passages, _AT_ONCE)]:
             await scratch.insert_passages(self._db, empresa_id, batch)
-        unembedded = await self._embed(empresa_id, dataset.passages, tell)
+        unembedded = await self._embed(empresa_id, dataset.passages, on_progress)
         await statistics.refresh_moved(self._db, [empresa_id])
         questions = tuple(Judged(one.id, one.text, empresa_id, one.grades) for one in dataset.queries)
         return Loaded(dataset.name, questions, dataset.passages, unembedded=unembedded)
 
-    async def _embed(self, empresa_id: str, total: int, tell: Tell) -> tuple[str, ...]:
+    async def _embed(self, empresa_id: str, total: int, on_progress: OnProgress) -> tuple[str, ...]:
         if self._backfill is None:
             return ()
 
         def on_page(now: Progress) -> None:
-            tell(now.processed + now.failed, total)
+            on_progress(now.processed + now.failed, total)
 
         done = await self._backfill.run(empresa_id, on_progress=on_page)
         if done.stopped is not None:
             raise done.stopped
         return tuple(f"{one.chunk_id}: {one.reason}" for one in done.failed)
 
-    async def _question_set(self, dataset: QuestionSet, prefix: str, tell: Tell) -> Loaded:
+    async def _question_set(self, dataset: QuestionSet, prefix: str, on_progress: OnProgress) -> Loaded:
         files = _files(dataset)
         documents: dict[tuple[str, str], str] = {}
         unreadable: list[str] = []
@@ -109,7 +109,7 @@ class Loader:
                 documents[empresa_id, name] = stored.document_id
             except DocumentError as error:
                 unreadable.append(error.message)
-            tell(number, len(files))
+            on_progress(number, len(files))
         texts: dict[str, list[StoredText]] = {}
         for empresa_id in sorted({one for one, _ in files}):
             texts[empresa_id] = await scratch.stored_texts(self._db, f"{prefix}-{empresa_id}")

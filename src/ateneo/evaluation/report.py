@@ -115,10 +115,10 @@ class Run:
     def metrics(self, kind: str | None = None) -> Metrics:
         """Over the questions of one kind, or all."""
         some = [one for one in self.questions if kind is None or one.kind == kind]
-        return summarised(some)
+        return summarise(some)
 
 
-def summarised(outcomes: Iterable[Outcome]) -> Metrics:
+def summarise(outcomes: Iterable[Outcome]) -> Metrics:
     """The means of one outcome or more, all with the same cut-offs."""
     some = list(outcomes)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ateneo.evaluation.loading import ANSWER, Judged, Loaded, Tell
+from ateneo.evaluation.loading import ANSWER, Judged, Loaded, OnProgress
 from ateneo.evaluation.metrics import first_relevant, ndcg, recall
 from ateneo.evaluation.report import Configuration, Outcome, Run
 from ateneo.evaluation.variants import Variant, variant_of
@@ -25,7 +25,7 @@ class Runner:
         self._cuts = sorted({cut for cut in CUTS if cut < k} | {k})
 
     async def run(
-        self, loaded: Loaded, variant: Variant, configurations: Sequence[Configuration], tell: Tell
+        self, loaded: Loaded, variant: Variant, configurations: Sequence[Configuration], on_progress: OnProgress
     ) -> list[Run]:
         """A run for each configuration. Raises QueryTooLong, BadArgument, ProviderError, DatabaseError."""
         settled = [self._settled(one) for one in configurations]
@@ -39,7 +39,7 @@ class Runner:
             embed_ms = await self._embed(asked, question.empresa_id) if by_meaning else 0.0
             for configuration, found in zip(settled, outcomes, strict=True):
                 found.append(await self._outcome(question, asked, configuration, embed_ms))
-            tell(number, len(texts))
+            on_progress(number, len(texts))
         return [
             Run(loaded.name, variant, one.mode, one.dense_weight, tuple(found))
             for one, found in zip(settled, outcomes, strict=True)

@@ -5,7 +5,7 @@ or sentences drawn from the chunks themselves, whose answer is the chunk they st
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -17,7 +17,7 @@ from ateneo.db.scratch import StoredText
 from ateneo.errors import BadArgument
 from ateneo.evaluation import significance
 from ateneo.evaluation.datasets import OpenQuestion
-from ateneo.evaluation.loading import answering
+from ateneo.evaluation.loading import OnProgress, answering
 from ateneo.evaluation.significance import Difference
 from ateneo.i18n import tr
 from ateneo.search.options import SearchOptions
@@ -34,12 +34,11 @@ ENOUGH = 20
 _SHORTEST, _LONGEST = 25, 200
 _MOST_OF_IT = 0.8
 
-Tell = Callable[[int, int], None]
 Origin = Literal["file", "conversation", "search", "sentence"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompanyQuestion:
     """A question to one company. `answers`: the chunks that hold the answer, empty where nobody knows it."""
 
     text: str
@@ -55,7 +54,7 @@ class Pair:
     `overlap`: the share of passages that both found.
     """
 
-    asked: Asked
+    asked: CompanyQuestion
     before: tuple[Hit, ...]
     after: tuple[Hit, ...]
     before_rank: int | None
@@ -93,15 +92,15 @@ class SideBySide:
         return self.after_recall / self.before_recall if self.before_recall > 0 else 1.0
 
 
-async def sampled(db: Database, empresa_id: str | None, size: int) -> list[Asked]:
+async def sample_questions(db: Database, empresa_id: str | None, size: int) -> list[CompanyQuestion]:
     """`size` questions by chance, always the same ones: half of them what people asked, where that is ENOUGH, and the
     rest a sentence of a chunk each. People's questions have a known answer only where they said that it was good."""
     real = await asked_by_people.sample(db, empresa_id, max(size // 2, min(size, ENOUGH)), SEED)
     if len(real) < ENOUGH:
         real = []
-    asked = [Asked(one.text, one.empresa_id, one.liked, one.source) for one in real]
+    asked = [CompanyQuestion(one.text, one.empresa_id, one.liked, one.source) for one in real]
     chunks = await switch.sample_chunks(db, empresa_id, size - len(real), SEED) if size > len(real) else []
-    return asked + [Asked(sentence_of(one.contenido), one.empresa_id, one.ids, "sentence") for one in chunks]
+    return asked + [CompanyQuestion(sentence_of(one.contenido), one.empresa_id, one.ids, "sentence") for one in chunks]
 
 
 def sentence_of(text: str) -> str:
@@ -118,26 +117,26 @@ def sentence_of(text: str) -> str:
     return " ".join(words[len(words) // 4 : len(words) // 4 + max(1, len(words) // 2)])[:_LONGEST]
 
 
-async def judged(search: VectorSearchService, questions: Sequence[OpenQuestion]) -> list[Asked]:
+async def judge_questions(search: VectorSearchService, questions: Sequence[OpenQuestion]) -> list[CompanyQuestion]:
     """The user's questions, with the chunks that hold each one's passage: looked for by the passage's own words."""
-    found: list[Asked] = []
+    found: list[CompanyQuestion] = []
     for one in questions:
         answers: frozenset[str] = frozenset()
         if one.passage:
             words = one.passage[: search.max_query_chars]
             near = (await search.search(one.empresa_id, words, options=_BY_WORDS)).hits
             answers = answering(one.passage, [StoredText(hit.chunk_id, hit.document_id, hit.contenido) for hit in near])
-        found.append(Asked(one.text, one.empresa_id, answers))
+        found.append(CompanyQuestion(one.text, one.empresa_id, answers))
     return found
 
 
-async def compared(
+async def compare_models(
     before: VectorSearchService,
     after: VectorSearchService,
-    questions: Sequence[Asked],
+    questions: Sequence[CompanyQuestion],
     *,
     k: int = 10,
-    on_question: Tell | None = None,
+    on_question: OnProgress | None = None,
 ) -> list[SideBySide]:
     """Each question to both, in each of MODES. Raises BadArgument for no questions, ProviderError, DatabaseError."""
     if not questions:
@@ -148,20 +147,20 @@ async def compared(
             options = SearchOptions(k, mode, rerank=False)
             old = (await before.search(asked.empresa_id, asked.text, options=options)).hits
             new = (await after.search(asked.empresa_id, asked.text, options=options)).hits
-            pairs[mode].append(pair_of(asked, old, new))
+            pairs[mode].append(pair_results(asked, old, new))
         if on_question is not None:
             on_question(number, len(questions))
-    return [summary(mode, k, found) for mode, found in pairs.items()]
+    return [summarise(mode, k, found) for mode, found in pairs.items()]
 
 
-def pair_of(asked: Asked, before: tuple[Hit, ...], after: tuple[Hit, ...]) -> Pair:
+def pair_results(asked: CompanyQuestion, before: tuple[Hit, ...], after: tuple[Hit, ...]) -> Pair:
     old, new = [hit.chunk_id for hit in before], [hit.chunk_id for hit in after]
     most = max(len(old), len(new))
     overlap = len(set(old) & set(new)) / most if most else 1.0
     return Pair(asked, before, after, _rank(old, asked.answers), _rank(new, asked.answers), overlap)
 
 
-def summary(mode: Mode, k: int, pairs: Sequence[Pair]) -> SideBySide:
+def summarise(mode: Mode, k: int, pairs: Sequence[Pair]) -> SideBySide:
     """What the pairs (one or more) come to."""
     known = [one for one in pairs if one.asked.answers]
     before = [_reciprocal(one.before_rank) for one in known]
