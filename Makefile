@@ -18,7 +18,7 @@ LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py te
   tests/api/test_search.py tests/api/test_openapi.py tests/api/test_health.py tests/cli/test_cli.py \
   tests/base/test_guide.py tests/cli/test_backfill_command.py tests/base/test_settings.py tests/ingestion/test_parsing.py
 
-.PHONY: help demo test test-long fuzz test-minimum check docs serve bench lock clean
+.PHONY: help demo test test-long fuzz test-minimum wheel check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -76,17 +76,20 @@ $(PAGES)/.ready: requirements-docs.lock
 docs: $(PAGES)/.ready  ## the pages of docs/ and the Python reference, into site/; fails on a warning
 	@NO_MKDOCS_2_WARNING=1 $(PAGES)/bin/mkdocs build --strict --quiet
 
+wheel: $(READY)  ## the package as it is published, installed into an empty environment, every command tried there
+	@$(BIN)/python .ci/wheel.py
+
 serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedded database)
 	@if [ -n "$$DATABASE_URL" ]; then $(BIN)/ateneo serve; else \
 	  export DATABASE_URL=embedded && $(BIN)/ateneo db upgrade && $(BIN)/ateneo serve; fi
 
-bench: $(READY)  ## the benchmarks, each in one run with what it is compared to
+bench: $(TOOLS)  ## the benchmarks, each in one run with what it is compared to
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)  ## the lock files anew from pyproject.toml
 	@$(PIP) uv
 	@$(BIN)/$(COMPILE) --extra embedded --group build -o requirements.lock pyproject.toml
-	@$(BIN)/$(COMPILE) --extra embedded --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(BIN)/$(COMPILE) --all-extras --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --upgrade --resolution lowest-direct --all-extras --group test -o requirements-minimum.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --group pyproject.toml:docs -o requirements-docs.lock
 

@@ -42,6 +42,7 @@ def serve(
 
 async def _check() -> None:
     settings = load()
-    async with await open_database(settings) as db, make_embedding_service(settings) as embedding:
+    async with make_embedding_service(settings) as embedding:
         make_chat_model(settings, embedding)
-        await check_ready(db, make_models(settings, embedding))
+        async with await open_database(settings) as db:
+            await check_ready(db, make_models(settings, embedding))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ateneo.errors import DatabaseUnavailable, ExtraMissing, SettingsError
+from ateneo.errors import DatabaseUnavailable, SettingsError
+from ateneo.extras import extra
 from ateneo.i18n import tr
 
 SCHEME = "embedded"
@@ -56,9 +57,8 @@ def start(url: str) -> str:
         raise SettingsError(name="DATABASE_URL", detail=detail)
     if folder not in _held:
         try:
-            _held[folder] = _join(folder)
-        except ModuleNotFoundError as error:
-            raise ExtraMissing(extra="embedded", package=error.name) from error
+            with extra("embedded"):
+                _held[folder] = _join(folder)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             raise DatabaseUnavailable(where=str(folder), detail=str(error)) from error
     found = _held[folder].server.get_postmaster_info()

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from ateneo.container import Container
-from ateneo.errors import BadArgument, ExtraMissing
+from ateneo.errors import BadArgument
+from ateneo.extras import extra
 from ateneo.i18n import tr
 from ateneo.ingestion.texts import TextService
 from ateneo.ingestion.upload import checked_empresa
@@ -15,14 +16,12 @@ from ateneo.integrations.finding import find, metadata
 from ateneo.search.options import SearchOptions
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 
-try:
+with extra("langchain"):
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.vectorstores import VectorStore
-except ImportError as error:
-    raise ExtraMissing(extra="langchain", package="langchain-core") from error
 
 Found = list[tuple[StoredPassage, Hit]]
 

@@ -4,18 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ateneo.container import Container
-from ateneo.errors import ExtraMissing
+from ateneo.extras import extra
 from ateneo.ingestion.upload import checked_empresa
 from ateneo.integrations.connection import Connection, shared
 from ateneo.integrations.finding import find, metadata
 from ateneo.search.options import SearchOptions
 from ateneo.types import Hit, Mode, StoredPassage, Tenant
 
-try:
+with extra("llama-index"):
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
-except ImportError as error:
-    raise ExtraMissing(extra="llama-index", package="llama-index-core") from error
 
 
 class AteneoRetriever(BaseRetriever):

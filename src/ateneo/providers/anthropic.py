@@ -4,9 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-import anthropic
 import httpx2
-from anthropic import types as claude
 
 from ateneo.errors import (
     ProviderAnswerInvalid,
@@ -16,6 +14,7 @@ from ateneo.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
+from ateneo.extras import extra
 from ateneo.i18n import number, tr
 from ateneo.ports import TokenCounter
 from ateneo.providers.endpoint import EVENTS, checked_key, checked_url, is_stream, said
@@ -25,6 +24,10 @@ from ateneo.providers.prices import chat_cost
 from ateneo.providers.retry_after import retry_after
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
 from ateneo.types import ChatPart, ChatRequest, EndPart, Hit, QuotePart, SearchPart, SearchRound, TextPart, Turn, Usage
+
+with extra("anthropic"):
+    import anthropic
+    from anthropic import types as claude
 
 _NAME = "anthropic"
 _WORTH_CACHING = 3500

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jwt
 import structlog
 
 from ateneo.errors import AccessDenied, SettingsError
+from ateneo.extras import extra
 from ateneo.i18n import tr
 from ateneo.providers.http_environment import check_environment
 from ateneo.types import Caller
+
+with extra("login"):
+    import jwt
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 """Signatures alone: with a shared secret (HS256) whoever checks tokens could make them, and `none` is no signature."""

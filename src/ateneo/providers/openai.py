@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openai
-from openai import AsyncOpenAI, omit
 from pydantic import BaseModel, ValidationError
 
 from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
+from ateneo.extras import extra
 from ateneo.i18n import number, tr
 from ateneo.providers import tokens
 from ateneo.providers.endpoint import checked_key, redacted
@@ -22,6 +21,10 @@ from ateneo.providers.prices import EMBEDDING_MODELS
 from ateneo.providers.query_threads import in_thread
 from ateneo.types import Embedded, Kind, Limits, Matrix
 from ateneo.validation_messages import broken_rule
+
+with extra("openai"):
+    import openai
+    from openai import AsyncOpenAI, omit
 
 DEFAULT_MODEL = "text-embedding-3-small"
 OPENAI_LIMITS = Limits(inputs=2048, tokens=300_000, tokens_per_input=8192)

@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import openai
-from openai import AsyncOpenAI
 
 from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable
+from ateneo.extras import extra
 from ateneo.i18n import number, tr
 from ateneo.ports import TokenCounter
 from ateneo.providers import tokens
@@ -22,6 +21,10 @@ from ateneo.providers.loops import PerLoop
 from ateneo.providers.openai_protocol import NO_KEY, Address
 from ateneo.providers.search_tool import DESCRIPTION, INPUT, NAME, nothing_found
 from ateneo.types import ChatPart, ChatRequest, EndPart, SearchPart, TextPart, Usage
+
+with extra("openai"):
+    import openai
+    from openai import AsyncOpenAI
 
 _TOOL = {"type": "function", "function": {"name": NAME, "description": DESCRIPTION, "parameters": dict(INPUT)}}
 _GARBAGE = (ValueError, TypeError, LookupError, AttributeError)

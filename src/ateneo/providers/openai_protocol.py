@@ -5,8 +5,6 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from openai import APIError, APIStatusError
-
 from ateneo.errors import (
     ProviderAnswerInvalid,
     ProviderBusy,
@@ -15,9 +13,13 @@ from ateneo.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
+from ateneo.extras import extra
 from ateneo.i18n import tr
 from ateneo.providers.endpoint import checked_url, error_in, host_of, redacted, said
 from ateneo.providers.retry_after import retry_after
+
+with extra("openai"):
+    from openai import APIError, APIStatusError
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key"

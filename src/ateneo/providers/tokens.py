@@ -6,8 +6,7 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ateneo.errors import SettingsError
-from ateneo.i18n import tr
+from ateneo.extras import extra
 
 if TYPE_CHECKING:
     from bpe_openai import Encoding
@@ -33,18 +32,11 @@ class ChatTokens:
 @cache
 def _load(name: str) -> "Encoding":
     # Imported here: it takes a second and 100 MB, which only those who use OpenAI should pay.
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # how the package reads its own data
-            from bpe_openai import get_encoding
+    with extra("openai"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how the package reads its own data
+        from bpe_openai import get_encoding
 
-            return get_encoding(name)
-    except ImportError:
-        detail = tr(
-            "OpenAI necesita el paquete bpe-openai, que no está instalado (no lo hay para Mac con Intel).",
-            "OpenAI needs the package bpe-openai, which is not installed (there is none for Intel Macs).",
-        )
-        raise SettingsError(name="ATENEO_EMBEDDING_PROVIDER", detail=detail) from None
+        return get_encoding(name)
 
 
 def count_tokens(texts: Sequence[str]) -> list[int]:
