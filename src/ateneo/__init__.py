@@ -61,11 +61,12 @@ _MODULES = {
 if not TYPE_CHECKING:  # where it is known, a name that does not exist is an error for type checkers
 
     def __getattr__(name: str) -> object:
-        from importlib import import_module
-        from importlib.metadata import version
-
         if name == "__version__":
+            from importlib.metadata import version
+
             return version("ateneo")
+        from importlib import import_module
+
         if name in _SUBMODULES:
             return import_module(_SUBMODULES[name])
         for module, names in _MODULES.items():
