@@ -272,14 +272,20 @@ async def test_extension(bare_url: str) -> None:
         await admin.close()
 
 
-async def test_who_holds_the_table(database: Database, database_url: str) -> None:
-    """A long reader: writers are held up for a moment at a time, and who waits is told whom for."""
+@pytest.fixture
+async def reader(database: Database, database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Holds the table, where an upgrade has row-level security to switch on, until its transaction ends."""
     async with database.acquire() as connection:
         await connection.execute("ALTER TABLE knowledge_chunks DISABLE ROW LEVEL SECURITY")
-    reader, writer = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
-    long = reader.transaction()
-    await long.start()
-    await reader.fetch("SELECT count(*) FROM knowledge_chunks")
+    holder = await asyncpg.connect(database_url)
+    await holder.execute("BEGIN; SELECT count(*) FROM knowledge_chunks")
+    yield holder
+    await holder.close()
+
+
+async def test_who_holds_the_table(database: Database, database_url: str, reader: asyncpg.Connection) -> None:
+    """A long reader: writers are held up for a moment at a time, and who waits is told whom for."""
+    writer = await asyncpg.connect(database_url)
     upgrade = asyncio.create_task(migrate.upgrade(database, patience=Patience(wait_s=0.1, tries=10, pause_s=0.1)))
     for number in range(10):
         await writer.execute("INSERT INTO knowledge_chunks (empresa_id, contenido) VALUES ('acme', $1)", str(number))
@@ -288,41 +294,26 @@ async def test_who_holds_the_table(database: Database, database_url: str) -> Non
     pid = reader.get_server_pid()
     assert f"pid {pid}" in refusal.value.message
     assert [row["pid"] for row in await writer.fetch(str(refusal.value.fields["sql"]))] == [pid]
-    await long.rollback()
+    await reader.execute("ROLLBACK")
     assert [step.kind for step in await migrate.upgrade(database)] == ["row-level security"]
-    await reader.close()
     await writer.close()
 
 
-async def test_a_reader_that_ends_is_waited_for(database: Database, database_url: str) -> None:
-    async with database.acquire() as connection:
-        await connection.execute("ALTER TABLE knowledge_chunks DISABLE ROW LEVEL SECURITY")
-    reader = await asyncpg.connect(database_url)
-    long = reader.transaction()
-    await long.start()
-    await reader.fetch("SELECT count(*) FROM knowledge_chunks")
+async def test_a_reader_that_ends_is_waited_for(database: Database, reader: asyncpg.Connection) -> None:
     upgrade = asyncio.create_task(migrate.upgrade(database, patience=Patience(wait_s=0.1, tries=100, pause_s=0.1)))
     await asyncio.sleep(0.3)
-    await long.rollback()
+    await reader.execute("ROLLBACK")
     assert await upgrade
-    await reader.close()
 
 
-async def test_an_upgrade_has_no_limit_on_a_statement(database: Database, database_url: str) -> None:
+async def test_an_upgrade_has_no_limit_on_a_statement(database_url: str, reader: asyncpg.Connection) -> None:
     """Neither the client's nor the server's: a migration takes as long as it takes."""
-    async with database.acquire() as connection:
-        await connection.execute("ALTER TABLE knowledge_chunks DISABLE ROW LEVEL SECURITY")
-    reader = await asyncpg.connect(database_url)
-    long = reader.transaction()
-    await long.start()
-    await reader.fetch("SELECT count(*) FROM knowledge_chunks")
     limits = {"statement_timeout": "2s"}
     async with asyncpg.create_pool(database_url, command_timeout=2, min_size=1, server_settings=limits) as pool:
         upgrade = asyncio.create_task(migrate.upgrade(Database.wrap(pool), patience=Patience(wait_s=60, tries=1)))
         await asyncio.sleep(2.5)
-        await long.rollback()
+        await reader.execute("ROLLBACK")
         assert await upgrade
-    await reader.close()
 
 
 async def test_a_right_to_create_databases(bare_url: str) -> None:
