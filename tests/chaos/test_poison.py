@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
 from tests.chaos.test_chaos import drained
 from tests.providers.server import ProviderServer
 
@@ -41,6 +42,7 @@ def _start(url: str, server: ProviderServer, what: str) -> "subprocess.Popen[byt
                             env=environment, stdout=subprocess.DEVNULL)  # fmt: skip
 
 
+@pytest.mark.long
 async def test_a_text_that_kills_is_parked_and_its_neighbours_are_embedded(
     database: Database, database_url: str
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import asyncpg
 import numpy as np
+import pytest
 from tests.chaos.test_chaos import COMPANIES, FAULTS, drained, write
 from tests.providers.server import Fault, ProviderServer, vector_for
 
@@ -24,7 +25,6 @@ from ateneo.providers.openai import OpenAIEmbedder
 
 SEED = 15
 OLD, NEW = 8, 12
-INTERRUPTIONS = 6
 
 
 def _service(server: ProviderServer, model: str, dims: int) -> EmbeddingService:
@@ -42,7 +42,13 @@ async def _switch(db: Database, new: EmbeddingService) -> None:
         await legacy_column.refill(db)
 
 
-async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("texts", "seconds", "interruptions"),
+    [pytest.param(80, 1.5, 2, id="short"), pytest.param(200, 7, 6, id="long", marks=pytest.mark.long)],
+)
+async def test_a_switch_in_the_middle_of_everything(
+    database_url: str, texts: int, seconds: float, interruptions: int
+) -> None:
     chance = random.Random(SEED)
     async with await Database.open(database_url, size=16) as db:
         async with db.acquire() as connection:
@@ -50,7 +56,7 @@ async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
                 "INSERT INTO knowledge_chunks (empresa_id, contenido) VALUES ($1, $2)",
                 [
                     (chance.choice(COMPANIES), f"Pasaje inicial {n}{' VENENO' if n % 97 == 5 else ''}")
-                    for n in range(200)
+                    for n in range(texts)
                 ],
             )
         with ProviderServer(dims=OLD) as server:
@@ -61,9 +67,11 @@ async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
                 models = Models(old, lambda generation: new if generation.model == "nuevo" else None)
                 workers = [Worker(db, models, batch_size=10, concurrency=2, maintenance_s=0, lease_s=2) for _ in "ab"]
                 tasks = [asyncio.create_task(worker.run()) for worker in workers]
-                server.script(*(chance.choice(FAULTS) if chance.random() < 0.2 else Fault.OK for _ in range(150)))
-                writer = asyncio.create_task(write(database_url, random.Random(SEED + 1), time.monotonic() + 7))
-                for _ in range(INTERRUPTIONS):
+                server.script(
+                    *(chance.choice(FAULTS) if chance.random() < 0.2 else Fault.OK for _ in range(texts * 3 // 4))
+                )
+                writer = asyncio.create_task(write(database_url, random.Random(SEED + 1), time.monotonic() + seconds))
+                for _ in range(interruptions):
                     attempt = asyncio.create_task(_switch(db, new))
                     await asyncio.wait([attempt], timeout=chance.uniform(0.2, 1.5))
                     attempt.cancel()
@@ -73,10 +81,10 @@ async def test_a_switch_in_the_middle_of_everything(database_url: str) -> None:
                 server.forget_script()
                 await _to_the_end(db, new)
                 await drained(database_url)
-                await _every_row_is_right(database_url, legacy=NEW)
+                await _every_row_is_right(database_url, texts, legacy=NEW)
                 await switch.rollback(db)
                 await legacy_column.refill(db)
-                await _every_row_is_right(database_url, legacy=OLD)
+                await _every_row_is_right(database_url, texts, legacy=OLD)
                 assert await switch.prune(db, await switch.prunable(db))
                 for worker in workers:
                     worker.stop()
@@ -95,7 +103,7 @@ async def _to_the_end(db: Database, new: EmbeddingService) -> None:
                 return
 
 
-async def _every_row_is_right(url: str, *, legacy: int) -> None:
+async def _every_row_is_right(url: str, texts: int, *, legacy: int) -> None:
     connection = await asyncpg.connect(url)
     rows = await connection.fetch(
         "SELECT k.contenido, k.embedding::real[] AS kept, a.embedding::vector::real[] AS old,"
@@ -106,7 +114,7 @@ async def _every_row_is_right(url: str, *, legacy: int) -> None:
     counts = [await connection.fetchval(f"SELECT count(*) FROM ateneo.vec_g{one}") for one in (1, 2)]
     await connection.close()
     sound = [row for row in rows if "VENENO" not in row["contenido"]]
-    assert len(sound) > 150
+    assert len(sound) > texts * 3 / 4
     assert counts == [len(sound), len(sound)], "a vector for every text, and no other"
     for row in rows:
         if "VENENO" in row["contenido"]:

@@ -45,6 +45,7 @@ async def assert_others_are_untouched(url: str) -> None:
     assert seen == [clean, clean]
 
 
+@pytest.mark.long
 def test_the_whole_way_of_a_new_user(bare_url: str, tmp_path: Path) -> None:
     documents = tmp_path / "documentos"
     documents.mkdir()
