@@ -62,7 +62,18 @@ OUTSIDE = {
     # of the schema, of no company
     "versions": ["check"],
     # the worker's
-    "queue": ["_change", "bury", "claim", "fill", "held", "leased", "listening", "park", "settle", "surrender"],
+    "queue": [
+        "_change",
+        "claim",
+        "fill",
+        "leased",
+        "listening",
+        "mark_dead",
+        "mark_fatal",
+        "release_all",
+        "still_leased",
+        "store",
+    ],
     # upkeep
     "rebuild": ["begin", "companies", "end", "page", "resettle", "reweigh", "row", "size", "unfinished"],
     # upkeep

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ateneo.embedding.limiter import AdaptiveLimiter
-from ateneo.embedding.settling import split_bill
+from ateneo.embedding.vector_store import split_bill
 from ateneo.types import Pending
 
 
@@ -53,7 +53,7 @@ async def test_a_limit_halves_once_a_storm_and_grows_back() -> None:
     assert limiter.limit < 16
     low = limiter.limit
     for _ in range(200):
-        limiter.bore()
+        limiter.succeeded()
     assert low < limiter.limit == 16
     for _ in range(50):
         clock.now += 1

@@ -68,7 +68,7 @@ async def test_every_kind_of_write_keeps_the_queue(database: Database, generatio
 async def test_a_new_text_is_a_new_entry(database: Database, generation: int) -> None:
     await insert(database, "acme", "a")
     [held] = await claim(database, generation, "w", 10, 60)
-    await queue.bury(database, generation, "w", [held], "no se pudo")
+    await queue.mark_dead(database, generation, "w", [held], "no se pudo")
     assert await queued(database, "dead") == [("acme", "a")]
     await run(database, "UPDATE knowledge_chunks SET contenido = 'corregido y bastante largo' WHERE id = 'a'")
     [again] = await claim(database, generation, "w", 10, 60)
@@ -103,9 +103,9 @@ async def test_more_companies_than_a_batch_take_turns(database: Database, genera
 async def test_a_lease_ends_by_itself_unless_it_is_extended(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
     held = await claim(database, generation, "dead", 2, 0.0)
-    assert await queue.claim(database, generation, "alive", 2, 60) == queue.Claimed([], 0, suspects=True)
+    assert await queue.claim(database, generation, "alive", 2, 60) == queue.Claimed([], 0, retry_alone=True)
     taken = await queue.claim(database, generation, "alive", 2, 60, exclusive=True)
-    assert ([chunk.chunk_id for chunk in taken.chunks], taken.deaths, taken.suspects) == (["a", "b"], 1, False)
+    assert ([chunk.chunk_id for chunk in taken.chunks], taken.deaths, taken.retry_alone) == (["a", "b"], 1, False)
     assert {chunk.attempts for chunk in taken.chunks} == {1}  # a death is counted as such
     assert await queue.extend(database, generation, "dead", held, 60) == 0
     assert await queue.release(database, generation, "dead", held) == 0
@@ -134,7 +134,7 @@ async def test_copies_of_a_suspect_wait_for_it_and_are_parked_with_it(database: 
     assert await claim(database, generation, "v", 10, 60) == []
     found = await queue.claim(database, generation, "w", 10, 60, exclusive=True)
     assert [chunk.chunk_id for chunk in found.chunks] == ["a"]
-    assert sorted(await queue.park(database, generation, found.chunks, "mata")) == [("acme", "a"), ("acme", "b")]
+    assert sorted(await queue.mark_fatal(database, generation, found.chunks, "mata")) == [("acme", "a"), ("acme", "b")]
     assert await queued(database, "dead") == [("acme", "a"), ("acme", "b")]
     assert await queue.fill(database, generation, revive=True) == 0  # they kill: only who names them tries them again
     assert await dead_letters.retry(database, "acme", "a") == 1
@@ -206,7 +206,7 @@ async def test_rows_that_no_trigger_saw(database: Database, generation: int) -> 
 async def test_dead_letters_are_revived(database: Database, generation: int) -> None:
     await insert(database, "acme", "a", "b")
     first, second = await claim(database, generation, "w", 2, 60)
-    await queue.bury(database, generation, "w", [first], "ilegible")
+    await queue.mark_dead(database, generation, "w", [first], "ilegible")
     await queue.release(database, generation, "w", [second], delay_s=3600, counted=True, error="500")
     assert await claim(database, generation, "w", 2, 60) == []
     assert await queue.fill(database, generation, "otra", revive=True) == 0
@@ -232,7 +232,7 @@ async def test_each_row_is_counted_once(database: Database, generation: int) -> 
     await insert(database, "otra", "a", "b", "c")
     held = await claim(database, generation, "w", 3, 60, empresa_id="acme")
     await queue.release(database, generation, "w", held[:1], delay_s=60)
-    await queue.bury(database, generation, "w", held[1:2], "x")
+    await queue.mark_dead(database, generation, "w", held[1:2], "x")
     await usage.set_budget(database, "otra", 0, None)
     await claim(database, generation, "dead", 1, 0.0, empresa_id="acme")
     await claim(database, generation, "v", 1, 60, empresa_id="acme")

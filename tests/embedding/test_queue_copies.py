@@ -124,8 +124,8 @@ async def test_a_refused_text_is_buried_with_its_copies(database: Database, conn
     held = (await queue.claim(database, GENERATION, "w", 50, 60)).chunks
     [footer] = [chunk for chunk in held if chunk.empresa_id == "acme" and chunk.contenido == FOOTER]
     [other] = [chunk for chunk in held if chunk.chunk_id == "a"]
-    assert await queue.bury(database, GENERATION, "w", [other], "ilegible") == [("acme", "a")]
-    assert len(await queue.bury(database, GENERATION, "w", [footer], "rechazado")) == 20
+    assert await queue.mark_dead(database, GENERATION, "w", [other], "ilegible") == [("acme", "a")]
+    assert len(await queue.mark_dead(database, GENERATION, "w", [footer], "rechazado")) == 20
     states = await connection.fetch(
         "SELECT empresa_id, state, error, count(*) AS n FROM ateneo.embedding_queue GROUP BY 1, 2, 3 ORDER BY 1, 3"
     )

@@ -206,11 +206,11 @@ async def test_leases_that_could_not_be_given_back_are_no_deaths(database_url: s
             generation = await own_generation(db, embedding)
             await insert(db, 5)
             engine = EmbeddingQueue(db, embedding, generation)
-            engine._surrender = _later  # type: ignore[method-assign]
+            engine._release_all = _later  # type: ignore[method-assign]
             await engine.drain()
             assert engine.outage is not None and db.at is None
             assert {row["leased_by"] for row in await queue_rows(db)} == {engine.worker}
-            del engine._surrender
+            del engine._release_all
             async with db.acquire() as connection:
                 await connection.execute("UPDATE ateneo.embedding_queue SET lease_until = now() - interval '1 minute'")
             broken = False

@@ -1,6 +1,6 @@
 """The queue, `ateneo.embedding_queue`: leases on chunks that want a vector, and what becomes of them.
 
-A row is `pending` (it may be claimed once `next_try_at` has come and nobody's lease stands) or `dead`. It leaves the
+A row is `pending` (it may be claimed from `next_try_at` on while no lease is valid) or `dead`. It leaves the
 queue when its vector is stored, by whoever, or when its chunk goes. Statements on several rows pass over those that a
 writer holds, so that no worker makes the user's own statements wait or fail.
 """
@@ -31,12 +31,13 @@ WITH mine AS (
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What a claim gave: chunks to embed, and how many others got a copy of a vector that their company had. `deaths`:
-    workers that died with these in hand. `suspects`: others, with whom one died, wait to be claimed `alone`."""
+    processes that died while they embedded these. `retry_alone`: others, of which one died, wait for an `exclusive`
+    claim."""
 
     chunks: list[Pending]
     copied: int
     deaths: int = 0
-    suspects: bool = False
+    retry_alone: bool = False
 
 
 async def fill(db: Database, generation: int, empresa_id: str | None = None, *, revive: bool = False) -> int:
@@ -62,9 +63,9 @@ async def claim(
     exclusive: bool = False,
 ) -> Claimed:
     """Leases up to `size` chunks for `lease_s` seconds: of one company, or of all that wait in equal shares, from the
-    company behind `after` on. What the company has embedded already gets a copy at once. Nothing of either, and no
-    suspects: there is nothing to do now. `alone`: the caller has nothing else in hand, and takes a group of suspects,
-    the smaller the more workers died with them."""
+    company behind `after` on. What the company has embedded already gets a copy at once. Nothing of either, and not
+    `retry_alone`: there is nothing to do now. `exclusive`: the caller works on nothing else, and takes a group of the
+    texts that processes died of, the smaller the more died."""
     async with db.transaction() as connection:
         row = await connection.fetchrow(
             "SELECT * FROM ateneo.claim($1::smallint, $2, $3, make_interval(secs => $4), $5, $6, $7)",
@@ -82,7 +83,7 @@ async def claim(
     return Claimed(chunks, row["copied"], row["deaths"] or 0, row["suspects"])
 
 
-async def settle(
+async def store(
     db: Database,
     generation: int,
     chunks: Sequence[Pending],
@@ -101,7 +102,7 @@ async def settle(
     return kept
 
 
-async def held(db: Database, generation: int, worker: str, chunks: Sequence[Pending]) -> list[bool]:
+async def still_leased(db: Database, generation: int, worker: str, chunks: Sequence[Pending]) -> list[bool]:
     """Which of them the worker still has a lease on."""
     async with db.acquire() as connection:
         rows = await connection.fetch(
@@ -176,7 +177,7 @@ async def release(
     counted: bool = False,
     error: str | None = None,
 ) -> int:
-    """Gives leases back, to be claimed again in `delay_s` seconds. `counted`: the claim counts as an attempt."""
+    """Ends leases; the chunks may be claimed again in `delay_s` seconds. `counted`: the claim counts as an attempt."""
     return await _change(
         db,
         "UPDATE ateneo.embedding_queue q SET leased_by = NULL, lease_until = NULL,"
@@ -191,8 +192,8 @@ async def release(
     )
 
 
-async def surrender(db: Database, generation: int, worker: str) -> None:
-    """Gives back whatever leases the worker has, uncounted; looks through the whole queue for them."""
+async def release_all(db: Database, generation: int, worker: str) -> None:
+    """Ends all leases of the worker, uncounted; looks through the whole queue for them."""
     async with db.acquire() as connection:
         await connection.execute(
             "WITH mine AS (SELECT ctid AS place FROM ateneo.embedding_queue WHERE generation = $2 AND leased_by = $1"
@@ -203,7 +204,7 @@ async def surrender(db: Database, generation: int, worker: str) -> None:
         )
 
 
-async def bury(
+async def mark_dead(
     db: Database, generation: int, worker: str, chunks: Sequence[Pending], reason: str
 ) -> list[tuple[str, str]]:
     """Makes dead letters of them and of what waits with the same text in the same company, for one reason; returns
@@ -227,8 +228,9 @@ async def bury(
     return [tuple(row) for row in rows]
 
 
-async def park(db: Database, generation: int, chunks: Sequence[Pending], reason: str) -> list[tuple[str, str]]:
-    """Makes dead letters of them and of what has the same text in the same company; returns (empresa_id, chunk_id)."""
+async def mark_fatal(db: Database, generation: int, chunks: Sequence[Pending], reason: str) -> list[tuple[str, str]]:
+    """Makes dead letters of texts that processes died of, and of their copies in the same company; returns
+    (empresa_id, chunk_id) of each."""
     async with db.acquire() as connection:
         rows = await connection.fetch(
             "SELECT * FROM ateneo.park_killers($1::smallint, $2, $3, $4)",

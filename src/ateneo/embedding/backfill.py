@@ -108,7 +108,7 @@ class Backfill:
     ) -> None:
         """`batch_size`: chunks a page, 1 to 5,000; `concurrency`: pages under way, 1 to 64; `lease_s`: as of
         EmbeddingQueue; `threshold`: vectors from which a company has an HNSW index; `rebuild_from`: as
-        `bulk.REBUILD_FROM`, None for never. Raises BadArgument."""
+        `bulk_load.REBUILD_FROM`, None for never. Raises BadArgument."""
         _check_range("batch_size", batch_size, LARGEST_BATCH)
         _check_range("concurrency", concurrency, MOST_WORKERS)
         self._db = db
@@ -191,7 +191,7 @@ class Backfill:
         return await self._report(run, generation.number, empresa_id, stopped, time.monotonic() - begun)
 
     def stop(self) -> None:
-        """Ends the run after the pages in hand, which are stored. A Backfill that was stopped stays so."""
+        """Ends the run after the pages in progress, which are stored. A Backfill that was stopped stays so."""
         self._stop = True
         if self._engine is not None:
             self._engine.stop()

@@ -1,4 +1,4 @@
-"""The guide's column, `knowledge_chunks.embedding`, after a change of model: made true to the active generation.
+"""The guide's column, `knowledge_chunks.embedding`, after a change of model: refilled from the active generation.
 
 By the command that switches; by a worker where that has gone (docs/adr/0015-switch-of-model.md).
 """

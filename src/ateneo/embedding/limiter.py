@@ -2,7 +2,7 @@
 
     async with limiter.request(tokens) as begun:
         ...
-    limiter.bore()                   # or: limiter.slowed(begun, retry_after)
+    limiter.succeeded()              # or: limiter.slowed(begun, retry_after)
 
 Additive increase, multiplicative decrease (Chiu & Jain 1989): every answer adds a little, up to one request more a
 round; a 429 or 5xx halves, once for all requests that were under way when it came. Ceilings space the requests out:
@@ -59,7 +59,7 @@ class AdaptiveLimiter:
             self._under_way[urgent] -= 1
             await asyncio.shield(self._tell())
 
-    def bore(self) -> None:
+    def succeeded(self) -> None:
         """The provider answered."""
         self._limit = min(float(self._most), self._limit + 1 / self._limit)
 

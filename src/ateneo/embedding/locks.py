@@ -1,4 +1,4 @@
-"""What a process has in hand: many batches at a time, or one alone."""
+"""Which batches of a process run together: many at a time, or one alone."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,8 +1,8 @@
-"""The engine of the backfill and of the worker: leases chunks of the queue, embeds them, and settles what becomes of
-each. See docs/adr/0012-queue.md.
+"""The engine of the backfill and of the worker: leases chunks of the queue, embeds them, and stores the vectors.
+See docs/adr/0012-queue.md.
 
-No transaction is open while a provider is called. A batch in hand keeps its leases by a heartbeat; what ends early, by
-an error or a signal, gives them back; what is killed loses them by itself after the time of a lease.
+No transaction is open while a provider is called. A heartbeat extends the leases of a batch in progress. A batch that
+ends early, by an error or a signal, releases them; those of a process that is killed expire.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from ateneo.db.usage import Share
 from ateneo.embedding.generation import refuse_other_model
 from ateneo.embedding.locks import ReadWriteLock
 from ateneo.embedding.service import HARMLESS, EmbeddedPart, EmbeddingService
-from ateneo.embedding.settling import Settling, split_bill
+from ateneo.embedding.vector_store import VectorStore, split_bill
 from ateneo.errors import (
     AteneoError,
     DatabaseError,
@@ -39,15 +39,15 @@ LEASE_S = 30.0
 POLL_S = 1.0
 MOST_ATTEMPTS = 6
 """Claims after which a text that fails alone, while the provider takes others, is a dead letter."""
-_SUSPECT_AFTER = 3
-"""Claims after which a server error is held against the texts: before it, against the server alone."""
+_ALONE_AFTER = 3
+"""Claims after which a server error may be the text's fault: its request is divided then."""
 MOST_DEATHS = 6
-"""Workers that may die of a text. By the groups of suspects.sql: one with its batch, then with 64, with 16, with 4,
-and two with the text alone."""
+"""Processes that may die of a text before it is a dead letter. By the groups of suspects.sql: one with its batch, then
+with 64, with 16, with 4, and two with the text alone."""
 _WHERE = "embedding_queue"
 _LONGEST_DELAY_S = 300.0
 _AFTER_UNEXPECTED_S = 60.0
-"""Until others' turn has been, should it be one text that breaks us."""
+"""A delay after which other texts have been tried, in case one text causes it."""
 _BUSY_ROW_WAITS_S = (0.05, 0.3, 1.5)
 
 
@@ -90,8 +90,8 @@ class EmbeddingQueue:
         lease_s: float = LEASE_S,
         lock: ReadWriteLock | None = None,
     ) -> None:
-        """`batch_size`: chunks a claim; `concurrency`: claims in hand; `worker`: a name that no other has; `lease_s`:
-        seconds after which what it has in hand is another's, should it die; `lock`: that of the whole process."""
+        """`batch_size`: chunks a claim; `concurrency`: batches at a time; `worker`: a unique name; `lease_s`: seconds
+        after which others take over its batches, should it die; `lock`: that of the whole process."""
         self._db = db
         self._embedding = embedding
         self.generation = generation
@@ -104,17 +104,16 @@ class EmbeddingQueue:
         """What ended the last `drain` early, and the first chunk (its id) of the batch that met it."""
         self._lease_s = lease_s
         self._in_progress: dict[int, Sequence[Pending]] = {}
-        self._owing = False
-        """Whether leases of this worker could not be given back; whoever finds them takes them for those of a dead
-        one."""
+        self._unreleased = False
+        """Whether leases of this worker could not be released; once they expire others take it for dead."""
         self._lock = lock or ReadWriteLock()
-        self._works = False
+        self._model_works = False
         self._after: str | None = None
         self._stopped = False
         self._woken = asyncio.Event()
 
     def stop(self) -> None:
-        """Claims no more; what is in hand ends as it would."""
+        """Claims no more; batches in progress go on to their end."""
         self._stopped = True
         self._woken.set()
 
@@ -124,15 +123,15 @@ class EmbeddingQueue:
 
     async def drain(self, *, empresa_id: str | None = None, limit: int | None = None, to_the_end: bool = False) -> bool:
         """Embeds what may be claimed, of one company or of all, at most `limit` chunks; returns whether that was
-        anything. `to_the_end`: also waits for what other workers have in hand, or had when they died.
+        anything. `to_the_end`: also waits for what other workers have leased, those that died included.
 
-        An error that concerns more than a text ends it, once what is in hand has ended: see `outage`.
+        An error that concerns more than a text ends it after the batches in progress: see `outage`.
         """
         self.outage = self.outage_at = None
-        await self._surrender()
+        await self._release_all()
         under_way: set[asyncio.Task[None]] = set()
         did, cut_off = False, True
-        beat = asyncio.create_task(self._beat())
+        beat = asyncio.create_task(self._extend_leases())
         try:
             while not self._stopped and self.outage is None and limit != 0:
                 if len(under_way) >= self._concurrency:
@@ -142,20 +141,20 @@ class EmbeddingQueue:
                 size = self._batch_size if limit is None else min(limit, self._batch_size)
                 try:
                     claimed = await self._claim_batch(size, empresa_id)
-                except Exception as error:  # noqa: BLE001  what is in hand may be paid for: it ends as it can
+                except Exception as error:  # noqa: BLE001  batches in progress may be paid for: they go on
                     self._failed(error)
                     break
                 if claimed.chunks:
                     under_way.add(self._begin(claimed.chunks))
                     limit = None if limit is None else limit - len(claimed.chunks)
-                if claimed.suspects and limit != 0:
+                if claimed.retry_alone and limit != 0:
                     most = size if limit is None else min(limit, size)
-                    tried = await self._try_suspects(under_way, most, empresa_id)
+                    tried = await self._retry_alone(under_way, most, empresa_id)
                     limit, under_way = None if limit is None else limit - tried, set()
                 elif not (claimed.chunks or claimed.copied):
-                    if not under_way and not (to_the_end and await self._others_have(empresa_id)):
+                    if not under_way and not (to_the_end and await self._leased_elsewhere(empresa_id)):
                         break
-                    under_way = await self._rest(under_way)
+                    under_way = await self._wait(under_way)
                     continue
                 did = True
             if under_way:
@@ -166,26 +165,26 @@ class EmbeddingQueue:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(beat, *under_way, return_exceptions=True)
-            self._owing |= cut_off  # a claim that was on its way, or a batch that had not begun, is nobody's
+            self._unreleased |= cut_off  # a claim under way or a batch that had not begun
             with contextlib.suppress(DatabaseError):
-                await asyncio.shield(self._surrender())
+                await asyncio.shield(self._release_all())
         return did
 
     def _failed(self, error: Exception) -> None:
-        """A claim failed, and may have leased what nobody has in hand."""
+        """A claim failed, and may have leased chunks that no batch works on."""
         log_unexpected(error, _WHERE)
-        self.outage, self._owing = self.outage or as_ours(error, _WHERE), True
+        self.outage, self._unreleased = self.outage or as_ours(error, _WHERE), True
 
-    async def _surrender(self) -> None:
-        if self._owing:
-            await queue.surrender(self._db, self.generation.number, self.worker)
-            self._owing = False
+    async def _release_all(self) -> None:
+        if self._unreleased:
+            await queue.release_all(self._db, self.generation.number, self.worker)
+            self._unreleased = False
 
-    async def rest(self) -> None:
+    async def wait(self) -> None:
         """Waits for new rows, or a second."""
-        await self._rest(set())
+        await self._wait(set())
 
-    async def _rest(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    async def _wait(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         woken = asyncio.create_task(self._woken.wait())
         _, pending = await asyncio.wait({*under_way, woken}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
@@ -224,44 +223,44 @@ class EmbeddingQueue:
         task.add_done_callback(lambda _: self._lock.release_shared())
         return task
 
-    async def _try_suspects(self, under_way: set["asyncio.Task[None]"], size: int, empresa_id: str | None) -> int:
-        """Texts that were in hand when a worker died, while this process has nothing else in hand; returns how many.
-        What it dies of whatever the text, it dies of with a harmless one before."""
+    async def _retry_alone(self, under_way: set["asyncio.Task[None]"], size: int, empresa_id: str | None) -> int:
+        """Embeds texts that a process died of, while this one works on nothing else; returns how many. A harmless text
+        goes first, in case it is the model that ends the process."""
         if under_way:
             await asyncio.wait(under_way)
         async with self._lock.exclusive():
             try:
-                if not self._works:
+                if not self._model_works:
                     await self._embedding.embed_matrix([HARMLESS])
-                    self._works = True
+                    self._model_works = True
                 claimed = await self._claim(size, empresa_id, exclusive=True)
                 if claimed.deaths >= MOST_DEATHS:
-                    await self._park(claimed.chunks, claimed.deaths)
+                    await self._mark_fatal(claimed.chunks, claimed.deaths)
                 elif claimed.chunks:
                     await self._work(claimed.chunks)
             except Exception as error:  # noqa: BLE001
                 self._failed(error)
                 return 0
         if not (claimed.chunks or claimed.copied):
-            await self.rest()  # a writer holds them, or another worker was quicker
+            await self.wait()  # a writer holds them, or another worker was quicker
         return len(claimed.chunks)
 
-    async def _park(self, chunks: Sequence[Pending], deaths: int) -> None:
+    async def _mark_fatal(self, chunks: Sequence[Pending], deaths: int) -> None:
         reason = tr(
             count(deaths, "proceso murió", "procesos murieron") + " con este texto en curso, al final sin tener otro"
             " (¿memoria?, ¿una falla de una biblioteca?)",
             count(deaths, "process", "processes") + " died with this text in hand, at last with no other"
             " (out of memory? a fault in a library?)",
         )
-        parked = await queue.park(self._db, self.generation.number, chunks, reason)
+        dead = await queue.mark_fatal(self._db, self.generation.number, chunks, reason)
         self._tell(
-            Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason, loggable=reason) for empresa, chunk_id in parked))
+            Batch(failed=tuple(FailedChunk(chunk_id, empresa, reason, loggable=reason) for empresa, chunk_id in dead))
         )
 
-    async def _others_have(self, empresa_id: str | None) -> bool:
+    async def _leased_elsewhere(self, empresa_id: str | None) -> bool:
         return await queue.leased(self._db, self.generation.number, empresa_id) > 0
 
-    async def _beat(self) -> None:
+    async def _extend_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
             for chunks in list(self._in_progress.values()):
@@ -289,13 +288,13 @@ class EmbeddingQueue:
             del self._in_progress[id(chunks)]
 
     async def _give_back(self, chunks: Sequence[Pending], problem: AteneoError) -> None:
-        """What met a problem that is not its own. Where not even that goes through, the next `drain` begins with it."""
+        """Releases chunks that failed for another reason than their text. If that fails, the next `drain` does it."""
         counted = isinstance(problem, ProviderUnavailable)
         delay = _delay(chunks[0].attempts) if counted else _AFTER_UNEXPECTED_S if isinstance(problem, Unexpected) else 0
         try:
             await self._release(chunks, delay, counted=counted, error=_reason(problem, chunks))
         except Exception as error:  # noqa: BLE001
-            self._owing = True
+            self._unreleased = True
             log_unexpected(error, _WHERE)
 
     async def _release(self, chunks: Sequence[Pending], delay_s: float, *, counted: bool, error: str | None) -> None:
@@ -305,12 +304,12 @@ class EmbeddingQueue:
     async def _embed(self, chunks: Sequence[Pending]) -> None:
         blank = [chunk for chunk in chunks if not clean(chunk.contenido).strip()]
         if blank:
-            await self._bury(blank, tr("el texto está en blanco", "the text is blank"))
+            await self._mark_dead(blank, tr("el texto está en blanco", "the text is blank"))
         await self._parts([chunk for chunk in chunks if chunk not in blank] if blank else chunks)
 
     async def _parts(self, chunks: Sequence[Pending]) -> None:
-        suspects = {index for index, chunk in enumerate(chunks) if chunk.attempts >= _SUSPECT_AFTER}
-        parts = await self._embedding.embed_parts([chunk.contenido for chunk in chunks], suspects)
+        divisible = {index for index, chunk in enumerate(chunks) if chunk.attempts >= _ALONE_AFTER}
+        parts = await self._embedding.embed_parts([chunk.contenido for chunk in chunks], divisible)
         for part in sorted(parts, key=lambda part: (part.error is not None, not part.about_text)):
             members = chunks[part.members.start : part.members.stop]
             if part.error is None:
@@ -325,15 +324,15 @@ class EmbeddingQueue:
         if isinstance(error, Unexpected):  # our fault, or a library's: it waits, and others go on
             await self._release(chunks, _LONGEST_DELAY_S, counted=False, error=error.message)
         elif isinstance(error, ProviderRefusedInput) or chunks[0].attempts >= MOST_ATTEMPTS:
-            await self._bury(chunks, error.message, error.loggable)
+            await self._mark_dead(chunks, error.message, error.loggable)
             return
         else:
             await self._release(chunks, _delay(chunks[0].attempts), counted=True, error=error.message)
         failed = (FailedChunk(c.chunk_id, c.empresa_id, error.message, False, error.loggable) for c in chunks)
         self._tell(Batch(failed=tuple(failed)))
 
-    async def _bury(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
-        keys = await queue.bury(self._db, self.generation.number, self.worker, chunks, reason)
+    async def _mark_dead(self, chunks: Sequence[Pending], reason: str, loggable: str | None = None) -> None:
+        keys = await queue.mark_dead(self._db, self.generation.number, self.worker, chunks, reason)
         self._tell(Batch(failed=tuple(FailedChunk(i, e, reason, loggable=loggable or reason) for e, i in keys)))
 
     async def _store(self, chunks: Sequence[Pending], part: EmbeddedPart) -> None:
@@ -341,23 +340,23 @@ class EmbeddingQueue:
         refuse_other_model(self.generation, self._embedding)
         vectors = part.vectors
         shares = split_bill(chunks, part.tokens, part.billed, self._embedding.price)
-        kept = await self._settle(chunks, vectors, shares)
+        kept = await self._store_once(chunks, vectors, shares)
         waiting: Sequence[Pending] = chunks
         for wait_s in _BUSY_ROW_WAITS_S if kept < len(chunks) else ():
-            mine = np.array(await queue.held(self._db, self.generation.number, self.worker, waiting), dtype=bool)
-            waiting = [chunk for chunk, still in zip(waiting, mine, strict=True) if still]
-            vectors = vectors[mine]
+            leased = await queue.still_leased(self._db, self.generation.number, self.worker, waiting)
+            waiting = [chunk for chunk, still in zip(waiting, leased, strict=True) if still]
+            vectors = vectors[np.array(leased, dtype=bool)]
             if not waiting:
                 break
             await asyncio.sleep(wait_s)  # another program holds these rows: its transaction may end soon
-            kept += await self._settle(waiting, vectors, {})
+            kept += await self._store_once(waiting, vectors, {})
         if kept < len(chunks):
             reason = tr("otra transacción tenía la fila tomada", "another transaction held the row")
             await self._release(waiting, _delay(chunks[0].attempts), counted=True, error=reason)
         self._tell(Batch(processed=kept, changed=len(chunks) - kept, tokens=part.billed))
 
-    async def _settle(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> int:
-        done = await Settling(self._db, self.generation, self._embedding).settle(chunks, vectors, shares)
+    async def _store_once(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> int:
+        done = await VectorStore(self._db, self.generation, self._embedding).store(chunks, vectors, shares)
         for chunk, error in done.refused:
             await self._refused([chunk], error)
         return done.kept

@@ -41,7 +41,7 @@ Sleep = Callable[[float], Awaitable[None]]
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _LONGEST_WAIT_S = 120.0
-"""A provider that asks for more patience than this is reported instead of waited for."""
+"""A provider that asks for a longer wait is reported instead of waited for."""
 _TRIES_AFTER_INVALID = 2
 HARMLESS = "prueba"
 """A text that no provider refuses: where it is refused, the provider is the problem."""
@@ -85,14 +85,14 @@ class _Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """`urgent`: somebody waits for it; `whole`: all vectors or none; `suspects`: texts whose requests are divided where
-    the provider does not answer, too."""
+    """`urgent`: somebody waits for it; `whole`: all vectors or none; `divisible`: texts whose requests are divided
+    where the provider does not answer, too."""
 
     prepared: _Prepared
     kind: Kind = "passage"
     urgent: bool = False
     whole: bool = False
-    suspects: Set[int] = frozenset()
+    divisible: Set[int] = frozenset()
 
 
 class EmbeddingService:
@@ -184,12 +184,12 @@ class EmbeddingService:
         embedded = await self._embedded(_Job(prepared, kind, urgent, whole=True))
         return EmbeddedTexts(embedded.vectors, prepared.tokens, len(prepared.cut), embedded.tokens)
 
-    async def embed_parts(self, texts: Sequence[str], suspects: Set[int] = frozenset()) -> list[EmbeddedPart]:
+    async def embed_parts(self, texts: Sequence[str], divisible: Set[int] = frozenset()) -> list[EmbeddedPart]:
         """Passages, each request for itself: what one costs or breaks does not touch the others. A request that begins
-        with one of `suspects` is divided where the provider does not answer it, too. Raises BadArgument for an empty
+        with one of `divisible` is divided where the provider does not answer it, too. Raises BadArgument for an empty
         text."""
         prepared = await asyncio.to_thread(self._prepared, texts)
-        job = _Job(prepared, suspects=suspects)
+        job = _Job(prepared, divisible=divisible)
         requests = pack(prepared.tokens, self._limit.now)
         found = await asyncio.gather(*(self._divided(job, members) for members in requests))
         return [part for parts in found for part in parts]
@@ -294,7 +294,7 @@ class EmbeddingService:
         else:
             self._limit.accepted(len(members))
             return EmbeddedPart(members, tokens, answer.vectors, answer.tokens, None)
-        about_texts = job.kind == "passage" and _about_texts(problem, suspect=members.start in job.suspects)
+        about_texts = job.kind == "passage" and _about_texts(problem, divisible=members.start in job.divisible)
         if about_texts and not (sound and isinstance(problem, ProviderRefusedInput)):
             trouble = await self._trouble(job)
             problem, about_texts = trouble or problem, trouble is None
@@ -319,7 +319,7 @@ class EmbeddingService:
             try:
                 async with limiter.request(tokens, urgent=job.urgent, again=bool(failures)) as begun:
                     answer = await self._asked(texts, job.kind)
-                limiter.bore()
+                limiter.succeeded()
                 return answer
             except (ProviderBusy, ProviderUnavailable, ProviderAnswerInvalid) as error:
                 if not isinstance(error, ProviderAnswerInvalid):
@@ -377,10 +377,10 @@ class EmbeddingService:
         raise ProviderAnswerInvalid(provider=self.provider, detail=problem)
 
 
-def _about_texts(error: AteneoError, *, suspect: bool) -> bool:
-    """Whether smaller requests, or others, may go through. `suspect`: it has ended in silence more than once."""
+def _about_texts(error: AteneoError, *, divisible: bool) -> bool:
+    """Whether smaller requests, or others, may go through. `divisible`: also where the provider did not answer."""
     if isinstance(error, ProviderUnavailable):
-        return suspect
+        return divisible
     return isinstance(error, (ProviderRefusedInput, ProviderAnswerInvalid, Unexpected))
 
 

@@ -38,7 +38,7 @@ from ateneo.unexpected import as_ours, log_unexpected
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 300.0
 _LONGEST_ASKED_S = 3600.0
-"""A provider that asks for more patience than this is asked sooner all the same."""
+"""A provider that asks for a longer pause is asked again after this one."""
 _LOOK_FOR_GENERATIONS_S = 2.0
 _WHERE = "worker"
 
@@ -84,8 +84,8 @@ class Worker:
         on_batch: Callable[[Batch], None] | None = None,
         on_pause: Callable[[AteneoError, float], None] | None = None,
     ) -> None:
-        """`concurrency`: batches in hand a lane; `lease_s`: as of EmbeddingQueue; `maintenance_s`: seconds between
-        looks after the search index, 0 for none; `on_pause` is told why, and for how many seconds."""
+        """`concurrency`: batches at a time in each lane; `lease_s`: as of EmbeddingQueue; `maintenance_s`: seconds
+        between runs of index maintenance, 0 for none; `on_pause` is called with the reason and the seconds."""
         self.name = new_name()
         self._db, self._models = db, models
         self._batch_size, self._concurrency = batch_size, concurrency
@@ -107,7 +107,7 @@ class Worker:
         return Totals(self._processed, self._copied, self._failed, self._tokens, self._rate.now)
 
     def stop(self) -> None:
-        """Claims no more, and ends once what is in hand has ended."""
+        """Claims no more, and ends after the batches in progress."""
         self._stopping.set()
         for lane in self._lanes.values():
             lane.queue.stop()
@@ -119,10 +119,10 @@ class Worker:
         error that ended a lane early.
         """
         helpers = [self._beat] if once else [self._beat, self._listen, self._maintain]
-        tasks = [asyncio.create_task(self._kept_up(helper)) for helper in helpers]
+        tasks = [asyncio.create_task(self._restarted(helper)) for helper in helpers]
         try:
             if once:
-                await self._look(once=True)
+                await self._update_lanes(once=True)
                 await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
                 if self._column is not None:
                     await self._column
@@ -146,7 +146,7 @@ class Worker:
         pause = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             try:
-                await self._look(once=False)
+                await self._update_lanes(once=False)
                 pause = _LOOK_FOR_GENERATIONS_S
             except (NotUpgraded, RightsMissing):
                 raise
@@ -160,8 +160,8 @@ class Worker:
             await self._sleep(pause)
         await asyncio.gather(*(lane.task for lane in self._lanes.values() if lane.task))
 
-    async def _kept_up(self, helper: Callable[[], Awaitable[None]]) -> None:
-        """Runs it, again where something that nobody foresaw ends it."""
+    async def _restarted(self, helper: Callable[[], Awaitable[None]]) -> None:
+        """Runs it, again after an unexpected error."""
         while True:
             try:
                 return await helper()
@@ -169,7 +169,7 @@ class Worker:
                 log_unexpected(error, _WHERE)
                 await asyncio.sleep(BEAT_S)
 
-    async def _look(self, *, once: bool) -> None:
+    async def _update_lanes(self, *, once: bool) -> None:
         known = await generations.all_generations(self._db)
         if not known or await gives_way(self._db, known[0], self._models.main):
             known = [await own_generation(self._db, self._models.main)]
@@ -186,7 +186,7 @@ class Worker:
         for number in set(reachable) - set(self._lanes):
             await self._begin(reachable[number], once=once)
         if any(one.active and not one.legacy for one in known) and (self._column is None or self._column.done()):
-            self._column = asyncio.create_task(self._follow_with_column())
+            self._column = asyncio.create_task(self._refill_column())
 
     async def _begin(self, generation: Generation, *, once: bool) -> None:
         embedding = self._models.of(generation)
@@ -214,14 +214,14 @@ class Worker:
         """As long as the worker runs: whatever ends a turn pauses the lane, and is tried again."""
         while not self._stopping.is_set() and not lane.stopped:
             try:
-                going_on = await self._turn(lane, once=once)
+                going_on = await self._drain(lane, once=once)
             except Exception as error:  # noqa: BLE001
                 log_unexpected(error, _WHERE)
-                going_on = await self._met(lane, as_ours(error, _WHERE), once=once)
+                going_on = await self._handle(lane, as_ours(error, _WHERE), once=once)
             if not going_on:
                 return
 
-    async def _turn(self, lane: _Lane, *, once: bool) -> bool:
+    async def _drain(self, lane: _Lane, *, once: bool) -> bool:
         """What can be done now; False where the lane has come to its end."""
         did = False
         try:
@@ -232,7 +232,7 @@ class Worker:
         if isinstance(failure, NotUpgraded) and await self._pruned(lane):
             return False
         if failure is not None:
-            return await self._met(lane, failure, once=once)
+            return await self._handle(lane, failure, once=once)
         if did:
             lane.failure, lane.failures = None, 0
         elif once:
@@ -240,18 +240,19 @@ class Worker:
         else:
             lane.state, lane.note = "idle", None
             await self._report()
-            await lane.queue.rest()
+            await lane.queue.wait()
             lane.state = "working"
         return True
 
-    async def _met(self, lane: _Lane, failure: AteneoError, *, once: bool) -> bool:
+    async def _handle(self, lane: _Lane, failure: AteneoError, *, once: bool) -> bool:
+        """Returns whether the lane goes on."""
         lane.failure = failure
         if not once:
             await self._pause(lane, failure)
         return not once
 
     async def _pruned(self, lane: _Lane) -> bool:
-        """Whether the lane's generation, with its tables, went in the middle of its work."""
+        """Whether the lane's generation was dropped meanwhile, with its tables."""
         known = await generations.all_generations(self._db)
         return lane.queue.generation.number not in {one.number for one in known}
 
@@ -286,8 +287,8 @@ class Worker:
         if self._on_batch is not None:
             self._on_batch(batch)
 
-    async def _follow_with_column(self) -> None:
-        """The guide's column after a change of model, should whoever made that have left."""
+    async def _refill_column(self) -> None:
+        """Refills the guide's column after a change of model whose own process ended before that."""
         try:
             done = await legacy_column.refill(self._db, wait=False)
         except (SwitchRefused, RightsMissing) as error:  # it stays so for now: told once

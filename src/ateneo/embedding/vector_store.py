@@ -13,7 +13,7 @@ from ateneo.types import Generation, Matrix, Pending
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Stored:
     """`kept`: how many were stored; `refused`: those that a rule of the user's table (trigger, constraint) refuses."""
 
     kept: int
@@ -21,47 +21,47 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class VectorStore:
     """Into one generation. Raises the DatabaseErrors that are of no row, and one that every row of several meets."""
 
     db: Database
     generation: Generation
     embedding: EmbeddingService
 
-    async def settle(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> Settled:
+    async def store(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> Stored:
         """Stores the vectors (n, dims) and what they cost; that is charged whatever becomes of the rows."""
         try:
-            return Settled(await self._stored(chunks, vectors, shares))
+            return Stored(await self._store(chunks, vectors, shares))
         except DatabaseError as error:
             if type(error) not in (ConstraintViolated, DatabaseError, ChunksTableRefused):
                 raise
             problem = error
         if shares:
             await usage.charge_now(self.db, self.embedding.provider, self.embedding.model, shares)
-        done = await self._divided(chunks, vectors, problem)
+        done = await self._store_halves(chunks, vectors, problem)
         if len(done.refused) == len(chunks) > 1:
             raise problem
         return done
 
-    async def _divided(self, chunks: Sequence[Pending], vectors: Matrix, problem: DatabaseError) -> Settled:
+    async def _store_halves(self, chunks: Sequence[Pending], vectors: Matrix, problem: DatabaseError) -> Stored:
         if len(chunks) == 1:
-            return Settled(0, ((chunks[0], problem),))
+            return Stored(0, ((chunks[0], problem),))
         half = len(chunks) // 2
         kept = 0
         refused: list[tuple[Pending, DatabaseError]] = []
         for part in (slice(None, half), slice(half, None)):
             try:
-                kept += await self._stored(chunks[part], vectors[part], {})
+                kept += await self._store(chunks[part], vectors[part], {})
             except (DatabaseUnavailable, GenerationMismatch):
                 raise
             except DatabaseError as error:
-                inner = await self._divided(chunks[part], vectors[part], error)
+                inner = await self._store_halves(chunks[part], vectors[part], error)
                 kept += inner.kept
                 refused += inner.refused
-        return Settled(kept, tuple(refused))
+        return Stored(kept, tuple(refused))
 
-    async def _stored(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> int:
-        return await queue.settle(
+    async def _store(self, chunks: Sequence[Pending], vectors: Matrix, shares: Mapping[str, Share]) -> int:
+        return await queue.store(
             self.db,
             self.generation.number,
             chunks,
