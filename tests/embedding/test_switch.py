@@ -333,7 +333,7 @@ async def test_a_company_without_budget_is_told_of(
     generation = await work.begin()
     assert (await work.fill(generation)).stored == 13
     assert [one.over_budget for one in await switch.status(database, Models(old))] == [0, 7]
-    with pytest.raises(SwitchRefused, match=r"7 de 20 .* 7 esperan presupuesto, 0 están apartados"):
+    with pytest.raises(SwitchRefused, match=r"7 de 20; sin presupuesto 7, apartados con error 0"):
         await work.activate(generation)
     await usage.set_budget(database, "otra", None, None)
     await work.activate(generation)
