@@ -147,7 +147,7 @@ async def test_a_rejected_key_stops_it_and_says_how_to_go_on(database: Database,
 async def test_no_database() -> None:
     with ProviderServer(dims=DIMS) as server:
         code, _, errors = await run("postgresql://nadie:clave@127.0.0.1:1/nada", server, "--yes")
-    assert code == 1 and "127.0.0.1/nada" in errors and "clave" not in errors and "Traceback" not in errors
+    assert code == 1 and "127.0.0.1:1/nada" in errors and "clave" not in errors and "Traceback" not in errors
 
 
 async def test_an_interruption_keeps_the_page_in_hand(database: Database, database_url: str) -> None:

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from ateneo.errors import BadArgument
 from ateneo.ingestion.chunking import CHARS_PER_TOKEN, chunk
 from ateneo.ports import TokenCounter
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.types import Chunk, Document, Section
-
-MODELS = Path(__file__).parents[2] / "src/ateneo/models"
 
 
 class Words:
@@ -30,19 +27,7 @@ class Bytes:
         return [-(-len(text.encode()) // 4) for text in texts]
 
 
-class Pieces:
-    """The bundled model's own tokeniser."""
-
-    def __init__(self) -> None:
-        self.tokenizer = Tokenizer.from_file(str(next(MODELS.glob("*/tokenizer.json"))))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(encoded.ids) for encoded in self.tokenizer.encode_batch(list(texts))]
-
-
-COUNTERS: list[TokenCounter] = [Words(), Bytes(), Pieces()]
+COUNTERS: list[TokenCounter] = [Words(), Bytes(), LocalEmbedder(bundled_model_dir(), threads=1)]
 
 
 def document(*sections: Section) -> Document:
