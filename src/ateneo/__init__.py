@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ateneo import errors
     from ateneo.agents import events
-    from ateneo.client import Ateneo, AteneoSync, ChatOptions
+    from ateneo.agents.service import ChatOptions
+    from ateneo.client import Ateneo, AteneoSync
     from ateneo.errors import AteneoError
     from ateneo.guide import AgentService, EmbeddingService, IngestionService, VectorSearchService
     from ateneo.search.options import SearchOptions
@@ -50,7 +51,8 @@ __all__ = [
 
 _SUBMODULES = {"errors": "ateneo.errors", "events": "ateneo.agents.events"}
 _MODULES = {
-    "ateneo.client": ("Ateneo", "AteneoSync", "ChatOptions"),
+    "ateneo.agents.service": ("ChatOptions",),
+    "ateneo.client": ("Ateneo", "AteneoSync"),
     "ateneo.errors": ("AteneoError",),
     "ateneo.guide": ("AgentService", "EmbeddingService", "IngestionService", "VectorSearchService"),
     "ateneo.search.options": ("SearchOptions",),

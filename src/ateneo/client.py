@@ -1,34 +1,24 @@
 """Ateneo as a library: one object that searches, reads documents in and answers, with and without `await`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ateneo import i18n
 from ateneo.agents.events import Event
-from ateneo.agents.service import DEFAULT_AGENT
+from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
 from ateneo.ingestion.upload import File, place
 from ateneo.search.options import NamedOptions, SearchOptions
 from ateneo.settings import load
-from ateneo.types import Answer, SearchResult, StoredDocument, Tenant, Turn
+from ateneo.types import Answer, SearchResult, StoredDocument, Tenant
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class ChatOptions(TypedDict, total=False):
-    """`history`: earlier turns of the caller's own, oldest first; `store` begins a conversation that is kept,
-    `conversation_id` goes on with one; `max_tokens`: the longest answer."""
-
-    history: Sequence[Turn] | None
-    conversation_id: str | None
-    store: bool
-    max_tokens: int | None
 
 
 class Ateneo:

@@ -66,9 +66,13 @@ def test_the_names_are_those_of_the_fields() -> None:
     assert NamedOptions.__annotations__.keys() == own
 
 
+@pytest.fixture(scope="module")
+def embedding() -> EmbeddingService:
+    return EmbeddingService(LocalEmbedder(bundled_model_dir(), threads=1))
+
+
 @pytest.fixture
-async def search(database: Database) -> VectorSearchService:
-    embedding = EmbeddingService(LocalEmbedder(bundled_model_dir(), threads=1))
+async def search(database: Database, embedding: EmbeddingService) -> VectorSearchService:
     for number in range(4):
         text = f"Aviso {number}: los feriados se pagan dobles.".encode()
         await IngestionService(database, embedding).process_document(text, "acme", name=f"{number}.md")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from ateneo.agents.answering import Answering
 from ateneo.agents.citations import MARKER
@@ -23,6 +23,16 @@ from ateneo.types import Agent, Answer, Tenant, Turn, Usage
 T = TypeVar("T")
 
 DEFAULT_AGENT = "asistente"
+
+
+class ChatOptions(TypedDict, total=False):
+    """`history`: earlier turns of the caller's own, oldest first; `store` begins a conversation that is kept,
+    `conversation_id` goes on with one; `max_tokens`: the longest answer."""
+
+    history: Sequence[Turn] | None
+    conversation_id: str | None
+    store: bool
+    max_tokens: int | None
 
 
 class AgentService:
@@ -51,31 +61,13 @@ class AgentService:
             DEFAULT_AGENT, k=passages, context_tokens=context_tokens, tools=("search",) if may_search else ()
         )
 
-    async def chat(
-        self,
-        empresa_id: Tenant,
-        agent_id: str,
-        message: str,
-        *,
-        history: Sequence[Turn] | None = None,
-        conversation_id: str | None = None,
-        store: bool = False,
-        max_tokens: int | None = None,
-    ) -> Answer:
+    async def chat(self, empresa_id: Tenant, agent_id: str, message: str, **options: Unpack[ChatOptions]) -> Answer:
         """The whole answer to `message` from the passages of `empresa_id`; see `stream`.
 
         Where the provider fails after something was said, that is the answer (`state` interrupted, `error`); where it
         fails before, its error is raised.
         """
-        events = self.stream(
-            empresa_id,
-            agent_id,
-            message,
-            history=history,
-            conversation_id=conversation_id,
-            store=store,
-            max_tokens=max_tokens,
-        )
+        events = self.stream(empresa_id, agent_id, message, **options)
         answer: Answer | None = None
         async with aclosing(events):
             async for event in events:
@@ -112,29 +104,13 @@ class AgentService:
         empresa_id = tenant_id(empresa_id)
         text = self._checked_message(message)
         agent = await self._agent(empresa_id, clean(agent_id))
-        tokens = max_tokens if max_tokens is not None else agent.answer_tokens or self._answer_tokens
-        if tokens < 1:
-            raise BadArgument(name="max_tokens", value=tokens, rule=tr("tiene que ser 1 o más", "it must be 1 or more"))
         conversation_id = conversation_id and clean(conversation_id)
-        memory = await self._memory(empresa_id, agent, history, conversation_id)
-        answering = Answering(
-            self.vector_search, self._chat, agent, empresa_id, text, memory.history, tokens, usage=memory.usage
-        )
+        answering = await self._answering(empresa_id, agent, text, history, conversation_id, max_tokens)
         if store and conversation_id is None:
             conversation_id = await conversations.begin(self.vector_search.db, empresa_id, agent.agent_id, text)
-        ended = False
-        try:
-            async with aclosing(answering.events()) as events:
-                async for event in events:
-                    if isinstance(event, Done | Failed):
-                        ended = True
-                        yield await self._with_position(empresa_id, conversation_id, answering, event)
-                    else:
-                        yield event
-        finally:
-            if not ended:
-                # In a task of its own, so that whoever cancels this one does not cancel what is to be kept.
-                await asyncio.shield(self._background(self._add(empresa_id, conversation_id, answering)))
+        async with aclosing(self._recorded(empresa_id, conversation_id, answering)) as events:
+            async for event in events:
+                yield event
 
     async def close(self) -> None:
         """Waits for what is still to be stored, and closes the model's connections."""
@@ -146,6 +122,23 @@ class AgentService:
         if found is None and any_at_all and agent_id != DEFAULT_AGENT:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
         return with_checked_filter(empresa_id, found or self._default)
+
+    async def _answering(
+        self,
+        empresa_id: str,
+        agent: Agent,
+        text: str,
+        history: Sequence[Turn] | None,
+        conversation_id: str | None,
+        max_tokens: int | None,
+    ) -> Answering:
+        tokens = max_tokens if max_tokens is not None else agent.answer_tokens or self._answer_tokens
+        if tokens < 1:
+            raise BadArgument(name="max_tokens", value=tokens, rule=tr("tiene que ser 1 o más", "it must be 1 or more"))
+        memory = await self._memory(empresa_id, agent, history, conversation_id)
+        return Answering(
+            self.vector_search, self._chat, agent, empresa_id, text, memory.history, tokens, usage=memory.usage
+        )
 
     async def _memory(
         self, empresa_id: str, agent: Agent, history: Sequence[Turn] | None, conversation_id: str | None
@@ -166,6 +159,24 @@ class AgentService:
             budget=self._history_tokens,
         )
         return replace(memory, history=_without_numbers(memory.history))
+
+    async def _recorded(
+        self, empresa_id: str, conversation_id: str | None, answering: Answering
+    ) -> AsyncGenerator[Event]:
+        """The events; the answer is stored before the last of them, or when they are no longer read."""
+        ended = False
+        try:
+            async with aclosing(answering.events()) as events:
+                async for event in events:
+                    if isinstance(event, Done | Failed):
+                        ended = True
+                        yield await self._with_position(empresa_id, conversation_id, answering, event)
+                    else:
+                        yield event
+        finally:
+            if not ended:
+                # In a task of its own, so that whoever cancels this one does not cancel what is to be kept.
+                await asyncio.shield(self._background(self._add(empresa_id, conversation_id, answering)))
 
     async def _with_position(
         self, empresa_id: str, conversation_id: str | None, answering: Answering, event: Done | Failed
