@@ -73,7 +73,7 @@ async def _committed(db: Database, transaction: str) -> bool:
     async with db.acquire() as connection:
         try:
             status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
-        except asyncpg.InvalidParameterValueError:  # a transaction of the future: this is another server by now
+        except asyncpg.InvalidParameterValueError:  # an id above the current one: restored on another server
             return False
     if status == "in progress":
         raise DatabaseUnavailable(where=db.where, detail=tr("una escritura sigue en curso.", "a write is under way."))

@@ -31,8 +31,8 @@ VECTOR_SCHEMA = (
 )
 APP_ROLE = "ateneo_app"
 """What the API, the CLI and the agents act as (functions/protect.sql)."""
-# Whether the role stands here and this login may act as it. From the catalogs alone: a login that is nothing else may
-# not even look into the schema before it has become that role.
+# Whether the role exists here and this login may act as it. From the catalogs alone: a login without rights of its own
+# cannot read the schema before SET ROLE.
 _ISOLATED = """
 SELECT EXISTS (SELECT FROM pg_roles r, pg_namespace n
   WHERE r.rolname = 'ateneo_app' AND n.nspname = 'ateneo' AND has_schema_privilege(r.oid, n.oid, 'USAGE')
@@ -85,7 +85,7 @@ def packed_vectors(vectors: Matrix) -> list[bytes]:
 
 
 def _encode_vector(vector: bytes | str) -> bytes:
-    # asyncpg takes an array for a row of an array, so that vectors come here packed; or as pgvector's text
+    # asyncpg would encode an array as rows of an array, so callers pack vectors; others pass pgvector's text form
     return vector if isinstance(vector, bytes) else packed_vectors(np.array([json.loads(vector)], dtype=np.float32))[0]
 
 
@@ -134,7 +134,7 @@ async def open_pool(at: Address, size: int, *, guarded: bool) -> tuple[Pool, boo
         except BaseException:
             pool.terminate()
             raise
-    # two at least, since an open transaction holds a lock for what others do (advisory_lock.locked)
+    # two at least: advisory_lock.locked keeps one in a transaction while others work
     return await _made(at, max(size, 2), SharedConnection, _speak_vectors, statement_cache_size=0), True
 
 
@@ -143,7 +143,7 @@ async def _made(
 ) -> Pool:
     options |= at.arguments()
     options |= {"max_size": size, "command_timeout": 300, "init": init, "connection_class": kind}
-    # a floor would be restored behind our back, with a traceback where it cannot be
+    # with a minimum the pool reopens connections by itself, and prints a traceback where it cannot
     pool: Pool = await asyncpg.create_pool(min_size=0, **options)
     return pool
 

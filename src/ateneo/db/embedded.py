@@ -119,7 +119,8 @@ def _leave(folder: Path) -> None:
     if found is None:
         return
     found.lock.release_read_lock()
-    if found.lock.acquire_write_lock(blocking=False):  # nobody else has it, and nobody joins until it has stopped
+    # no other process uses it then, and none can start to until it has stopped
+    if found.lock.acquire_write_lock(blocking=False):
         found.server.stop()
         found.lock.release_write_lock()
     found.server.cleanup()

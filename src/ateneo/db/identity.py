@@ -92,7 +92,8 @@ async def arrive(db: Database, empresa_id: str, identity: Identity, number: int 
         elif identity.must_exist:
             raise UnknownDocument(document_id=identity.document_id)
         elif identity.document_id is None:
-            await own_id(connection, str(uuid.uuid4()))  # one that is made would be refused, too: before it costs
+            # a new document would be refused as well: checked before embedding costs anything
+            await own_id(connection, str(uuid.uuid4()))
     return Arrival(number, identity, known)
 
 

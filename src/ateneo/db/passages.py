@@ -13,7 +13,7 @@ from ateneo.types import Passage, StoredPassage
 SECTION_REACH = 20
 """How far a section reaches to each side of a hit, in chunks."""
 
-# Joined through the hit's own row: document_id keeps the type that an adopted table gives it, and the index serves.
+# Joined through the hit's own row: document_id keeps the type that an adopted table gives it, and an index is used.
 # Ordered by (chunk_index, id) and not counted by chunk_index: indexes may have gaps, or repeat.
 _AROUND = f"""
 WITH hit AS (

@@ -221,7 +221,7 @@ class Database:
                 raise
             except asyncpg.exceptions.ClientConfigurationError as error:
                 raise SettingsError(name="DATABASE_URL", detail=_first_line(error)) from None
-            except ValueError:  # what it says may quote the address
+            except ValueError:  # its message may quote the address
                 detail = tr("el controlador no la acepta.", "the driver does not accept it.")
                 raise SettingsError(name="DATABASE_URL", detail=detail) from None
         db = cls(pool, where, role, owned=True)

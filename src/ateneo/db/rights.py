@@ -22,7 +22,7 @@ async def refuse_missing(connection: Connection, kinds: set[str]) -> None:
     allowed = await connection.fetchrow(_ALLOWED)
     assert who is not None and allowed is not None
     owners = await connection.fetch(_OWNERS) if kinds else []
-    if any(row["superuser"] for row in owners):  # membership would make a superuser of us
+    if any(row["superuser"] for row in owners):  # to be a member of it would mean superuser rights
         detail = tr("{what} es de {owner}", "{what} belongs to {owner}").format(**owners[0])
         raise NotTheOwner(role=who["role"], detail=detail)
     statements = [f"GRANT {owner} TO {who['role']}{who['how']};" for owner in sorted({row["owner"] for row in owners})]

@@ -47,7 +47,7 @@ async def scratch_database(url: str | None, *, size: int = 4) -> AsyncIterator[D
         return
     name = PREFIX + secrets.token_hex(6)
     async with await Database.open(url, size=1) as server:
-        try:  # around the creation too: one that is interrupted may have been done
+        try:  # includes the creation: it may be complete when it is interrupted
             await _create(server, name)
             async with await Database.open(url, size=size, database=name) as db:
                 yield db

@@ -13,7 +13,7 @@ from ateneo.i18n import tr
 from ateneo.text.same_text import SameText
 from ateneo.types import Fusion, Hit, Matrix
 
-# The tenant goes through the setting, as it must; the argument hangs on it, so that search() runs after it.
+# The tenant is set as a setting; the argument depends on it, so that search() runs after it.
 # JSON goes as text: on the caller's connections it may have a codec of theirs.
 _SEARCH = """
 SELECT s.chunk_id, s.document_id, s.chunk_index, s.contenido, s.tokens_count, s.title, s.source, s.page, s.headings,

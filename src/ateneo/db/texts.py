@@ -27,7 +27,7 @@ async def save(db: Database, empresa_id: str, texts: Sequence[NewText], vectors:
     """
     ids = [one.chunk_id for one in texts]
     async with db.tenant(empresa_id, writes=True) as connection:
-        # by hand and not ON CONFLICT, which needs a key that an adopted table may not have
+        # not ON CONFLICT, which needs a unique key that an adopted table may not have
         await connection.execute(
             "WITH given AS (SELECT * FROM unnest($2::text[], $3::text[], $4::int[]) AS t(id, contenido, tokens)),"
             " known AS (UPDATE public.knowledge_chunks k SET contenido = g.contenido, tokens_count = g.tokens"

@@ -103,7 +103,8 @@ class CurrentModel:
         """
         now = time.monotonic()
         if self._model is None or fresh or now >= self._until:
-            self._until = now + self._fresh_s  # before the look-up, so that one of many searches does it
+            # set before the look-up, so that only one of many concurrent searches does it
+            self._until = now + self._fresh_s
             self._follow(await self._chosen())
         return self._model
 
@@ -167,7 +168,7 @@ class CurrentModel:
         """Whether the model has answered. With `wait` it is waited for; without, it is asked meanwhile."""
         number = model.generation.number
         if model.embedding is self.models.main and wait:
-            return True  # nothing else to go on with: the search itself will tell
+            return True  # there is no other model: a search raises the provider's error
         if time.monotonic() < self._failed_until.get(number, 0.0):
             return False
         trial = self._trials.get(number)
@@ -177,7 +178,7 @@ class CurrentModel:
             await asyncio.wait([trial])
         if not trial.done():
             return False
-        if self._trials.get(number) is trial:  # the first of those that waited for it
+        if self._trials.get(number) is trial:  # only the first of the tasks that waited for it
             del self._trials[number]
         if not trial.cancelled() and trial.result():
             return True

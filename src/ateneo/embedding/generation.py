@@ -43,7 +43,7 @@ async def settle_model(db: Database, embedding: EmbeddingService) -> None:
         if found not in (None, active.dims) and await generations.retire_empty(db, active.number):
             active = None
     if embedding.dims is not None and (active is None or await gives_way(db, active, embedding)):
-        with suppress(ForeignVectors):  # told by `model_in_use`
+        with suppress(ForeignVectors):  # `model_in_use` reports it
             await own_generation(db, embedding)
 
 

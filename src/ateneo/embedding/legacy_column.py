@@ -67,7 +67,7 @@ async def _refill(db: Database, active: Generation, on_page: Tell | None) -> Ref
     if busy:
         return Refilled(changed, busy)
     await store.mark_column(db, active.number)
-    # what was embedded since its page passed; from here on every write keeps both true
+    # chunks embedded after their page was done; from now on every write updates both
     late, busy = await _pass(db, active, None)
     return Refilled(changed + late, busy)
 

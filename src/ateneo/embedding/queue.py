@@ -321,7 +321,7 @@ class EmbeddingQueue:
 
     async def _refused(self, chunks: Sequence[Pending], error: AteneoError) -> None:
         """One text that does not go through, to the provider or into the table, while others do."""
-        if isinstance(error, Unexpected):  # our fault, or a library's: it waits, and others go on
+        if isinstance(error, Unexpected):  # a fault of ours or of a library: this text waits, others go on
             await self._release(chunks, _LONGEST_DELAY_S, counted=False, error=error.message)
         elif isinstance(error, ProviderRefusedInput) or chunks[0].attempts >= MOST_ATTEMPTS:
             await self._mark_dead(chunks, error.message, error.loggable)

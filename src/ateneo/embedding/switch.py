@@ -191,7 +191,7 @@ class Switch:
         begun = time.perf_counter()
         try:
             await self.embedding.embed_matrix(texts)
-        except ProviderRefusedInput:  # one of them: the fill will find out which
+        except ProviderRefusedInput:  # one of the texts is refused: the fill finds out which
             texts = ["prueba"] * len(texts)
             begun = time.perf_counter()
             await self.embedding.embed_matrix(texts)

@@ -179,7 +179,7 @@ class Worker:
             if number not in reachable:
                 lane.queue.stop()
                 lane.stopped = True
-            if lane.task is not None and lane.task.done():  # one that is still needed begins anew
+            if lane.task is not None and lane.task.done():  # one that is still needed is created again
                 del self._lanes[number]
         if not reachable:
             raise mismatch(known[0], self._models.main)
@@ -291,7 +291,7 @@ class Worker:
         """Refills the guide's column after a change of model whose own process ended before that."""
         try:
             done = await legacy_column.refill(self._db, wait=False)
-        except (SwitchRefused, RightsMissing) as error:  # it stays so for now: told once
+        except (SwitchRefused, RightsMissing) as error:  # logged once: it does not change by itself
             if not self._column_refused:
                 log.warning("worker.column", detail=error.message, remedy="ateneo embeddings switch")
             self._column_refused = True
@@ -338,7 +338,7 @@ class Worker:
                 log.warning("worker.polls", reason=error.code, detail=error.loggable, remedy=error.remedy)
                 return
             except DatabaseError:
-                pass  # looked for again after the pause
+                pass  # tried again after the pause
             await asyncio.sleep(BEAT_S)
 
     async def _maintain(self) -> None:
