@@ -5,6 +5,8 @@ Any of it may hang, crash or take all memory with a hostile file: `sandbox.read_
 """
 
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -16,6 +18,7 @@ from ateneo.ingestion.parsing.csv_rows import read_csv
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.pdf_pages import read_pages
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
+from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.tables import table_text
 from ateneo.text.clean import clean
 from ateneo.types import Document, Section
@@ -123,6 +126,8 @@ def _read_text(text: str, mime: str) -> _Read:
 
 
 def _read_binary(data: bytes, name: str, mime: str) -> _Read:
+    if mime in _SHEETS:
+        return _read_sheets(data, name, mime), {}, None
     result = _extract(_as_utf8(data, mime), name, mime)
     metadata: Mapping[str, Any] = result.metadata
     if mime == formats.PDF:
@@ -131,6 +136,19 @@ def _read_binary(data: bytes, name: str, mime: str) -> _Read:
     content = _without_header(result.content) if mime == formats.HTML else result.content
     reading = read_markdown(content, _PAGE_MARKER)
     return reading.builder, metadata, reading.builder.page
+
+
+_SHEETS = {formats.XLSX: read_xlsx, formats.ODS: read_ods}
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, zipfile.BadZipFile, zlib.error, SyntaxError)
+"""What the readers of zipped XML raise for a file that is not what it should be."""
+
+
+def _read_sheets(data: bytes, name: str, mime: str) -> SectionBuilder:
+    try:
+        return _SHEETS[mime](data)
+    except _DAMAGED as error:
+        detail = tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")
+        raise DocumentCorrupt(name=name, detail=detail) from error
 
 
 def _without_header(content: str) -> str:

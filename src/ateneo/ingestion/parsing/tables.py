@@ -1,40 +1,142 @@
-"""Tables as lines that can be read, and found, on their own."""
+"""Tables as lines that can be read, and found, on their own: every row with the names of its columns."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-_BETWEEN = " | "
+Row = Sequence[str]
+
+BETWEEN = " | "
+_LEVELS = " / "
 _LONGEST_NAME = 100
 """A longer cell names no column: as one it would be repeated in every row."""
+_HEADER_ROWS = 4
+"""As many rows at the top of a block are looked at for its header."""
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_VALUE = re.compile(
+    r"[^\w(]*[(-]?\s?[\d][\d.,' \N{NO-BREAK SPACE}]*(?:\s?[%°ºª)]|\s?(?:[a-zA-Z$€£]{1,4}\.?))?"  # amounts, counts, measures
+    r"|\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{2,4})?(?:[ T]\d{1,2}:\d\d(?::\d\d)?)?|\d{1,2}:\d\d(?::\d\d)?|[-–—x✓✗]|s[ií]|no|true|false"
+    r"|verdadero|falso",
+    re.IGNORECASE,
+)
+"""What stands below a header and is none: amounts, dates, times, marks."""
 
 
-def table_text(rows: Sequence[Sequence[str]]) -> str:
-    """Returns one line a row. Below a header, each cell but the first carries its column's name:
+def table_text(rows: Sequence[Row]) -> str:
+    """One line a row. Below a header, each cell but the first carries its column's name; rows above it are text:
 
     Concepto | Monto | Plazo
     Viáticos | Monto: $ 1.234,50 | Plazo: 30 días
+
+    A blank row ends a block, and a block without a header of its own has that of the block before. A header of two
+    rows, the upper one over several columns, names them `upper / lower`.
     """
+    return "\n".join(table_lines(rows))
+
+
+def table_lines(rows: Sequence[Row]) -> Iterator[str]:
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
-    cells = [row for row in cells if any(row)]
-    if not _has_header(cells):
-        return "\n".join(_BETWEEN.join(cell for cell in row if cell) for row in cells)
-    header = cells[0]
-    lines = [_BETWEEN.join(cell for cell in header if cell)]
-    lines += [_row(header, row) for row in cells[1:]]
-    return "\n".join(lines)
+    names: list[str] = []
+    for filled, block in groupby(cells, any):
+        if filled:
+            lines, names = _block(list(block), names)
+            yield from lines
 
 
-def _has_header(cells: list[list[str]]) -> bool:
-    if len(cells) < 2 or len(cells[0]) < 2:
+def _block(rows: list[list[str]], former: list[str]) -> tuple[list[str], list[str]]:
+    """The lines of rows without a blank one between them, and the names of their columns."""
+    titles = _titles(rows)
+    body = rows[titles:]
+    lines = [BETWEEN.join(filter(None, row)) for row in rows[:titles]]
+    height = _header_height(body)
+    names = _names(body[:height]) if height else former if body and _fits(body, former) else []
+    lines += [BETWEEN.join(filter(None, row)) for row in body[:height]]
+    lines += [named_row(names, row) for row in body[height:]]
+    return lines, names
+
+
+def named_row(names: Sequence[str], row: Row) -> str:
+    """The row as a line: its first cell bare, the others with the names of their columns."""
+    parts: list[str] = []
+    for at, cell in enumerate(row):
+        name = names[at] if at < len(names) else ""
+        if cell and cell != name:
+            parts.append(f"{name}: {cell}" if name and at and name[-1] not in ":?" else f"{name} {cell}" if name and at else cell)
+    return BETWEEN.join(parts)
+
+
+def _titles(rows: list[list[str]]) -> int:
+    """How many rows at the top have one cell alone, while the others have more: titles and dates of the table."""
+    if max(map(_filled, rows)) < 2:
+        return 0
+    return next(at for at, row in enumerate(rows) if _filled(row) > 1)
+
+
+def _filled(row: Row) -> int:
+    return sum(map(bool, row))
+
+
+def _header_height(rows: list[list[str]]) -> int:
+    """1 or 2 where the block begins with a header, else 0."""
+    if len(rows) < 2 or not _may_name(rows[0]):
+        return 0
+    if len(rows) > 2 and _spans(rows[0]) and _may_name(rows[1]) and _names_columns(rows[1], rows[2:]):
+        return 2
+    return 1 if _names_columns(rows[0], rows[1:]) else 0
+
+
+def _may_name(row: Row) -> bool:
+    """Whether the cells may be names of columns: short, more than one, none a value, but years beside other names."""
+    cells = [cell for cell in row if cell]
+    if len(cells) < 2 or any(len(cell) > _LONGEST_NAME for cell in cells):
         return False
-    first = cells[0]
-    if not all(first[1:]) or any(len(cell) > _LONGEST_NAME for cell in first):
+    years = [cell for cell in cells if _YEAR.fullmatch(cell)]
+    if len(years) == len(cells) or any(_is_value(cell) for cell in cells if cell not in years):
         return False
-    return not any(character.isdigit() for cell in first for character in cell)
+    return len(years) < 2 or sorted(set(years)) in (years, years[::-1])
 
 
-def _row(header: list[str], row: list[str]) -> str:
-    named = [row[0]] if row[0] else []
-    for at, cell in enumerate(row[1:], start=1):
-        if cell:
-            named.append(f"{header[at]}: {cell}" if at < len(header) else cell)
-    return _BETWEEN.join(named)
+def _is_value(cell: str) -> bool:
+    return _VALUE.fullmatch(cell) is not None
+
+
+def _names_columns(header: Row, body: Sequence[Row]) -> bool:
+    """Whether the rows below are of another kind than the header: values where it has words. Where all are words, a
+    header fills each column that they use, once each, and none of its cells occurs below."""
+    columns = range(max(map(len, body)))
+    below = {at: [row[at] for row in body if at < len(row) and row[at]] for at in columns}
+    used = [at for at in columns if below[at]]
+    if any(2 * sum(map(_is_value, below[at])) > len(below[at]) for at in used if at < len(header) and header[at]):
+        return True
+    names = [header[at] if at < len(header) else "" for at in used]
+    return (
+        all(names[1:])
+        and len(set(names)) == len(names)
+        and not any(character.isdigit() for name in names for character in name)
+        and not any(header[at] in below[at] for at in used if at < len(header))
+    )
+
+
+def _spans(row: Row) -> bool:
+    """Whether a cell stands over empty ones: a name of several columns."""
+    return any(cell and not after for cell, after in zip(row[1:], [*row[2:], "x"], strict=False)) or (
+        len(set(filter(None, row))) < _filled(row)
+    )
+
+
+def _names(header: Sequence[Row]) -> list[str]:
+    if len(header) == 1:
+        return list(header[0])
+    upper, lower = header
+    names, over = [], ""
+    for at in range(max(len(upper), len(lower))):
+        above = upper[at] if at < len(upper) else ""
+        below = lower[at] if at < len(lower) else ""
+        over = above or (over if below else "")
+        names.append(_LEVELS.join(dict.fromkeys(filter(None, (over, below)))))
+    return names
+
+
+def _fits(rows: Sequence[Row], names: Sequence[str]) -> bool:
+    """Whether the rows can be of the columns that another block named."""
+    return bool(names) and all(len(row) <= len(names) and _filled(row) > 1 for row in rows[:1])
