@@ -58,6 +58,10 @@ _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([\w-]{1,40})", re.IGNORECASE)
 _ENCODINGS = ("iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc", "iso2022")
+_BYTE_ENCODINGS = ("cp1252", "cp850", "mac_roman")
+_SAMPLE_BYTES = 65_536
+_OURS = re.compile(r"(?<![A-ZÀ-Ý])(?:[áéíóúñüãõâêôàª°º](?![A-ZÀ-Ý]{2})|ç(?=[aouãõáóú]))|(?<![a-zà-ÿ])[ÁÉÍÓÚÑÜÇÃÕÂÊÔÀ¿¡«»“”–—•€](?=[\w ])|(?<=[A-ZÀ-Ý])[ÁÉÍÓÚÑÜÇÃÕ]|[»”€–—]")
+_WITHIN_WORD = re.compile(r"(?<=[a-zà-ÿ])[À-Ý]|ç(?![aouãõáóú])|(?<=\w)[¿¡«»—–…‚„“”‘’ŽžŸŠšŒœ\xa0†‡¢£¥©®¬±µ¶·¸ƒ≠∞≤≥∂∑∏π∫Ω√≈∆◊¦│┤╣║╗╝┐└┴┬├─┼╚╔╩╦╠═╬](?=\w)")
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -86,8 +90,8 @@ def detect(data: bytes, name: str) -> str:
 
 
 def decode(data: bytes) -> str | None:
-    """The text of `data` (UTF-8, UTF-16 with its mark, what an HTML page declares, else Windows-1252); None where it
-    is not text. Bytes that are none in its encoding are replacement characters."""
+    """The text of `data` (UTF-8, UTF-16, what an HTML page declares, else the one of Windows-1252, CP850 and MacRoman in
+    which it reads best); None where it is not text. Bytes that are none in its encoding are replacement characters."""
     text = _decoded(data)
     if text is None or sum(1 for _ in _CONTROL.finditer(text)) > len(text) // 20 + 1:
         return None
@@ -95,8 +99,9 @@ def decode(data: bytes) -> str | None:
 
 
 def _decoded(data: bytes) -> str | None:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", "replace")
+    wide = _utf16(data)
+    if wide:
+        text = data.decode(wide, "replace").removeprefix("\ufeff")
         return text if text.count(_REPLACED) <= len(text) // 100 + 1 else None
     text = data.decode("utf-8-sig", "replace")
     bad = text.count(_REPLACED) - data.count(_REPLACED.encode())
@@ -106,7 +111,26 @@ def _decoded(data: bytes) -> str | None:
         return None
     declared = _CHARSET.search(data[:2048])
     encoding = _text_encoding(declared[1].decode("ascii")) if declared else None
-    return data.decode(encoding or "cp1252", "replace")
+    return data.decode(encoding or max(_BYTE_ENCODINGS, key=lambda one: _evidence(data, one)), "replace")
+
+
+def _utf16(data: bytes) -> str | None:
+    """UTF-16 by its mark, or by its zeros: of text in Latin letters nearly every second byte is one."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    sample = data[:4096]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if len(sample) < 16 or max(even, odd) < len(sample) // 2 * 0.7 or min(even, odd) > len(sample) // 40:
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def _evidence(data: bytes, encoding: str) -> int:
+    """How well the bytes beyond ASCII read: letters and marks of our languages between letters and spaces, against
+    everything else (a capital within a word, a symbol of a frame)."""
+    text = data[:_SAMPLE_BYTES].decode(encoding, "replace")
+    good = len(_OURS.findall(text))
+    return 3 * good - 2 * len(_WITHIN_WORD.findall(text)) - sum(1 for one in text if ord(one) > 127)
 
 
 def _text_encoding(name: str) -> str | None:
