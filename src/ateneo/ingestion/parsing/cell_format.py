@@ -1,7 +1,7 @@
 """Values of spreadsheet cells as the sheet shows them: dates, times, percentages, amounts with their currency.
 
-A file keeps a number and a format of the United States' (ECMA-376 part 1, 18.8.30); the program shows it by the reader's
-region. Here that is Spanish: 12.500,50.
+A file keeps a number and a format as the United States write it (ECMA-376 part 1, 18.8.30); the program shows it by the
+region of its reader. Here that is Spanish: 12.500,50.
 """
 
 import re
@@ -13,10 +13,15 @@ _SHORT_DATE = "mm-dd-yy"
 """How the built-in format 14 is written, which shows the region's own short date."""
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)|_.|\*.|\[\$([^\]-]*)(?:-[0-9A-Fa-f]+)?\]|\[[^\]]*\]')
 _DIGITS = re.compile(r"[#0?][#0?,.]*")
-_DATE_PART = re.compile(r"yyyy|yy|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|am/pm|a/p|\\.|\"[^\"]*\"|.", re.IGNORECASE)
+_DATE_PART = re.compile(
+    r"yyyy|yy|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|am/pm|a/p|\\.|\"[^\"]*\"|.", re.IGNORECASE
+)
 _DATE_LETTERS = re.compile(r"[ymdhs]", re.IGNORECASE)
-_MONTHS = "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()
-_DAYS = "lunes martes miércoles jueves viernes sábado domingo".split()
+_MONTHS = tuple(
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()  # noqa: SIM905
+)
+_DAYS = ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo")
+_LOCALE = re.compile(r"\[\$[^\]]*\]|\[(?![hms])[^\]]*\]|_.|\*.")
 _MOST_DIGITS = 11
 
 
@@ -84,65 +89,46 @@ def _form(section: str) -> _Number:
     )
     whole, _, decimals = digits[0].partition(".")
     least = whole.replace(",", "").count("0")
-    return _Number(before, after, len(re.findall("[0#?]", decimals)), "," in whole, "%" in bare, least if least > 1 else 0)
+    return _Number(
+        before, after, len(re.findall("[0#?]", decimals)), "," in whole, "%" in bare, least if least > 1 else 0
+    )
 
 
 def _moment(value: datetime | date | time, number_format: str) -> str:
-    form = "" if number_format in ("General", _SHORT_DATE) else _LITERAL_LOCALE.sub("", number_format.split(";")[0])
-    if not _DATE_LETTERS.search(form):
+    form = _LOCALE.sub("", number_format.split(";", maxsplit=1)[0])
+    if number_format in ("General", _SHORT_DATE) or not _DATE_LETTERS.search(form):
         return _usual(value)
-    minutes = False
+    shows = _shows(value, halves=re.search("am/pm|a/p", form, re.IGNORECASE) is not None)
+    after_hours = False
     parts: list[str] = []
     for found in _DATE_PART.finditer(form):
-        part = found[0]
-        name = part.lower()
-        if name[0] == "h":
-            minutes = True
-        elif name in ("m", "mm") and (minutes or _is_before_seconds(form, found.end())):
-            parts.append(f"{getattr(value, 'minute', 0):0{len(part)}}")
-            minutes = False
-            continue
-        parts.append(_part(value, name, part, "am/pm" in form.lower() or "a/p" in form.lower()))
+        name = found[0].lower()
+        if name in ("m", "mm") and (after_hours or _is_before_seconds(form, found.end())):
+            name, after_hours = f"minute {name}", False
+        after_hours |= name[0] == "h"
+        parts.append(shows[name] if name in shows else found[0].strip('"[]\\'))
     return "".join(parts).strip()
-
-
-_LITERAL_LOCALE = re.compile(r"\[\$[^\]]*\]|\[(?![hms])[^\]]*\]|_.|\*.")
 
 
 def _is_before_seconds(form: str, at: int) -> bool:
     return re.match(r"[^a-z]*s", form[at:], re.IGNORECASE) is not None
 
 
-def _part(value: Any, name: str, part: str, halves: bool) -> str:
-    hour = getattr(value, "hour", 0)
-    if isinstance(value, time) and name[0] in "yd":
-        return ""
-    match name:
-        case "yyyy":
-            return f"{value.year:04}"
-        case "yy":
-            return f"{value.year % 100:02}"
-        case "mmmm":
-            return _MONTHS[value.month - 1]
-        case "mmm":
-            return _MONTHS[value.month - 1][:3]
-        case "mmmmm":
-            return _MONTHS[value.month - 1][0]
-        case "mm" | "m":
-            return f"{value.month:0{len(name)}}"
-        case "dddd":
-            return _DAYS[value.weekday()]
-        case "ddd":
-            return _DAYS[value.weekday()][:3]
-        case "dd" | "d":
-            return f"{value.day:0{len(name)}}"
-        case "hh" | "h":
-            return f"{(hour % 12 or 12) if halves else hour:0{len(name)}}"
-        case "ss" | "s":
-            return f"{getattr(value, 'second', 0):0{len(name)}}"
-        case "am/pm" | "a/p":
-            return "a. m." if hour < 12 else "p. m."
-    return part.strip('"') if part.startswith('"') else part[1:] if part.startswith("\\") else part.strip("[]")
+def _shows(value: datetime | date | time, *, halves: bool) -> dict[str, str]:
+    """What each part of a format of dates shows."""
+    clock = value if isinstance(value, datetime | time) else time()
+    hour = (clock.hour % 12 or 12) if halves else clock.hour
+    half = "a. m." if clock.hour < 12 else "p. m."
+    shows = {"h": str(hour), "hh": f"{hour:02}", "minute m": str(clock.minute), "minute mm": f"{clock.minute:02}",
+             "s": str(clock.second), "ss": f"{clock.second:02}", "am/pm": half, "a/p": half}  # fmt: skip
+    if isinstance(value, time):
+        return shows | dict.fromkeys(("yyyy", "yy", "mmmmm", "mmmm", "mmm", "mm", "m", "dddd", "ddd", "dd", "d"), "")
+    month, day = _MONTHS[value.month - 1], _DAYS[value.weekday()]
+    return shows | {
+        "yyyy": f"{value.year:04}", "yy": f"{value.year % 100:02}", "mmmmm": month[0], "mmmm": month, "mmm": month[:3],
+        "mm": f"{value.month:02}", "m": str(value.month), "dddd": day, "ddd": day[:3], "dd": f"{value.day:02}",
+        "d": str(value.day),
+    }  # fmt: skip
 
 
 def _usual(value: datetime | date | time) -> str:

@@ -60,8 +60,13 @@ _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([\w-]{1,40})", re.IGN
 _ENCODINGS = ("iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc", "iso2022")
 _BYTE_ENCODINGS = ("cp1252", "cp850", "mac_roman")
 _SAMPLE_BYTES = 65_536
-_OURS = re.compile(r"(?<![A-ZÀ-Ý])(?:[áéíóúñüãõâêôàª°º](?![A-ZÀ-Ý]{2})|ç(?=[aouãõáóú]))|(?<![a-zà-ÿ])[ÁÉÍÓÚÑÜÇÃÕÂÊÔÀ¿¡«»“”–—•€](?=[\w ])|(?<=[A-ZÀ-Ý])[ÁÉÍÓÚÑÜÇÃÕ]|[»”€–—]")
-_WITHIN_WORD = re.compile(r"(?<=[a-zà-ÿ])[À-Ý]|ç(?![aouãõáóú])|(?<=\w)[¿¡«»—–…‚„“”‘’ŽžŸŠšŒœ\xa0†‡¢£¥©®¬±µ¶·¸ƒ≠∞≤≥∂∑∏π∫Ω√≈∆◊¦│┤╣║╗╝┐└┴┬├─┼╚╔╩╦╠═╬](?=\w)")
+_OURS = re.compile(
+    r"(?<![A-ZÀ-Ý])(?:[áéíóúñüãõâêôàª°º](?![A-ZÀ-Ý]{2})|ç(?=[aouãõáóú]))"
+    r"|(?<![a-zà-ÿ])[ÁÉÍÓÚÑÜÇÃÕÂÊÔÀ¿¡«»“”–—•€](?=[\w ])|(?<=[A-ZÀ-Ý])[ÁÉÍÓÚÑÜÇÃÕ]|[»”€–—]"
+)
+_WITHIN_WORD = re.compile(
+    r"(?<=[a-zà-ÿ])[À-Ý]|ç(?![aouãõáóú])|(?<=\w)[¿¡«»—–…‚„“”‘’ŽžŸŠšŒœ\xa0†‡¢£¥©®¬±µ¶·¸ƒ≠∞≤≥∂∑∏π∫Ω√≈∆◊¦│┤╣║╗╝┐└┴┬├─┼╚╔╩╦╠═╬](?=\w)"
+)
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -90,8 +95,8 @@ def detect(data: bytes, name: str) -> str:
 
 
 def decode(data: bytes) -> str | None:
-    """The text of `data` (UTF-8, UTF-16, what an HTML page declares, else the one of Windows-1252, CP850 and MacRoman in
-    which it reads best); None where it is not text. Bytes that are none in its encoding are replacement characters."""
+    """The text of `data` (UTF-8, UTF-16, what an HTML page declares, else Windows-1252, CP850 or MacRoman, in whichever
+    it reads best); None where it is not text. Bytes that are none in its encoding are replacement characters."""
     text = _decoded(data)
     if text is None or sum(1 for _ in _CONTROL.finditer(text)) > len(text) // 20 + 1:
         return None

@@ -17,19 +17,25 @@ from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.csv_rows import read_csv
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.pdf_pages import read_pages
+from ateneo.ingestion.parsing.pdf_text import read_pdf
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.tables import table_text
+from ateneo.ingestion.parsing.word import read_docx
 from ateneo.text.clean import clean
 from ateneo.types import Document, Section
 
 _IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
 _PAGE_MARKER = re.compile(r"ateneo-page-(\d+)-ateneo")
 _NO_TITLE = re.compile(
-    r"\(?(?:untitled|unspecified|anonymous|unknown|sin t[ií]tulo|documento?\s*\d*"
-    r"|microsoft (?:word|powerpoint) - .*)\)?$",
+    r"\W*(?:untitled|unspecified|anonymous|unknown|(?:documento? )?sin t[ií]tulo|document[oe]?|libro|book|slide|sheet|page"
+    r"|presentaci[oó]n(?: de powerpoint)?|powerpoint presentation|diapositiva|hoja|p[aá]gina|tabla de contenidos?"
+    r"|[ií]ndice|contents|table of contents)[\W\d]*|microsoft (?:word|powerpoint|excel) - .*"
+    r"|.*\.(?:indd|docx?|dotx?|xlsx?|pptx?|pdf|qx[pd]|cdr|ai|pub|od[tsp]|rtf|txt|pages|key)",
     re.IGNORECASE,
 )
+_PDF_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([-+Zz])(?:(\d\d)'?(\d\d)?)?)?")
+_DATE_DEFAULTS = ("", "01", "01", "00", "00", "00")
 _HTML_HEADER_END = re.compile(r"## (?:title|base|canonical|meta-[\w:.-]{1,200}): ")
 _HTML_HEADER_LINES = 200
 _LONGEST_TITLE = 500
@@ -82,7 +88,7 @@ def _document(
         mime=mime,
         sections=under_title(sections, title) if title else sections,
         pages=pages,
-        metadata={key: value for key, value in kept.items() if not _NO_TITLE.match(str(value))},
+        metadata={key: value for key, value in kept.items() if not _NO_TITLE.fullmatch(str(value))},
     )
 
 
@@ -92,7 +98,7 @@ def _title(metadata: Mapping[str, Any]) -> str:
 
 def _said(metadata: Mapping[str, Any], key: str) -> str:
     value = " ".join(str(metadata.get(key) or "").split())[:_LONGEST_TITLE].strip()
-    return "" if _NO_TITLE.match(value) else value
+    return "" if _NO_TITLE.fullmatch(value) or not any(map(str.isalnum, value)) else value
 
 
 def _shortened(value: Any) -> Any:
@@ -128,27 +134,79 @@ def _read_text(text: str, mime: str) -> _Read:
 def _read_binary(data: bytes, name: str, mime: str) -> _Read:
     if mime in _SHEETS:
         return _read_sheets(data, name, mime), {}, None
+    if mime == formats.PDF:
+        return _read_pdf(data, name)
+    if mime == formats.DOCX:
+        return _read_word(data, name)
     result = _extract(_as_utf8(data, mime), name, mime)
     metadata: Mapping[str, Any] = result.metadata
-    if mime == formats.PDF:
-        pages = [page["content"] for page in result.pages or []]
-        return read_pages(pages, _title(metadata)), metadata, len(pages)
     content = _without_header(result.content) if mime == formats.HTML else result.content
     reading = read_markdown(content, _PAGE_MARKER)
     return reading.builder, metadata, reading.builder.page
 
 
+def _read_pdf(data: bytes, name: str) -> _Read:
+    import pypdfium2
+
+    try:
+        pages, said = read_pdf(data)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower() or "security" in str(error).lower():
+            raise DocumentEncrypted(name=name) from error
+        raise DocumentCorrupt(name=name, detail=_damaged()) from error
+    metadata: dict[str, Any] = {
+        "title": said.get("Title"),
+        "authors": [author] if (author := said.get("Author")) else None,
+        "subject": said.get("Subject"),
+        "keywords": [word for word in re.split(r"\s*[,;]\s*", said.get("Keywords", "")) if word],
+        "created_at": _pdf_date(said.get("CreationDate", "")),
+        "modified_at": _pdf_date(said.get("ModDate", "")),
+    }
+    return read_pages(pages, _title(metadata)), metadata, len(pages)
+
+
+def _pdf_date(value: str) -> str | None:
+    """ISO 8601 of "D:20261127010033+00'00'" (ISO 32000-1, 7.9.4)."""
+    found = _PDF_DATE.match(value)
+    if found is None:
+        return None
+    year, month, day, *clock = (part or default for part, default in zip(found.groups(), _DATE_DEFAULTS, strict=False))
+    zone = f"{found[7]}{found[8]}:{found[9] or '00'}" if found[7] in ("+", "-") else "Z" if found[7] else ""
+    return f"{year}-{month}-{day}T{':'.join(clock)}{zone}"
+
+
+def _damaged() -> str:
+    return tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")
+
+
 _SHEETS = {formats.XLSX: read_xlsx, formats.ODS: read_ods}
-_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, zipfile.BadZipFile, zlib.error, SyntaxError)
+_DAMAGED = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SyntaxError,
+)
 """What the readers of zipped XML raise for a file that is not what it should be."""
+
+
+def _read_word(data: bytes, name: str) -> _Read:
+    try:
+        builder, metadata = read_docx(data)
+    except _DAMAGED as error:
+        raise DocumentCorrupt(name=name, detail=_damaged()) from error
+    return builder, metadata, None
 
 
 def _read_sheets(data: bytes, name: str, mime: str) -> SectionBuilder:
     try:
         return _SHEETS[mime](data)
     except _DAMAGED as error:
-        detail = tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")
-        raise DocumentCorrupt(name=name, detail=detail) from error
+        raise DocumentCorrupt(name=name, detail=_damaged()) from error
 
 
 def _without_header(content: str) -> str:
@@ -184,5 +242,4 @@ def _extract(data: bytes, name: str, mime: str) -> Any:
     except kreuzberg.KreuzbergError as error:
         if "password" in str(error).lower() or "encrypt" in str(error).lower():
             raise DocumentEncrypted(name=name) from error
-        detail = tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")
-        raise DocumentCorrupt(name=name, detail=detail) from error
+        raise DocumentCorrupt(name=name, detail=_damaged()) from error

@@ -4,18 +4,25 @@ A PDF says where glyphs stand, not what a paragraph or a heading is; these rules
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
 from ateneo.ingestion.parsing.sections import SectionBuilder
 
+ROW, HEADING = "\x01", "\x03"
+"""Begin a line that is a row of a table, or a heading by its letters' size."""
 _EDGE_LINES = 2
 _RUNNING_SHARE = 0.6
 _FULL_LINE = 0.85
 
+_DIVIDED = re.compile("[\x02\ufffe\xad](?=\\S)|[\x02\ufffe]")
+_AFTER_LIGATURE = re.compile(
+    r"(\b(?!(?:wi|hi|sci)fi\b|off\b|staff\b)[^\W\d_]*f(?:[il]|f|fi|fl)) (?=[a-zà-ÿ])", re.IGNORECASE
+)
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
     r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
@@ -36,25 +43,32 @@ _NAMED = re.compile(
     r"(?:\d{1,4}|[IVXLC]{1,6}|[A-Z])\b.{0,80}$",
     re.IGNORECASE,
 )
+_HYPHENS = ("-", "\u2010", "\xad")
+_BARE_NUMBERED = re.compile(
+    r"(?:cap[ií]tulo|t[ií]tulo|secci[oó]n|parte|anexo|ap[eé]ndice|libro)\s+(?:\d{1,4}|[IVXLC]{1,6}|[A-Z]|[úu]nic[oa])\.?",
+    re.IGNORECASE,
+)
 _TERMINAL = (".", ":", ";", ",", "!", "…")
 _LONGEST = 90
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A paragraph, list item, row or heading, and the page where it begins. `wrapped`: of more than one line."""
+    """A paragraph, list item, row or heading, and the page where it begins. `wrapped`: of more than one line; `mark`:
+    ROW or HEADING where the page says so."""
 
     text: str
     page: int
     wrapped: bool
+    mark: str = ""
 
 
 def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
-    """Reads the pages (the first is page 1). Lines that repeat at the edges of most pages are left out, and so is
-    the line that repeats `title` at the start."""
+    """Reads the pages (the first is page 1). Of lines that repeat at the edges of most pages the first is kept; the
+    line that repeats `title` at the start is left out."""
     lines = _lines(pages)
     builder = SectionBuilder(page=1)
-    blocks = _blocks(lines)
+    blocks = _with_names(_blocks(lines))
     if title and blocks and blocks[0].text.casefold() == title.casefold():
         blocks = blocks[1:]
     deepest = max((level for block in blocks if (level := _numbered_level(block.text))), default=0)
@@ -63,7 +77,7 @@ def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
         builder.turn_to(block.page)
         if level:
             builder.heading(level, block.text)
-        elif at and _is_row(block) and _is_row(blocks[at - 1]):
+        elif at and _is_row(block) and _is_row(blocks[at - 1]) and block.mark == blocks[at - 1].mark:
             builder.line(block.text)
         else:
             builder.text(block.text)
@@ -74,16 +88,42 @@ def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
 
 
 def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
-    """Every line with its page, empty ones included, without running headers and footers."""
-    split = [[_LEADERS.sub(" … ", line.strip()) for line in page.splitlines()] for page in pages]
+    """Every line with its page, empty ones included, without running headers and footers after their first time."""
+    split = [[_LEADERS.sub(" … ", mended(line).strip()) for line in page.split("\n")] for page in pages]
     shapes = [{at: _shapes(lines[at], page, len(pages)) for at in _edges(lines)} for page, lines in enumerate(split, 1)]
     running = _running(shapes)
-    return [
-        (line, page)
-        for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1)
-        for at, line in enumerate(lines)
-        if running.isdisjoint(edges.get(at, ()))
-    ]
+    told: set[str] = set()
+    kept: list[tuple[str, int]] = []
+    for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1):
+        for at, line in enumerate(lines):
+            repeated = running & edges.get(at, set())
+            shown = (
+                line
+                if not repeated
+                else _without_page_number(line, repeated, lines)
+                if repeated.isdisjoint(told)
+                else ""
+            )
+            if shown or not repeated:
+                kept.append((shown, page))
+            told |= repeated
+    return kept
+
+
+def _without_page_number(line: str, shapes: set[str], lines: list[str]) -> str:
+    """A running line the first time, for what it says beside the number of its page; "" where that is nothing, or what
+    another line of the page says."""
+    if any("#" in shape for shape in shapes):
+        line = _PAGE_NUMBER.sub("", line).strip(" ·|-–—•,;/")
+    is_said = any(other.casefold() == line.casefold() for other in lines)
+    return line if any(map(str.isalpha, line)) and (not is_said or line in lines) else ""
+
+
+def mended(line: str) -> str:
+    """The line without what the setting of its letters left: signs of divided words, ligatures, spaces behind them."""
+    line = _DIVIDED.sub("", line)
+    line = "".join(unicodedata.normalize("NFKC", one) if "\ufb00" <= one <= "\ufb06" else one for one in line)
+    return _AFTER_LIGATURE.sub(r"\1", line)
 
 
 def _running(pages: list[dict[int, set[str]]]) -> set[str]:
@@ -100,7 +140,7 @@ def _running(pages: list[dict[int, set[str]]]) -> set[str]:
 
 
 def _edges(lines: list[str]) -> set[int]:
-    filled = [at for at, line in enumerate(lines) if line]
+    filled = [at for at, line in enumerate(lines) if line and not line.startswith(ROW)]
     return {*filled[:_EDGE_LINES], *filled[-_EDGE_LINES:]}
 
 
@@ -130,7 +170,7 @@ def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
     blocks: list[tuple[list[str], int]] = []
     previous = ""
     for line, page in lines:
-        if line and previous and _flows_on(previous, line, width):
+        if line and previous and not _is_marked(line) and not _is_marked(previous) and _flows_on(previous, line, width):
             blocks[-1][0].append(line)
         elif line:
             blocks.append(([line], page))
@@ -138,7 +178,41 @@ def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
             previous = ""
             continue
         previous = line or previous
-    return [_Block(_joined(lines), page, wrapped=len(lines) > 1) for lines, page in blocks]
+    return [_block(lines, page) for lines, page in blocks]
+
+
+def _is_marked(line: str) -> bool:
+    return line.startswith((ROW, HEADING))
+
+
+def _block(lines: list[str], page: int) -> _Block:
+    if not _is_marked(lines[0]):
+        return _Block(_joined(lines), page, wrapped=len(lines) > 1)
+    return _Block(lines[0][1:].strip(), page, wrapped=False, mark=lines[0][0])
+
+
+def _with_names(blocks: list[_Block]) -> list[_Block]:
+    """With "CAPÍTULO II" and the name in the line below as one heading."""
+    joined: list[_Block] = []
+    for block in blocks:
+        if joined and _is_name(joined[-1], block):
+            joined[-1] = replace(joined[-1], text=f"{joined[-1].text}. {block.text}")
+        else:
+            joined.append(block)
+    return joined
+
+
+def _is_name(above: _Block, block: _Block) -> bool:
+    text = block.text
+    return (
+        _BARE_NUMBERED.fullmatch(above.text) is not None
+        and not block.wrapped
+        and len(text) <= _LONGEST
+        and block.mark != ROW
+        and not text.endswith(_TERMINAL)
+        and (text.isupper() or block.mark == HEADING or text.istitle())
+        and _named_level(text) == 0
+    )
 
 
 def _flows_on(previous: str, line: str, width: int) -> bool:
@@ -156,7 +230,7 @@ def _flows_on(previous: str, line: str, width: int) -> bool:
 def _joined(lines: list[str]) -> str:
     parts = lines[:1]
     for before, line in pairwise(lines):
-        if before.endswith("-") and len(before) > 1 and before[-2].islower() and line[0].islower():
+        if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].islower() and line[0].islower():
             parts[-1] = parts[-1][:-1]
         else:
             parts.append(" ")
@@ -170,7 +244,11 @@ def _joined(lines: list[str]) -> str:
 def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
     """The heading's level, 0 for text. A heading is a short line that prose or a list follows."""
     text = block.text
-    if block.wrapped or len(text) > _LONGEST or following is None or text.endswith(_TERMINAL):
+    if block.mark == ROW or block.wrapped or len(text) > _LONGEST or following is None:
+        return 0
+    if block.mark == HEADING and any(map(str.isalpha, text)):
+        return _numbered_level(text) or 1
+    if text.endswith(_TERMINAL):
         return 0
     numbered = _numbered_level(text)
     if numbered:
@@ -180,18 +258,27 @@ def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
     return 0 if _DIGITS.search(text) or "$" in text or "|" in text else unnumbered
 
 
+def _named_level(text: str) -> int:
+    named = _NAMED.match(text)
+    return 0 if named is None else 1 if named[1] else 2
+
+
 def _numbered_level(text: str) -> int:
     if len(text) > _LONGEST:
         return 0
-    if named := _NAMED.match(text):
-        return 1 if named[1] else 2
+    if level := _named_level(text):
+        return level
     numbered = _NUMBERED.match(text)
     return numbered[1].count(".") + 1 if numbered else 0
 
 
 def _is_row(block: _Block) -> bool:
     """A list item, or a line that stands alone and ends no sentence: a table's row, an address."""
-    return _BULLET.match(block.text) is not None or not (block.wrapped or block.text.endswith(_TERMINAL))
+    return (
+        block.mark == ROW
+        or _BULLET.match(block.text) is not None
+        or not (block.wrapped or block.text.endswith(_TERMINAL))
+    )
 
 
 def _is_prose(block: _Block) -> bool:

@@ -32,7 +32,10 @@ def read_xlsx(data: bytes) -> SectionBuilder:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for sheet in book.worksheets:
-                rows = [[shown(cell.value, getattr(cell, "number_format", "General")) for cell in row] for row in sheet.iter_rows()]
+                rows = [
+                    [shown(cell.value, getattr(cell, "number_format", "General")) for cell in row]
+                    for row in sheet.iter_rows()
+                ]
                 spread = archive.read(sheet._worksheet_path)
                 _spread(rows, spread, sheet)
                 _add(builder, sheet.title, rows, hidden=sheet.sheet_state != "visible", alone=len(book.worksheets) == 1)
@@ -48,7 +51,7 @@ def _spread(rows: _Rows, xml: bytes, sheet: object) -> None:
     for first, start, last, end in _MERGED.findall(xml):
         column, height = _column(first) - left, int(end) - int(start)
         at = int(start) - top
-        if not height or not 0 <= at < len(rows) or not 0 <= column < len(rows[at]) or last != first and height > 50:
+        if not height or not 0 <= at < len(rows) or not 0 <= column < len(rows[at]) or (last != first and height > 50):
             continue
         for row in rows[at + 1 : at + 1 + height]:
             if column < len(row) and not row[column]:

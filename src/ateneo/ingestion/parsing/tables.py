@@ -1,7 +1,7 @@
 """Tables as lines that can be read, and found, on their own: every row with the names of its columns."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 Row = Sequence[str]
@@ -14,9 +14,9 @@ _HEADER_ROWS = 4
 """As many rows at the top of a block are looked at for its header."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _VALUE = re.compile(
-    r"[^\w(]*[(-]?\s?[\d][\d.,' \N{NO-BREAK SPACE}]*(?:\s?[%°ºª)]|\s?(?:[a-zA-Z$€£]{1,4}\.?))?"  # amounts, counts, measures
-    r"|\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{2,4})?(?:[ T]\d{1,2}:\d\d(?::\d\d)?)?|\d{1,2}:\d\d(?::\d\d)?|[-–—x✓✗]|s[ií]|no|true|false"
-    r"|verdadero|falso",
+    r"[^\w(]*[(-]?\s?[\d][\d.,' \N{NO-BREAK SPACE}]*(?:\s?[%°ºª)]|\s?(?:[a-zA-Z$€£]{1,4}\.?))?"
+    r"|\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{2,4})?(?:[ T]\d{1,2}:\d\d(?::\d\d)?)?|\d{1,2}:\d\d(?::\d\d)?"
+    r"|[-–—x✓✗]|s[ií]|no|true|false|verdadero|falso",
     re.IGNORECASE,
 )
 """What stands below a header and is none: amounts, dates, times, marks."""
@@ -31,24 +31,30 @@ def table_text(rows: Sequence[Row]) -> str:
     A blank row ends a block, and a block without a header of its own has that of the block before. A header of two
     rows, the upper one over several columns, names them `upper / lower`.
     """
-    return "\n".join(table_lines(rows))
+    return "\n".join(table_lines(rows)[0])
 
 
-def table_lines(rows: Sequence[Row]) -> Iterator[str]:
+def table_lines(
+    rows: Sequence[Row], names: Sequence[str] = (), *, header: bool | None = None
+) -> tuple[list[str], list[str]]:
+    """The lines, and the names of the columns at the end. `names`: those of the columns of a table that this one
+    continues; `header`: whether the first row is one, None where the file does not say."""
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
-    names: list[str] = []
+    lines: list[str] = []
+    known = list(names)
     for filled, block in groupby(cells, any):
         if filled:
-            lines, names = _block(list(block), names)
-            yield from lines
+            more, known = _block(list(block), known, None if lines else header)
+            lines += more
+    return lines, known
 
 
-def _block(rows: list[list[str]], former: list[str]) -> tuple[list[str], list[str]]:
+def _block(rows: list[list[str]], former: list[str], header: bool | None) -> tuple[list[str], list[str]]:
     """The lines of rows without a blank one between them, and the names of their columns."""
     titles = _titles(rows)
     body = rows[titles:]
     lines = [BETWEEN.join(filter(None, row)) for row in rows[:titles]]
-    height = _header_height(body)
+    height = _header_height(body) if header is None else _declared_height(body) if header else 0
     names = _names(body[:height]) if height else former if body and _fits(body, former) else []
     lines += [BETWEEN.join(filter(None, row)) for row in body[:height]]
     lines += [named_row(names, row) for row in body[height:]]
@@ -61,7 +67,9 @@ def named_row(names: Sequence[str], row: Row) -> str:
     for at, cell in enumerate(row):
         name = names[at] if at < len(names) else ""
         if cell and cell != name:
-            parts.append(f"{name}: {cell}" if name and at and name[-1] not in ":?" else f"{name} {cell}" if name and at else cell)
+            parts.append(
+                f"{name}: {cell}" if name and at and name[-1] not in ":?" else f"{name} {cell}" if name and at else cell
+            )
     return BETWEEN.join(parts)
 
 
@@ -85,6 +93,11 @@ def _header_height(rows: list[list[str]]) -> int:
     return 1 if _names_columns(rows[0], rows[1:]) else 0
 
 
+def _declared_height(rows: list[list[str]]) -> int:
+    """As `_header_height`, where the first row is one."""
+    return _header_height(rows) or (1 if len(rows) > 1 and _filled(rows[0]) > 1 else 0)
+
+
 def _may_name(row: Row) -> bool:
     """Whether the cells may be names of columns: short, more than one, none a value, but years beside other names."""
     cells = [cell for cell in row if cell]
@@ -102,7 +115,8 @@ def _is_value(cell: str) -> bool:
 
 def _names_columns(header: Row, body: Sequence[Row]) -> bool:
     """Whether the rows below are of another kind than the header: values where it has words. Where all are words, a
-    header fills each column that they use, once each, and none of its cells occurs below."""
+    header fills each of three columns or more that they use, once each, and none of its cells occurs below; in two
+    columns a row may as well be a name and what it is."""
     columns = range(max(map(len, body)))
     below = {at: [row[at] for row in body if at < len(row) and row[at]] for at in columns}
     used = [at for at in columns if below[at]]
@@ -110,7 +124,8 @@ def _names_columns(header: Row, body: Sequence[Row]) -> bool:
         return True
     names = [header[at] if at < len(header) else "" for at in used]
     return (
-        all(names[1:])
+        len(used) > 2
+        and all(names[1:])
         and len(set(names)) == len(names)
         and not any(character.isdigit() for name in names for character in name)
         and not any(header[at] in below[at] for at in used if at < len(header))

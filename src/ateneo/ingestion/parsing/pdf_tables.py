@@ -1,0 +1,185 @@
+"""Tables found by where texts stand on a page: rows of cells whose edges make columns, with or without drawn lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_LEAST_ROWS = 3
+_PROSE_CHARS = 30
+_PROSE_FILL = 0.8
+_MOST_ROW_GAP = 3.0
+"""Rows of one table are no farther apart than this many letters' heights."""
+
+Rule = tuple[float, float, float, float]
+
+
+@dataclass(slots=True)
+class Segment:
+    """Text without a wide gap in it, in points from the page's lower left corner."""
+
+    text: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+    size: float
+
+    def add(self, text: str, left: float, bottom: float, right: float, top: float) -> None:
+        self.text += text
+        self.left, self.bottom = min(self.left, left), min(self.bottom, bottom)
+        self.right, self.top = max(self.right, right), max(self.top, top)
+
+    @property
+    def middle(self) -> float:
+        return (self.bottom + self.top) / 2
+
+
+@dataclass(slots=True)
+class Table:
+    """`rows`: cells by column, "" for an empty one; `columns`: left and right of each."""
+
+    rows: list[list[str]]
+    columns: list[tuple[float, float]]
+    bottom: float
+    top: float
+    segments: set[int] = field(default_factory=set)
+
+    def holds(self, segment: Segment) -> bool:
+        return id(segment) in self.segments
+
+    def is_continued_by(self, other: "Table") -> bool:
+        """Whether the other one has the same columns."""
+        return len(self.columns) == len(other.columns) and all(
+            min(a[1], b[1]) > max(a[0], b[0]) for a, b in zip(self.columns, other.columns, strict=True)
+        )
+
+
+def find_tables(segments: Sequence[Segment], rules: Sequence[Rule]) -> list[Table]:
+    """Tables from top to bottom."""
+    tables = []
+    for run in _runs(_visual_rows(segments)):
+        columns = _columns(run)
+        if len(columns) < 2 or _is_prose(run, columns):
+            continue
+        rows = _cells(run, columns, rules)
+        if len(rows) >= (2 if _is_ruled(run, rules) else _LEAST_ROWS):
+            members = [segment for row in run for segment in row]
+            bottom, top = min(one.bottom for one in members), max(one.top for one in members)
+            tables.append(Table(rows, columns, bottom, top, set(map(id, members))))
+    return tables
+
+
+def _visual_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments at one height, from the top down, each row from left to right."""
+    rows: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda one: -one.middle):
+        if rows and abs(_middle(rows[-1]) - segment.middle) < 0.5 * max(segment.size, 4.0):
+            rows[-1].append(segment)
+        else:
+            rows.append([segment])
+    return [sorted(row, key=lambda one: one.left) for row in rows]
+
+
+def _middle(row: Sequence[Segment]) -> float:
+    return sum(one.middle for one in row) / len(row)
+
+
+def _runs(rows: list[list[Segment]]) -> list[list[list[Segment]]]:
+    """Neighbouring rows that may be a table: of two cells or more; one of a single cell may stand between two of them,
+    where a cell goes on."""
+    runs: list[list[list[Segment]]] = []
+    run: list[list[Segment]] = []
+
+    def close() -> None:
+        while run and len(run[-1]) < 2:
+            run.pop()
+        if sum(len(row) > 1 for row in run) >= 2:
+            runs.append(list(run))
+        run.clear()
+
+    for row in rows:
+        if run and _middle(run[-1]) - _middle(row) > _MOST_ROW_GAP * max(one.size for one in row):
+            close()
+        if len(row) > 1 or (run and len(run[-1]) > 1 and row[0].right - row[0].left < _width(run) / 2):
+            run.append(row)
+        else:
+            close()
+    close()
+    return runs
+
+
+def _width(run: Sequence[Sequence[Segment]]) -> float:
+    return max(one.right for row in run for one in row) - min(one.left for row in run for one in row)
+
+
+def _columns(run: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
+    """Where the cells of the rows that have most of them stand, one over the other."""
+    counts = sorted(len(row) for row in run)
+    usual = max(set(counts), key=lambda count: (counts.count(count) * count, count))
+    edges = sorted((one.left, one.right) for row in run if len(row) >= usual for one in row)
+    columns: list[tuple[float, float]] = []
+    for left, right in edges:
+        if columns and left < columns[-1][1] + 1.0:
+            columns[-1] = (columns[-1][0], max(columns[-1][1], right))
+        else:
+            columns.append((left, right))
+    return columns
+
+
+def _is_prose(run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, float]]) -> bool:
+    """Whether these are columns of a newspaper: in two of them most lines are long and fill their column."""
+    prose = 0
+    for left, right in columns:
+        cells = [one for row in run for one in row if one.left < right and one.right > left]
+        long = [
+            one
+            for one in cells
+            if len(one.text) >= _PROSE_CHARS and one.right - one.left > _PROSE_FILL * (right - left)
+        ]
+        prose += 2 * len(long) > len(cells)
+    return prose > 1
+
+
+def _is_ruled(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> bool:
+    return len(_own_rules(run, rules)) >= len(run)
+
+
+def _own_rules(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> list[float]:
+    """Heights of the drawn lines within the table that reach over some of its width."""
+    top = max(one.top for one in run[0]) + 10
+    bottom = min(one.bottom for one in run[-1]) - 10
+    least = _width(run) / (2 * max(map(len, run)))
+    return sorted({round(y, 0) for left, y, right, _ in rules if bottom < y < top and right - left > least})
+
+
+def _cells(
+    run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, float]], rules: Sequence[Rule]
+) -> list[list[str]]:
+    heights = _own_rules(run, rules) if _is_ruled(run, rules) else []
+    rows: list[list[str]] = []
+    above = None
+    for row in run:
+        cells = [""] * len(columns)
+        for one in row:
+            at = max(range(len(columns)), key=lambda at: (_overlap(one, columns[at]), -abs(one.left - columns[at][0])))
+            cells[at] = f"{cells[at]} {one.text}".strip()
+        if rows and above is not None and _continues(cells, rows[-1], _middle(row), above, heights):
+            rows[-1] = [f"{before} {after}".strip() for before, after in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+        above = _middle(row)
+    return rows
+
+
+def _overlap(one: Segment, column: tuple[float, float]) -> float:
+    return min(one.right, column[1]) - max(one.left, column[0])
+
+
+def _continues(
+    cells: Sequence[str], former: Sequence[str], middle: float, above: float, heights: Sequence[float]
+) -> bool:
+    """Whether the row only goes on with cells of the row above: no drawn line is between them where others have one;
+    else it has a single cell, which goes on in lower case."""
+    if heights:
+        return not any(middle < height < above for height in heights)
+    filled = [at for at, cell in enumerate(cells) if cell]
+    return len(filled) == 1 and bool(former[filled[0]]) and cells[filled[0]][0].islower()

@@ -1,0 +1,167 @@
+"""The lines and tables of a PDF's pages, by PDFium: text in the file's order, tables by where their cells stand."""
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
+from ateneo.ingestion.parsing.pdf_tables import Segment, Table, find_tables
+from ateneo.ingestion.parsing.tables import table_lines
+
+_HYPHEN = "\x02"
+"""What PDFium puts where a word is divided at the end of a line."""
+_CELL_GAP = 1.0
+"""Between two cells of a row there is at least this much of the letters' size."""
+_THIN = 3.0
+_PARAGRAPH_GAP = 1.35
+"""Between two paragraphs there is at least this much of the usual distance of lines."""
+_HEADING_SIZE = 1.15
+_LONGEST_HEADING = 120
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """A line of the file: its text, its parts with wide gaps between them, where it stands."""
+
+    text: str
+    segments: list[Segment]
+    size: float
+
+
+@dataclass(slots=True)
+class _Page:
+    drawn: list[_Drawn]
+    tables: list[Table]
+
+
+def read_pdf(data: bytes) -> tuple[list[str], dict[str, str]]:
+    """The lines of each page as `pdf_pages.read_pages` takes them, and what the file says of itself. Raises
+    pypdfium2.PdfiumError for a file that cannot be opened."""
+    import pypdfium2
+
+    with pypdfium2.PdfDocument(data) as pdf:
+        if pdf.get_formtype():
+            pdf.init_forms()
+        metadata = pdf.get_metadata_dict()
+        pages = [_page(pdf, number) for number in range(len(pdf))]
+    sizes = [line.size for page in pages for line in page.drawn for _ in range(len(line.text))]
+    body = median(sizes) if sizes else 0.0
+    former: Table | None = None
+    names: list[str] = []
+    texts = []
+    for page in pages:
+        rows = []
+        for table in page.tables:
+            names = names if former is not None and former.is_continued_by(table) else []
+            lines, names = table_lines(table.rows, names)
+            rows.append(lines)
+            former = table
+        texts.append("\n".join(_lines(page, rows, body)))
+    return texts, metadata
+
+
+def _page(pdf: Any, number: int) -> _Page:
+    from pypdfium2 import raw
+
+    page = pdf[number]
+    try:
+        if raw.FPDFPage_GetAnnotCount(page):
+            page.flatten()  # the values of forms and the texts of notes become text of the page
+            page.close()
+            page = pdf[number]
+        text_page = page.get_textpage()
+        try:
+            drawn = list(_drawn(text_page))
+        finally:
+            text_page.close()
+        rules = list(_rules(page))
+    finally:
+        page.close()
+    return _Page(drawn, find_tables([segment for line in drawn for segment in line.segments], rules))
+
+
+def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[str]:
+    """The lines outside tables, a blank one before each paragraph, and each table where its first line stood."""
+    distances = sorted(_apart(one, other) for one, other in pairwise(page.drawn) if _apart(one, other) > 0)
+    usual = distances[len(distances) // 4] if distances else 0.0
+    told: set[int] = set()
+    before: _Drawn | None = None
+    for line in page.drawn:
+        at = next((at for at, table in enumerate(page.tables) if line.segments and table.holds(line.segments[0])), None)
+        if at is not None:
+            if at not in told:
+                told.add(at)
+                yield ""
+                yield from (ROW + row for row in rows[at])
+                yield ""
+            before = None
+            continue
+        if before is not None and _apart(before, line) > usual * _PARAGRAPH_GAP:
+            yield ""
+        text = line.text.strip()
+        is_heading = line.size > body * _HEADING_SIZE and len(text) <= _LONGEST_HEADING
+        yield HEADING + text if is_heading else text
+        before = line
+
+
+def _apart(one: _Drawn, other: _Drawn) -> float:
+    """How much lower the other line is, in points."""
+    if not one.segments or not other.segments:
+        return 0.0
+    return one.segments[-1].middle - other.segments[0].middle
+
+
+def _drawn(text_page: Any) -> Iterator[_Drawn]:
+    from pypdfium2 import raw
+
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    characters: list[str] = []
+    segments: list[Segment] = []
+    sizes: list[float] = []
+    for at in range(text_page.count_chars()):
+        character = chr(raw.FPDFText_GetUnicode(text_page, at))
+        if character in "\r\n":
+            if segments:
+                yield _Drawn("".join(characters), segments, median(sizes))
+            characters, segments, sizes = [], [], []
+            continue
+        characters.append(character)
+        if character.isspace() or character == _HYPHEN:
+            continue
+        raw.FPDFText_GetCharBox(text_page, at, left, right, bottom, top)
+        size = raw.FPDFText_GetFontSize(text_page, at) or top.value - bottom.value
+        sizes.append(size)
+        last = segments[-1] if segments else None
+        if last is not None and _goes_on(last, left.value, bottom.value, top.value, size):
+            spaced = len(characters) > 1 and characters[-2].isspace()
+            last.add((" " if spaced else "") + character, left.value, bottom.value, right.value, top.value)
+        else:
+            segments.append(Segment(character, left.value, bottom.value, right.value, top.value, size))
+    if segments:
+        yield _Drawn("".join(characters), segments, median(sizes))
+
+
+def _goes_on(last: Segment, left: float, bottom: float, top: float, size: float) -> bool:
+    apart = left - last.right
+    return -size < apart < _CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
+
+
+def _rules(page: Any) -> Iterator[tuple[float, float, float, float]]:
+    """The thin horizontal lines of the page: left, bottom, right, top of each; the edges of boxes count as lines."""
+    from pypdfium2 import raw
+
+    values = [ctypes.c_float() for _ in range(4)]
+    for item in page.get_objects(filter=(raw.FPDF_PAGEOBJ_PATH,), max_depth=4):
+        if not raw.FPDFPageObj_GetBounds(item, *values):
+            continue
+        left, bottom, right, top = (value.value for value in values)
+        if right - left < _THIN * 3:
+            continue
+        if top - bottom <= _THIN:
+            yield left, bottom, right, top
+        elif top - bottom < 200:
+            yield left, bottom, right, bottom
+            yield left, top, right, top

@@ -1,0 +1,270 @@
+"""Word files (DOCX, ECMA-376 part 1) as read: numbering counted, deleted text out, notes at their place."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from ateneo.i18n import tr
+from ateneo.ingestion.parsing.sections import SectionBuilder
+from ateneo.ingestion.parsing.tables import table_lines
+from ateneo.ingestion.parsing.word_numbering import Numbering
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_TERMS = "{http://purl.org/dc/terms/}"
+_CP = "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}"
+_LONGEST_HEADING = 120
+_DELETED = {f"{W}del", f"{W}moveFrom", f"{W}rPr", f"{W}pPr", f"{W}instrText", f"{W}delText", f"{_MC}Fallback"}
+_HEADING_STYLE = re.compile(r"(?:title|t[ií]tulo|ttulo)|(?:heading|t[ií]tulo|ttulo)\s*([1-9])", re.IGNORECASE)
+_OFF = ("0", "false", "off")
+_METADATA = {
+    "title": f"{_DC}title", "authors": f"{_DC}creator", "subject": f"{_DC}subject", "keywords": f"{_CP}keywords",
+    "language": f"{_DC}language", "created_at": f"{_TERMS}created", "modified_at": f"{_TERMS}modified",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    """`level`: of a heading, 0 for text; `bold`: all of it; `notes`: what is to be read below it."""
+
+    text: str
+    level: int
+    bold: bool
+    listed: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def read_docx(data: bytes) -> tuple[SectionBuilder, dict[str, str]]:
+    """The text, and what the file says of itself. Raises KeyError, zipfile.BadZipFile, ElementTree.ParseError for a
+    damaged file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return _Reader(archive).read(), _properties(archive)
+
+
+def _properties(archive: zipfile.ZipFile) -> dict[str, str]:
+    if "docProps/core.xml" not in archive.namelist():
+        return {}
+    root = ElementTree.fromstring(archive.read("docProps/core.xml"))
+    return {name: text for name, tag in _METADATA.items() if (text := (root.findtext(tag) or "").strip())}
+
+
+class _Reader:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._names = set(archive.namelist())
+        styles = self._part("word/styles.xml")
+        self._styles = {} if styles is None else {one.get(f"{W}styleId", ""): one for one in styles.iter(f"{W}style")}
+        self._numbering = Numbering(self._part("word/numbering.xml"))
+        self._notes = {kind: self._noted(f"word/{kind}s.xml", kind) for kind in ("footnote", "endnote", "comment")}
+        self._builder = SectionBuilder()
+
+    def read(self) -> SectionBuilder:
+        document = ElementTree.fromstring(self._archive.read("word/document.xml"))
+        body = document.find(f"{W}body")
+        for line in self._edges("word/header"):
+            self._builder.text(line)
+        blocks = [self._block(one) for one in _blocks(body if body is not None else document)]
+        for at, block in enumerate(blocks):
+            if isinstance(block, _Paragraph):
+                self._add(block, next((one for one in blocks[at + 1 :]), None))
+            elif block:
+                self._builder.text("\n".join(block))
+        for line in self._edges("word/footer"):
+            self._builder.text(line)
+        return self._builder
+
+    def _part(self, name: str) -> Element | None:
+        return ElementTree.fromstring(self._archive.read(name)) if name in self._names else None
+
+    def _noted(self, name: str, tag: str) -> dict[str, str]:
+        """The texts of notes by their ids; the separators that a file keeps among them have no text."""
+        root = self._part(name)
+        found = () if root is None else root.iter(f"{W}{tag}")
+        return {one.get(f"{W}id", ""): " ".join(" ".join(_plain(one)).split()) for one in found}
+
+    def _edges(self, prefix: str) -> list[str]:
+        """The lines of headers or footers, each once. One without letters is the number of a page."""
+        lines: dict[str, None] = {}
+        for name in sorted(name for name in self._names if name.startswith(prefix) and name.endswith(".xml")):
+            root = ElementTree.fromstring(self._archive.read(name))
+            lines |= dict.fromkeys(line for one in root.iter(f"{W}p") if (line := "".join(_plain(one)).strip()))
+        return [line for line in lines if sum(map(str.isalpha, line)) > 3]
+
+    def _block(self, element: Element) -> "_Paragraph | list[str]":
+        if element.tag == f"{W}tbl":
+            rows, is_header = self._table(element)
+            return table_lines(rows, header=is_header)[0]
+        return self._paragraph(element)
+
+    def _add(self, paragraph: _Paragraph, following: "_Paragraph | list[str] | None") -> None:
+        if paragraph.level:
+            self._builder.heading(paragraph.level, paragraph.text)
+        elif paragraph.text and self._looks_like_heading(paragraph, following):
+            first = not self._builder.first_heading
+            self._builder.heading(1 if first or paragraph.text.isupper() else 2, paragraph.text)
+        elif paragraph.listed:
+            self._builder.line(paragraph.text)
+        elif paragraph.text:
+            self._builder.text(paragraph.text)
+        for note in paragraph.notes:
+            self._builder.text(note)
+
+    @staticmethod
+    def _looks_like_heading(paragraph: _Paragraph, following: "_Paragraph | list[str] | None") -> bool:
+        """Bold, short, no sentence, and not at the end: what people write where they do not use styles."""
+        text = paragraph.text
+        return (
+            paragraph.bold
+            and following is not None
+            and len(text) <= _LONGEST_HEADING
+            and "\n" not in text
+            and not text.endswith((".", ",", ";", ":"))
+        )
+
+    # --- paragraphs
+
+    def _paragraph(self, element: Element) -> _Paragraph:
+        properties = element.find(f"{W}pPr")
+        notes: list[str] = []
+        text = "".join(self._runs(element, notes))
+        text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+        style = "" if properties is None else _value(properties.find(f"{W}pStyle"))
+        level = self._level(properties, style) if text else 0
+        label = self._label(properties, style) if text else ""
+        listed = bool(label) and not level
+        for box in element.iter(f"{W}txbxContent"):
+            notes += [line for one in box.iter(f"{W}p") if (line := " ".join("".join(_plain(one)).split()))]
+        return _Paragraph(
+            f"{label} {text}".strip(), level, self._is_bold(element, style), listed, list(dict.fromkeys(notes))
+        )
+
+    def _runs(self, element: Element, notes: list[str]) -> Iterator[str]:
+        for part in _parts(element):
+            kind = part.tag.removeprefix(W).removesuffix("Reference")
+            if kind in self._notes:
+                text = self._notes[kind].get(part.get(f"{W}id", ""))
+                if text:
+                    notes.append(f"{_note_name(kind)}: {text}")
+            else:
+                yield _shown(part)
+
+    def _level(self, properties: Element | None, style: str) -> int:
+        direct = None if properties is None else properties.find(f"{W}outlineLvl")
+        levels = [direct, *(one.find(f"{W}pPr/{W}outlineLvl") for one in self._inherited(style))]
+        for level in levels:
+            if level is not None and _value(level).isdecimal():
+                return int(_value(level)) + 1 if int(_value(level)) < 9 else 0
+        names = [style, *(_value(one.find(f"{W}name")) for one in self._inherited(style))]
+        found = next((found for name in names if (found := _HEADING_STYLE.fullmatch(name))), None)
+        return 0 if found is None else int(found[1] or 1)
+
+    def _label(self, properties: Element | None, style: str) -> str:
+        places = [properties, *(one.find(f"{W}pPr") for one in self._inherited(style))]
+        found = next(
+            (one for place in places if place is not None and (one := place.find(f"{W}numPr")) is not None), None
+        )
+        if found is None:
+            return ""
+        level = _value(found.find(f"{W}ilvl"))
+        return self._numbering.next_label(
+            _value(found.find(f"{W}numId")), int(level) if level.isdecimal() else 0, style
+        )
+
+    def _inherited(self, style: str) -> Iterator[Element]:
+        seen: set[str] = set()
+        while style in self._styles and style not in seen:
+            seen.add(style)
+            yield self._styles[style]
+            style = _value(self._styles[style].find(f"{W}basedOn"))
+
+    def _is_bold(self, element: Element, style: str) -> bool:
+        runs = [run for run in element.iter(f"{W}r") if any((text.text or "").strip() for text in run.iter(f"{W}t"))]
+        by_style = any(_is_on(one.find(f"{W}rPr/{W}b")) for one in self._inherited(style))
+        return bool(runs) and all(_is_on(run.find(f"{W}rPr/{W}b"), by_style) for run in runs)
+
+    # --- tables
+
+    def _table(self, element: Element) -> tuple[list[list[str]], bool | None]:
+        """The rows, and whether the first is a header: True where the file says so or where it alone is bold, False
+        where the first column is bold instead, None where nothing tells."""
+        rows: list[list[str]] = []
+        bold: list[list[bool]] = []
+        declared = False
+        for row in element.findall(f"{W}tr"):
+            declared |= not rows and row.find(f"{W}trPr/{W}tblHeader") is not None
+            cells, marks = self._row(row, rows[-1] if rows else [])
+            rows.append(cells)
+            bold.append(marks)
+        if declared or (len(bold) > 1 and all(bold[0]) and not all(map(all, bold))):
+            return rows, True
+        side = len(bold) > 1 and all(marks and marks[0] for marks in bold) and not any(all(marks) for marks in bold)
+        return rows, False if side else None
+
+    def _row(self, row: Element, above: list[str]) -> tuple[list[str], list[bool]]:
+        cells: list[str] = []
+        marks: list[bool] = []
+        for cell in row.iter(f"{W}tc"):
+            span = _value(cell.find(f"{W}tcPr/{W}gridSpan"))
+            merged = cell.find(f"{W}tcPr/{W}vMerge")
+            paragraphs = [self._paragraph(one) for one in cell.iter(f"{W}p")]
+            text = " ".join(part for one in paragraphs for part in (one.text, *one.notes) if part)
+            if merged is not None and _value(merged) != "restart" and len(cells) < len(above):
+                text = above[len(cells)]
+            marks.append(all(one.bold for one in paragraphs if one.text))
+            cells += [text, *[""] * (int(span) - 1 if span.isdecimal() and int(span) < 64 else 0)]
+        return cells, marks
+
+
+def _blocks(body: Element) -> Iterator[Element]:
+    """Paragraphs and tables in order, also those within content controls."""
+    for element in body:
+        if element.tag in (f"{W}p", f"{W}tbl"):
+            yield element
+        elif element.tag in (f"{W}sdt", f"{W}sdtContent", f"{W}ins", f"{W}customXml"):
+            yield from _blocks(element)
+
+
+def _parts(element: Element) -> Iterator[Element]:
+    """What a paragraph shows, in order: not what was deleted, nor what a text box in it holds."""
+    for one in element:
+        if one.tag in _DELETED or one.tag == f"{W}txbxContent":
+            continue
+        if len(one):
+            yield from _parts(one)
+        else:
+            yield one
+
+
+def _shown(part: Element) -> str:
+    match part.tag.removeprefix(W):
+        case "t":
+            return part.text or ""
+        case "tab" | "ptab":
+            return "\t"
+        case "br" | "cr":
+            return "\n"
+        case "noBreakHyphen":
+            return "-"
+    return ""
+
+
+def _plain(element: Element) -> Iterator[str]:
+    for part in _parts(element):
+        yield _shown(part)
+
+
+def _note_name(kind: str) -> str:
+    return tr("Comentario", "Comment") if kind == "comment" else tr("Nota", "Note")
+
+
+def _value(element: Element | None) -> str:
+    return "" if element is None else element.get(f"{W}val", "")
+
+
+def _is_on(element: Element | None, otherwise: bool = False) -> bool:
+    return otherwise if element is None else element.get(f"{W}val", "1") not in _OFF
