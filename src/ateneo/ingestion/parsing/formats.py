@@ -33,7 +33,8 @@ _RATIO_MATTERS_FROM = 16 * 1024 * 1024
 
 _BY_EXTENSION = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".html": HTML, ".htm": HTML, ".xhtml": HTML,
-    ".eml": EMAIL, ".doc": "application/msword", ".xls": "application/vnd.ms-excel",
+    ".eml": EMAIL, ".mbox": EMAIL, ".mht": EMAIL, ".mhtml": EMAIL,
+    ".doc": "application/msword", ".xls": "application/vnd.ms-excel",
     ".ppt": "application/vnd.ms-powerpoint", ".msg": "application/vnd.ms-outlook",
 }  # fmt: skip
 _OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".ods", ".epub"}
@@ -159,13 +160,13 @@ def _zip_kind(data: bytes, name: str, extension: str) -> str:
                     return declared
     except _ZIP_ERRORS as error:
         if extension in _OFFICE_NAMES:
-            raise DocumentCorrupt(name=name, detail=_broken_zip()) from error
+            raise DocumentCorrupt(name=name, detail=damaged()) from error
         raise DocumentUnsupported(name=name, mime="application/zip") from error
     for prefix, mime in _BY_MEMBER:
         if any(member.startswith(prefix) for member in names):
             return mime
     if extension in _OFFICE_NAMES:
-        raise DocumentCorrupt(name=name, detail=_broken_zip())
+        raise DocumentCorrupt(name=name, detail=damaged())
     raise DocumentUnsupported(name=name, mime="application/zip")
 
 
@@ -199,5 +200,6 @@ def _not_readable(data: bytes, name: str, extension: str) -> DocumentCorrupt | D
     return DocumentUnsupported(name=name, mime=mime)
 
 
-def _broken_zip() -> str:
+def damaged() -> str:
+    """The detail of a DocumentCorrupt."""
     return tr("el archivo está dañado o incompleto.", "the file is damaged or incomplete.")

@@ -1,6 +1,7 @@
 """The lines and tables of a PDF's pages, by PDFium: text in the file's order, tables by where their cells stand."""
 
 import ctypes
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,9 @@ from ateneo.ingestion.parsing.tables import table_lines
 
 _HYPHEN = "\x02"
 """What PDFium puts where a word is divided at the end of a line."""
+_PDF_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([-+Zz])(?:(\d\d)'?(\d\d)?)?)?")
+_DATE_DEFAULTS = ("", "01", "01", "00", "00", "00")
+_COMMAS = re.compile(r"\s*[,;]\s*")
 _CELL_GAP = 1.0
 """Between two cells of a row there is at least this much of the letters' size."""
 _THIN = 3.0
@@ -37,7 +41,7 @@ class _Page:
     tables: list[Table]
 
 
-def read_pdf(data: bytes) -> tuple[list[str], dict[str, str]]:
+def read_pdf(data: bytes) -> tuple[list[str], dict[str, Any]]:
     """The lines of each page as `pdf_pages.read_pages` takes them, and what the file says of itself. Raises
     pypdfium2.PdfiumError for a file that cannot be opened."""
     import pypdfium2
@@ -45,7 +49,7 @@ def read_pdf(data: bytes) -> tuple[list[str], dict[str, str]]:
     with pypdfium2.PdfDocument(data) as pdf:
         if pdf.get_formtype():
             pdf.init_forms()
-        metadata = pdf.get_metadata_dict()
+        metadata = _metadata(pdf.get_metadata_dict())
         pages = [_page(pdf, number) for number in range(len(pdf))]
     sizes = [line.size for page in pages for line in page.drawn for _ in range(len(line.text))]
     body = median(sizes) if sizes else 0.0
@@ -61,6 +65,28 @@ def read_pdf(data: bytes) -> tuple[list[str], dict[str, str]]:
             former = table
         texts.append("\n".join(_lines(page, rows, body)))
     return texts, metadata
+
+
+def _metadata(entries: dict[str, str]) -> dict[str, Any]:
+    """The entries of the document information dictionary (ISO 32000-1, 14.3.3) by our names."""
+    return {
+        "title": entries.get("Title"),
+        "authors": [author] if (author := entries.get("Author")) else None,
+        "subject": entries.get("Subject"),
+        "keywords": [word for word in _COMMAS.split(entries.get("Keywords", "")) if word],
+        "created_at": _pdf_date(entries.get("CreationDate", "")),
+        "modified_at": _pdf_date(entries.get("ModDate", "")),
+    }
+
+
+def _pdf_date(value: str) -> str | None:
+    """ISO 8601 of "D:20261127010033+00'00'" (ISO 32000-1, 7.9.4)."""
+    found = _PDF_DATE.match(value)
+    if found is None:
+        return None
+    year, month, day, *clock = (part or default for part, default in zip(found.groups(), _DATE_DEFAULTS, strict=False))
+    zone = f"{found[7]}{found[8]}:{found[9] or '00'}" if found[7] in ("+", "-") else "Z" if found[7] else ""
+    return f"{year}-{month}-{day}T{':'.join(clock)}{zone}"
 
 
 def _page(pdf: Any, number: int) -> _Page:

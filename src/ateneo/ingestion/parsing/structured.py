@@ -1,0 +1,127 @@
+"""JSON and XML as lines that a person reads: one a record, each value with its name."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from ateneo.ingestion.parsing.sections import SectionBuilder
+
+_BETWEEN = " | "
+_LEVELS = " / "
+_DEEPEST = 50
+
+
+def read_json(text: str) -> SectionBuilder | None:
+    """Of a JSON document or of JSON lines; None for text that is neither."""
+    value = _loaded(text)
+    if not isinstance(value, dict | list):
+        return None
+    builder = SectionBuilder()
+    builder.text("\n".join(_lines(value, "", 0)))
+    return builder
+
+
+def read_xml(text: str) -> SectionBuilder | None:
+    """None for text that is no XML."""
+    try:
+        root = ElementTree.fromstring(text.encode())
+    except (ElementTree.ParseError, ValueError):
+        return None
+    builder = SectionBuilder()
+    builder.text("\n".join(_lines(_of_element(root, 0), "", 0)))
+    return builder
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        return None
+    return rows if any(isinstance(row, dict) for row in rows) else None
+
+
+def _lines(value: Any, name: str, depth: int) -> Iterator[str]:
+    """A list is a line an entry, an object whose values are all single is one line, another a line a value."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        if all(_is_single(one) for one in value.values()):
+            yield _record(value, name)
+            return
+        single = {key: one for key, one in value.items() if _is_single(one)}
+        nested = {key: one for key, one in value.items() if not _is_single(one)}
+        if single and all(_is_flat(one) for one in nested.values()):
+            yield _record({**single, **dict(_flattened(nested, depth))}, name)
+            return
+        if single:
+            yield _record(single, name)
+        for key, one in nested.items():
+            yield from _lines(one, f"{name}{_LEVELS}{key}" if name else str(key), depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _lines(one, name, depth + 1)
+    elif text := _text(value):
+        yield f"{name}: {text}" if name else text
+
+
+def _record(value: Mapping[str, Any], name: str) -> str:
+    parts = [f"{key}: {text}" for key, one in value.items() if (text := _text(one))]
+    return _BETWEEN.join([*([name] if name else []), *parts])
+
+
+def _flattened(value: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
+    for key, one in value.items():
+        if isinstance(one, Mapping):
+            yield from ((f"{key}{_LEVELS}{inner}", deep) for inner, deep in _flattened(one, depth + 1))
+        else:
+            yield str(key), one
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether it goes into the line of the object that has it."""
+    return isinstance(value, Mapping) and all(_is_single(one) for one in value.values())
+
+
+def _is_single(value: Any) -> bool:
+    return not isinstance(value, Mapping) and not (
+        isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_text, value)))
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return " ".join(str(value).split())
+
+
+def _of_element(element: ElementTree.Element, depth: int) -> Any:
+    """An element as JSON would have it: its attributes and children by their names, those of one name as a list."""
+    text = " ".join((element.text or "").split())
+    if (not len(element) and not element.attrib) or depth > _DEEPEST:
+        return text
+    value: dict[str, Any] = {_local(name): one for name, one in element.attrib.items()}
+    if text:
+        value["#"] = text
+    for child in element:
+        if not isinstance(child.tag, str):
+            continue
+        name, one = _local(child.tag), _of_element(child, depth + 1)
+        if name in value:
+            former = value[name]
+            value[name] = [*former, one] if isinstance(former, list) else [former, one]
+        else:
+            value[name] = one
+    return value
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
