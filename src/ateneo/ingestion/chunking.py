@@ -162,12 +162,14 @@ def _heading(headings: Headings, pieces: Sequence[_Piece]) -> _Piece:
 
 
 def _merge_tiny(groups: list[_Group], contexts: dict[Headings, _Context], measure: _Measure) -> list[_Group]:
-    """Joins a group of a few words with its neighbour under the same parent, where both fit one chunk."""
+    """Joins a group of a few words with its neighbour under the same parent, where both fit one chunk. What stands
+    under the parent's own heading is joined with a section as short only: a longer one keeps its own path."""
     tiny = measure.max_tokens // _TINY_SHARE
     merged: list[_Group] = []
     for group in groups:
         joined = None
-        if merged and min(merged[-1].cost, group.cost) < tiny:
+        opens = bool(merged) and merged[-1].headings == group.headings[:-1]
+        if merged and (group.cost if opens else min(merged[-1].cost, group.cost)) < tiny:
             joined = _joined(merged[-1], group, contexts, measure)
         if joined is None:
             merged.append(group)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 _DELIMITERS = ";\t|,"
+_DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _SAMPLE_LINES = 2000
 _SEP = re.compile(r"sep=(.)\n", re.IGNORECASE)
 
@@ -50,6 +51,8 @@ def _delimiter(text: str) -> tuple[str, int]:
     best = (",", 0)
     most = 0
     for mark in _DELIMITERS:
+        if mark == "," and most > 1:
+            lines = [_DECIMAL.sub("", line) for line in lines]
         counts = Counter(count for line in lines if (count := line.count(mark)))
         width, times = counts.most_common(1)[0] if counts else (0, 0)
         if times > most:

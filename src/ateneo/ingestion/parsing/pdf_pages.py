@@ -15,7 +15,8 @@ from ateneo.ingestion.parsing.sections import SectionBuilder
 
 ROW, HEADING = "\x01", "\x03"
 """Begin a line that is a row of a table, or a heading by its letters' size."""
-_EDGE_LINES = 2
+_EDGE_LINES, _MOST_EDGE_LINES = 2, 8
+"""Running lines are among the outermost of a page, or next to others that are, as in a letterhead."""
 _RUNNING_SHARE = 0.6
 _FULL_LINE = 0.85
 
@@ -43,6 +44,10 @@ _NAMED = re.compile(
     r"(?:\d{1,4}|[IVXLC]{1,6}|[A-Z])\b.{0,80}$",
     re.IGNORECASE,
 )
+_SCANNED_BY = re.compile(
+    r"(?:escanead|digitalizad|scanned|criad)\w*\s+(?:con|com|with|by|por)\s+\w+(?:\s\w+)?", re.IGNORECASE
+)
+"""What programs write on the pages that they scan."""
 _HYPHENS = ("-", "\u2010", "\xad")
 _BARE_NUMBERED = re.compile(
     r"(?:cap[ií]tulo|t[ií]tulo|secci[oó]n|parte|anexo|ap[eé]ndice|libro)\s+(?:\d{1,4}|[IVXLC]{1,6}|[A-Z]|[úu]nic[oa])\.?",
@@ -95,18 +100,15 @@ def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
     told: set[str] = set()
     kept: list[tuple[str, int]] = []
     for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1):
+        repeated = _repeated(edges, running)
         for at, line in enumerate(lines):
-            repeated = running & edges.get(at, set())
-            shown = (
-                line
-                if not repeated
-                else _without_page_number(line, repeated, lines)
-                if repeated.isdisjoint(told)
-                else ""
-            )
-            if shown or not repeated:
+            shapes_of_it = repeated.get(at, set())
+            shown = line
+            if shapes_of_it:
+                shown = _without_page_number(line, shapes_of_it, lines) if shapes_of_it.isdisjoint(told) else ""
+            if shown or not shapes_of_it:
                 kept.append((shown, page))
-            told |= repeated
+            told |= shapes_of_it
     return kept
 
 
@@ -121,6 +123,8 @@ def _without_page_number(line: str, shapes: set[str], lines: list[str]) -> str:
 
 def mended(line: str) -> str:
     """The line without what the setting of its letters left: signs of divided words, ligatures, spaces behind them."""
+    if _SCANNED_BY.fullmatch(line.strip()):
+        return ""
     line = _DIVIDED.sub("", line)
     line = "".join(unicodedata.normalize("NFKC", one) if "\ufb00" <= one <= "\ufb06" else one for one in line)
     return _AFTER_LIGATURE.sub(r"\1", line)
@@ -141,7 +145,20 @@ def _running(pages: list[dict[int, set[str]]]) -> set[str]:
 
 def _edges(lines: list[str]) -> set[int]:
     filled = [at for at, line in enumerate(lines) if line and not line.startswith(ROW)]
-    return {*filled[:_EDGE_LINES], *filled[-_EDGE_LINES:]}
+    return {*filled[:_MOST_EDGE_LINES], *filled[-_MOST_EDGE_LINES:]}
+
+
+def _repeated(edges: dict[int, set[str]], running: set[str]) -> dict[int, set[str]]:
+    """The lines of a page that are running ones, and by which shapes."""
+    found: dict[int, set[str]] = {}
+    for order in (sorted(edges), sorted(edges, reverse=True)):
+        for place, at in enumerate(order[:_MOST_EDGE_LINES]):
+            shapes = edges[at] & running
+            if shapes:
+                found[at] = shapes
+            elif place >= _EDGE_LINES - 1:
+                break
+    return found
 
 
 def _shapes(line: str, page: int, pages: int) -> set[str]:

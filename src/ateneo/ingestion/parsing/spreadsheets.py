@@ -15,6 +15,8 @@ _USUAL_NAME = re.compile(r"(?:hoja|sheet|planilha|feuille|tabelle)\s*_?\d*", re.
 _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)"')
 _MOST_REPEATED = 100
 """Equal cells or rows that a file declares once; more of them is the empty rest of a sheet."""
+_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
@@ -31,17 +33,26 @@ def read_xlsx(data: bytes) -> SectionBuilder:
     builder = SectionBuilder()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = _sheet_parts(archive)
             for sheet in book.worksheets:
                 rows = [
                     [shown(cell.value, getattr(cell, "number_format", "General")) for cell in row]
                     for row in sheet.iter_rows()
                 ]
-                spread = archive.read(sheet._worksheet_path)
-                _spread(rows, spread, sheet)
+                _spread(rows, archive.read(parts[sheet.title]), sheet)
                 _add(builder, sheet.title, rows, hidden=sheet.sheet_state != "visible", alone=len(book.worksheets) == 1)
     finally:
         book.close()
     return builder
+
+
+def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Where the archive has each sheet, by its name."""
+    relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+    targets = {one.get("Id"): one.get("Target", "") for one in relations}
+    sheets = ElementTree.fromstring(archive.read("xl/workbook.xml")).iter(f"{_MAIN}sheet")
+    paths = {one.get("name", ""): targets[one.get(f"{_RELATION}id")] for one in sheets}
+    return {name: path.removeprefix("/") if path.startswith("/") else f"xl/{path}" for name, path in paths.items()}
 
 
 def _spread(rows: _Rows, xml: bytes, sheet: object) -> None:

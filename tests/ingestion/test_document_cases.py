@@ -1,0 +1,70 @@
+"""Small files that show faults which real documents showed: what a chunk's lines must say, and what none may."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ateneo.errors import DocumentEmpty
+from ateneo.ingestion.chunking import chunk
+from ateneo.ingestion.parsing.parse import parse
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.types import Document
+
+FILES = Path(__file__).parents[1] / "files" / "documents"
+CASES = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
+NO_OCR = "scanned pages are not read yet"
+NOT_YET = {
+    "13/expediente_mixto.pdf": NO_OCR,
+    "13/acta_escaneada.pdf": NO_OCR,
+    "14/contrato_cambios_notas.doc": "the old Word format comes with what was deleted in it",
+    "15/becas_tablas.doc": "the old Word format comes without its tables",
+}
+
+
+@lru_cache
+def counter() -> LocalEmbedder:
+    return LocalEmbedder(bundled_model_dir())
+
+
+def lines(document: Document) -> Iterator[str]:
+    for one in chunk(document, counter(), max_tokens=200, overlap=0):
+        yield from one.contenido.split("\n")
+
+
+def problems(case: dict[str, Any]) -> list[str]:
+    path = FILES / case["file"]
+    document = parse(path.read_bytes(), path.name, max_bytes=10**8)
+    found = list(lines(document))
+    text = "\n".join(found)
+    wanted = [
+        pattern for pattern in case["one_line_of_a_chunk_matches"] if not any(re.search(pattern, one) for one in found)
+    ]
+    refused = [pattern for pattern in case["no_line_matches"] if any(re.search(pattern, one) for one in found)]
+    title = case.get("title_contains", "")
+    often = case.get("at_most")
+    return [
+        *(f"no line: {pattern}" for pattern in wanted),
+        *(f"a line: {pattern}" for pattern in refused),
+        *([f"title: {document.title}"] if title not in document.title else []),
+        *([f"too often: {often['text']}"] if often and text.count(often["text"]) > often["times"] else []),
+    ]
+
+
+def marked(case: dict[str, Any]) -> Any:
+    reason = NOT_YET.get(case["file"])
+    marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+    return pytest.param(case, id=case["file"], marks=marks)
+
+
+@pytest.mark.parametrize("case", [marked(one) for one in CASES])
+def test_a_document_is_read_as_its_reader_reads_it(case: dict[str, Any]) -> None:
+    if "DocumentEmpty" in case.get("note", ""):
+        with pytest.raises(DocumentEmpty):
+            problems(case)
+    else:
+        assert problems(case) == []
