@@ -66,7 +66,8 @@ NUMBERING = (
 
 def test_numbers_are_counted_as_the_reader_sees_them() -> None:
     body = [numbered("uno"), numbered("bis", 1), numbered("ter", 1), numbered("equis", 2), numbered("dos"),
-            numbered("otro", 1), numbered("tres"), numbered("punto", 4), numbered("siete", 0, 2), numbered("ocho")]  # fmt: skip
+            numbered("otro", 1), numbered("tres"), numbered("punto", 4), numbered("siete", 0, 2),
+            numbered("ocho")]  # fmt: skip
     assert text_of(docx("".join(body), numbering=NUMBERING)).split("\n") == [
         "Artículo 1. uno", "1.1 bis", "1.2 ter", "a) equis", "Artículo 2. dos", "2.1 otro", "Artículo 3. tres",
         "- punto",
