@@ -62,7 +62,7 @@ def export(student: Encoder, out: Path) -> None:
     weights = {name: value.detach().numpy() for name, value in student.model.state_dict().items()}
     words = student.words
     glosses, home = ((GLOSSES, words.glosses), words.home) if words else (None, 0)
-    write_folder(build_graph(weights, shape, NAME), student.tokenizer_json, out, glosses, home)
+    write_folder(build_graph(weights, shape, NAME), student.tokenizer_json, out, glosses=glosses, home=home)
 
 
 def check(student: Encoder, out: Path, data: Path) -> bool:

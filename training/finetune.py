@@ -1,272 +1,349 @@
 """Fine-tunes e5 on questions in people's own words without losing what it could do before.
 
-A step takes a batch of each kind of pair (a question and its passage with hard negatives of its domain, a heading and
-its passage, a sentence and its translation) and adds, for each, the contrastive loss over the batch (InfoNCE, van den
-Oord et al. 2018) and a distillation loss: the Kullback-Leibler divergence of the batch's similarities from the
-teacher's, which is the bundled model v2 and e5 joined. The mean vector of e5 is taken off inside the network, so that
-strangers have a cosine near 0. At the end the weights are averaged with those of the beginning (Wortsman et al. 2022,
-"Robust fine-tuning of zero-shot models"), which gives back most of what training on one kind of text costs elsewhere.
+A step takes some domains: all their passages, and for each some of its questions. Each question is to find its
+passage among all of them (InfoNCE, van den Oord et al. 2018), so that a passage's neighbours in its own manual are
+always among the wrong answers, and each passage its questions. Beside it a batch of each kind of pair: a heading and
+its passage, a sentence and its translation, a regional term and its meaning, some words and the passage that has
+them. Two terms remind of what e5 could do before: the Kullback-Leibler divergence of the similarities from those of
+e5, and the distance of each pair's vectors from e5's. The mean vector of e5 is taken off inside the network, so that
+strangers have a cosine near 0. The token vectors do not learn: they stay exactly what four bits hold. At the end the
+weights of the runs are averaged, and that average with e5's own (Wortsman et al. 2022, "Robust fine-tuning of zero-
+shot models").
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from bert import Encoder
+from questions import Passage, Questions
 from retrieval import misspell
 from textnorm import fold
 from tokenizers import Tokenizer
-from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, softmax
-from transformers import BertConfig, BertModel
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 QUERY, PASSAGE = "query: ", "passage: "
+PAD = 1
+PREFIX = 4
+"""Tokens of `<s> query: `; they are always seen."""
+PADDED_TOKENS = 65_000
+"""Of one pass through the network; a batch that has more goes in several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that shapes a run. Temperatures divide cosines; `teacher_v2` is v2's share of the teacher's cosine;
-    `centre` the share of the mean vector that is taken off."""
+    """Everything that shapes a run. Temperatures divide cosines; `centre`: share of the mean vector that is taken off;
+    `asked`: questions of a passage in a step; `hidden`: share of their words and the passages' that a step does not
+    see; `back`: weight of the passages' own search for their questions."""
 
-    seed: int = 11
-    steps: int = 1500
-    warmup: int = 100
-    rate: float = 3e-5
-    batch: int = 192
-    negatives: int = 2
-    temperature: float = 0.04
-    teacher_temperature: float = 0.06
-    distillation: float = 0.5
-    teacher_v2: float = 0.35
+    seeds: tuple[int, ...] = (11,)
+    steps: int = 130
+    warmup: float = 0.1
+    rate: float = 2e-4
+    decay: float = 0.01
+    dropout: float = 0.1
+    hidden: float = 0.1
+    domains: int = 9
+    asked: int = 2
+    batch: int = 128
+    temperature: float = 0.05
+    back: float = 0.3
+    distillation: float = 0.2
+    distillation_temperature: float = 0.05
+    anchor: float = 2.0
+    headings: float = 0.3
+    spans: float = 0.3
+    translations: float = 0.3
+    terms: float = 0.15
     centre: float = 0.8
-    max_tokens: int = 192
-    folded_share: float = 0.15
-    misspelt_share: float = 0.12
-    mine_every: int = 300
-    average: float = 0.7
-    """Share of the trained weights in the average with those of the beginning."""
+    max_tokens: int = 256
+    learn_words: bool = False
+
+
+class Bank:
+    """Texts as token ids on the device, spelt once."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], device: str) -> None:
+        encoded = [one.ids for one in tokenizer.encode_batch_fast(list(texts))]
+        self.lengths = np.array([len(ids) for ids in encoded])
+        ids = np.full((len(encoded), _wide(self.lengths.max())), PAD, np.int32)
+        for row, found in zip(ids, encoded, strict=True):
+            row[: len(found)] = found
+        self._ids, self._device = torch.from_numpy(ids).to(device), device
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def rows(self, numbers: np.ndarray, hidden: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Ids and mask of some texts, as wide as the longest; `hidden`: share of the words that are not to be seen."""
+        longest = _wide(self.lengths[numbers].max())
+        ids = self._ids[torch.from_numpy(numbers).to(self._device), :longest].long()
+        mask = ids != PAD
+        if hidden:
+            mask = mask & (
+                (torch.rand(ids.shape, device=ids.device) >= hidden)
+                | (torch.arange(ids.shape[1], device=ids.device) < PREFIX)
+            )
+        return ids, mask
+
+
+def _wide(length: int) -> int:
+    """A multiple of eight, which the fast kernels of attention want."""
+    return -(-int(length) // 8) * 8
+
+
+def open_tokenizer(tokenizer_json: str, max_tokens: int) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def cut(lengths: np.ndarray, most: int = PADDED_TOKENS) -> Iterator[np.ndarray]:
+    """Places of texts of like length, shortest first, no part of more padded tokens than `most` (or of one text)."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or (end + 1 - start) * lengths[order[end]] > most:
+            yield order[start:end]
+            start = end
+
+
+def encode(encoder: Encoder, bank: Bank, numbers: np.ndarray, hidden: float = 0.0) -> Tensor:
+    """Vectors of some texts in their order, with gradients where they are on."""
+    parts = list(cut(bank.lengths[numbers]))
+    vectors = torch.cat([encoder(*bank.rows(numbers[part], hidden)) for part in parts])
+    place = np.empty(len(numbers), np.int64)
+    place[np.concatenate(parts)] = np.arange(len(numbers))
+    return vectors[torch.from_numpy(place).to(vectors.device)]
+
+
+def half(encoder: Encoder) -> torch.autocast:
+    """bf16 on an accelerator; on a processor nothing changes."""
+    return torch.autocast(encoder.centre.device.type, torch.bfloat16, enabled=encoder.centre.is_cuda)
+
+
+@torch.no_grad()
+def embed(encoder: Encoder, bank: Bank) -> Tensor:
+    """Vectors of all of a bank's texts."""
+    encoder.train(False)
+    with half(encoder):
+        return encode(encoder, bank, np.arange(len(bank)))
+
+
+def spellings(text: str, synonyms: dict[str, list[str]], rng: random.Random) -> list[str]:
+    """A question as it is written (twice), and as others type it: without accents, misspelt, both, in small letters
+    without signs, in another country's words."""
+    wrong = misspell(text, rng)
+    small = re.sub(r"[¿?¡!.,;:]", "", text.lower())
+    return [text, text, fold(text), wrong, fold(misspell(text, rng)), small, replaced(text, synonyms, rng)]
+
+
+def replaced(text: str, synonyms: dict[str, list[str]], rng: random.Random, share: float = 0.5) -> str:
+    """With some of the words that the regional lexicon knows replaced by what they are called elsewhere."""
+    parts = re.findall(r"\w+|\W+", text)
+    return "".join(
+        rng.choice(synonyms[part.lower()]) if part.lower() in synonyms and rng.random() < share else part
+        for part in parts
+    )
+
+
+def shown(passage: Passage) -> list[str]:
+    """A passage as a chunk may have it: alone (twice), under its heading, under the document's title too."""
+    heading = passage.heading or passage.title
+    return [passage.text] * 2 + [
+        f"{heading}\n\n{passage.text}",
+        f"{passage.title}\n\n{passage.heading}\n\n{passage.text}",
+    ]
+
+
+def span(text: str, rng: random.Random) -> str:
+    """Some words in a row, now and then misspelt, so that finding shared words is not unlearnt."""
+    words = text.split()
+    length = rng.randint(4, 12)
+    start = rng.randrange(max(1, len(words) - length))
+    found = " ".join(words[start : start + length])
+    return misspell(found, rng) if rng.random() < 0.3 else found
+
+
+@dataclass(slots=True)
+class Asking:
+    """Questions and passages, each in all its forms (form f of text n is number n * forms + f of its bank)."""
+
+    questions: Bank
+    passages: Bank
+    forms: tuple[int, int]
+    asked_of: list[list[int]]
+    """The questions of each passage."""
+    domains: list[np.ndarray]
+    """The passages of each domain."""
+    before: tuple[Tensor, Tensor] = field(default_factory=lambda: (torch.empty(0), torch.empty(0)))
+    """e5's vectors of the questions and passages, in their first form."""
+
+
+def make_asking(
+    tokenizer: Tokenizer, questions: Questions, synonyms: dict[str, list[str]], rng: random.Random, device: str
+) -> Asking:
+    asked = [spellings(one.text, synonyms, rng) for one in questions.asked]
+    passages = [shown(one) for one in questions.passages]
+    asked_of: list[list[int]] = [[] for _ in passages]
+    for number, one in enumerate(questions.asked):
+        asked_of[one.passage].append(number)
+    names = [one.domain for one in questions.passages]
+    domains = [np.array([n for n, name in enumerate(names) if name == domain]) for domain in sorted(set(names))]
+    left = Bank(tokenizer, [QUERY + text for forms in asked for text in forms], device)
+    right = Bank(tokenizer, [PASSAGE + text for forms in passages for text in forms], device)
+    return Asking(left, right, (len(asked[0]), len(passages[0])), asked_of, domains)
 
 
 @dataclass(slots=True)
 class Pairs:
-    """Texts and what answers them. `left[i]` belongs to `right[answer[i]]`; `group` of a right side: negatives are
-    mined among its own. `left_v2`, `right_v2`: unit vectors of the bundled model v2."""
+    """Texts that mean the same or belong together; either may be the question."""
 
-    name: str
-    left: list[str]
-    right: list[str]
-    answer: np.ndarray
-    group: list[str]
     weight: float
-    left_v2: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    right_v2: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    hard: np.ndarray | None = None
+    sides: list[tuple[Bank, Bank]]
+    """Each side as question and as passage."""
+    before: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    both_ways: bool = True
 
 
-class Encoder(torch.nn.Module):
-    """e5 with the mean vector taken off: unit vectors (n, hidden)."""
-
-    def __init__(self, weights: dict[str, np.ndarray], heads: int = 12, layers: Sequence[int] | None = None) -> None:
-        super().__init__()
-        self.bert = make_bert(weights, heads, layers)
-        self.register_buffer("centre", torch.zeros(self.bert.config.hidden_size))
-
-    def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mean over the real tokens, unit length, as e5 was trained."""
-        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        return normalize((hidden * weights).sum(1).float(), dim=-1)
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return normalize(self.pooled(ids, mask) - self.centre, dim=-1)
+def make_pairs(
+    tokenizer: Tokenizer, texts: list[tuple[str, str]], weight: float, device: str, *, both_ways: bool
+) -> Pairs:
+    sides = [
+        tuple(Bank(tokenizer, [prefix + pair[n] for pair in texts], device) for prefix in (QUERY, PASSAGE))
+        for n in (0, 1)
+    ]
+    return Pairs(weight, sides, both_ways=both_ways)
 
 
-def make_bert(weights: dict[str, np.ndarray], heads: int, layers: Sequence[int] | None) -> BertModel:
-    """A BertModel of the weights, or of some of its layers."""
-    count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-    kept = list(range(count)) if layers is None else list(layers)
-    state = {}
-    for name, value in weights.items():
-        parts = name.split(".")
-        if parts[0] == "encoder":
-            if int(parts[2]) not in kept:
-                continue
-            parts[2] = str(kept.index(int(parts[2])))
-        state[".".join(parts)] = torch.from_numpy(np.ascontiguousarray(value))
-    table, inner = state["embeddings.word_embeddings.weight"], state["encoder.layer.0.intermediate.dense.weight"]
-    config = BertConfig(
-        vocab_size=len(table),
-        hidden_size=table.shape[1],
-        num_hidden_layers=len(kept),
-        num_attention_heads=heads,
-        intermediate_size=inner.shape[0],
-        max_position_embeddings=len(state["embeddings.position_embeddings.weight"]),
-        type_vocab_size=len(state["embeddings.token_type_embeddings.weight"]),
-        layer_norm_eps=1e-12,
-        pad_token_id=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
+def set_centre(encoder: Encoder, asking: Asking, pairs: Sequence[Pairs], share: float) -> None:
+    """Takes off `share` of the mean of the passages' vectors."""
+    encoder.centre.zero_()
+    mean = torch.cat([embed(encoder, asking.passages), *(embed(encoder, one.sides[1][1]) for one in pairs[:1])]).mean(0)
+    encoder.centre.copy_(share * mean)
+
+
+def remember(encoder: Encoder, asking: Asking, pairs: Sequence[Pairs]) -> None:
+    """Keeps the vectors of the network as it is."""
+    asking.before = tuple(
+        embed(encoder, bank)[::forms]
+        for bank, forms in zip((asking.questions, asking.passages), asking.forms, strict=True)
     )
-    model = BertModel(config, add_pooling_layer=False)
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if unexpected or [name for name in missing if "position_ids" not in name]:
-        raise ValueError(f"weights do not fit: missing {missing}, unexpected {unexpected}")
-    return model
-
-
-class Reader:
-    """Texts to padded token ids on the device."""
-
-    def __init__(self, tokenizer_json: str, device: str, max_tokens: int) -> None:
-        self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        self._tokenizer.enable_truncation(max_tokens)
-        self._tokenizer.enable_padding(pad_id=1, pad_token="<pad>")
-        self._device = device
-
-    def __call__(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        encoded = self._tokenizer.encode_batch_fast(texts)
-        ids = torch.tensor([one.ids for one in encoded], device=self._device)
-        return ids, torch.tensor([one.attention_mask for one in encoded], device=self._device)
-
-
-@torch.inference_mode()
-def embed(encoder: Encoder, read: Reader, texts: Sequence[str], prefix: str, *, centred: bool = True) -> np.ndarray:
-    """Unit vectors of any number of texts, in their order."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    out = np.zeros((len(texts), encoder.centre.shape[0]), np.float32)
-    for start in range(0, len(order), 256):
-        chosen = order[start : start + 256]
-        with torch.autocast(encoder.centre.device.type, torch.bfloat16, enabled=encoder.centre.is_cuda):
-            vectors = (encoder if centred else encoder.pooled)(*read([prefix + texts[i] for i in chosen]))
-        out[chosen] = vectors.float().cpu().numpy()
-    return out
-
-
-def mine(pairs: Pairs, left: np.ndarray, right: np.ndarray, most: int = 12) -> None:
-    """Notes for each left side the wrong right sides of its answer's group that are nearest to it."""
-    groups: dict[str, list[int]] = {}
-    for number, group in enumerate(pairs.group):
-        groups.setdefault(group, []).append(number)
-    hard = np.zeros((len(pairs.left), most), np.int64)
-    for number, answer in enumerate(pairs.answer):
-        others = np.array([n for n in groups[pairs.group[answer]] if n != answer])
-        nearest = others[np.argsort(-(right[others] @ left[number]))][:most]
-        hard[number] = np.resize(nearest, most)
-    pairs.hard = hard
-
-
-def spoilt(text: str, recipe: Recipe, rng: random.Random) -> str:
-    """A question as it is or, now and then, without accents or misspelt."""
-    chance = rng.random()
-    if chance < recipe.folded_share:
-        return fold(text).lower()
-    return misspell(text, rng) if chance < recipe.folded_share + recipe.misspelt_share else text
-
-
-def batches(pairs: Pairs, recipe: Recipe, rng: random.Random) -> Iterator[list[int]]:
-    """Numbers of left sides, for ever, each batch with different answers."""
-    while True:
-        order = list(range(len(pairs.left)))
-        rng.shuffle(order)
-        batch: dict[int, int] = {}
-        for number in order:
-            batch.setdefault(int(pairs.answer[number]), number)
-            if len(batch) == recipe.batch:
-                yield list(batch.values())
-                batch = {}
+    for one in pairs:
+        one.before = [tuple(embed(encoder, bank) for bank in side) for side in one.sides]
 
 
 class Trainer:
-    """One run over some kinds of pairs."""
+    """One run."""
 
-    def __init__(self, encoder: Encoder, read: Reader, pairs: list[Pairs], recipe: Recipe) -> None:
-        self._encoder, self._read, self._pairs, self._recipe = encoder, read, pairs, recipe
-        self._rng = random.Random(recipe.seed)
-        self._batches = [batches(one, recipe, self._rng) for one in pairs]
-        self._e5 = [self._vectors(one) for one in pairs]
-        self._begin = {name: value.clone() for name, value in encoder.bert.state_dict().items()}
+    def __init__(self, encoder: Encoder, asking: Asking, pairs: Sequence[Pairs], recipe: Recipe, seed: int) -> None:
+        self._encoder, self._asking, self._pairs, self._recipe = encoder, asking, pairs, recipe
+        self._draw = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        encoder.drop = recipe.dropout
+        encoder.words.requires_grad_(recipe.learn_words)
+        learning = [value for value in encoder.parameters() if value.requires_grad]
+        groups = [
+            {"params": [v for v in learning if v.ndim > 1]},
+            {"params": [v for v in learning if v.ndim < 2], "weight_decay": 0.0},
+        ]
+        fused = encoder.centre.is_cuda
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.decay, fused=fused)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, lambda step: rate_factor(step, recipe))
 
-    def _vectors(self, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
-        """The teacher's e5 part: centred vectors of the network as it is before training."""
-        left = embed(self._encoder, self._read, pairs.left, QUERY)
-        right = embed(self._encoder, self._read, pairs.right, PASSAGE)
-        mine(pairs, left, right)
-        device = self._encoder.centre.device
-        return torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)
+    def run(self, report: Callable[[int, str], None], every: int = 100) -> None:
+        began, recipe = time.monotonic(), self._recipe
+        for step in range(1, recipe.steps + 1):
+            self._encoder.train()
+            losses = [self._back(self._asked_loss(), 1.0)]
+            losses += [self._back(self._pair_loss(one), one.weight) for one in self._pairs if one.weight]
+            torch.nn.utils.clip_grad_norm_(self._encoder.parameters(), 1.0)
+            self._optimiser.step()
+            self._optimiser.zero_grad(set_to_none=True)
+            self._schedule.step()
+            if step % every == 0 or step == recipe.steps:
+                named = " ".join(f"{float(loss):.3f}" for loss in losses)
+                report(step, f"step {step}, {time.monotonic() - began:.0f} s, losses {named}")
 
-    def run(self, report: Callable[[str], None], check: Callable[[], str], check_every: int = 300) -> None:
-        recipe, bert = self._recipe, self._encoder.bert
-        table = bert.embeddings.word_embeddings.weight
-        rest = [value for value in bert.parameters() if value is not table]
-        optimiser = torch.optim.AdamW([{"params": rest}, {"params": [table]}], lr=recipe.rate, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser,
-            lambda s: min(1.0, (s + 1) / recipe.warmup) * max(0.02, 1 - max(0, s - recipe.warmup) / recipe.steps),
+    @staticmethod
+    def _back(loss: Tensor, weight: float) -> Tensor:
+        (weight * loss).backward()
+        return loss.detach()
+
+    def _asked_loss(self) -> Tensor:
+        asking, recipe, draw = self._asking, self._recipe, self._draw
+        chosen = draw.choice(len(asking.domains), min(recipe.domains, len(asking.domains)), replace=False)
+        passages = np.concatenate([asking.domains[n] for n in chosen])
+        asked, own = [], []
+        for place, passage in enumerate(passages):
+            known = asking.asked_of[passage]
+            some = draw.choice(known, min(recipe.asked, len(known)), replace=False)
+            asked += list(some)
+            own += [place] * len(some)
+        numbers, places = np.array(asked), torch.tensor(own, device=self._encoder.centre.device)
+        of_question, of_passage = asking.forms
+        with half(self._encoder):
+            form = draw.integers(of_question, size=len(numbers))
+            left = encode(self._encoder, asking.questions, numbers * of_question + form, recipe.hidden)
+            form = draw.integers(of_passage, size=len(passages))
+            right = encode(self._encoder, asking.passages, passages * of_passage + form, recipe.hidden)
+        scores = left @ right.T
+        loss = cross_entropy(scores / recipe.temperature, places) + recipe.back * found_back(
+            scores / recipe.temperature, places
         )
-        began = time.monotonic()
-        for step in range(recipe.steps):
-            losses = []
-            for number in range(len(self._pairs)):
-                loss = self._loss(number)
-                (self._pairs[number].weight * loss).backward()
-                losses.append(float(loss.detach()))
-            torch.nn.utils.clip_grad_norm_(bert.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            schedule.step()
-            if (step + 1) % recipe.mine_every == 0:
-                self._mine_again()
-            if (step + 1) % check_every == 0:
-                named = ", ".join(f"{p.name} {v:.3f}" for p, v in zip(self._pairs, losses, strict=True))
-                report(f"step {step + 1}, {time.monotonic() - began:.0f} s: {named}; {check()}")
+        return loss + self._divergence(scores, asking.before[0][numbers] @ asking.before[1][passages].T)
 
-    def average(self, share: float) -> None:
-        """Sets the weights to `share` of the trained and the rest of those before."""
-        trained = self._trained = getattr(self, "_trained", None) or {
-            name: value.clone() for name, value in self._encoder.bert.state_dict().items()
-        }
-        mixed = {
-            name: torch.lerp(self._begin[name], value, share) if value.is_floating_point() else value
-            for name, value in trained.items()
-        }
-        self._encoder.bert.load_state_dict(mixed)
+    def _pair_loss(self, pairs: Pairs) -> Tensor:
+        recipe, draw = self._recipe, self._draw
+        first = int(draw.integers(2)) if pairs.both_ways else 0
+        left, right = pairs.sides[first][0], pairs.sides[1 - first][1]
+        numbers = draw.choice(len(left), min(recipe.batch, len(left)), replace=False)
+        with half(self._encoder):
+            vectors = encode(self._encoder, left, numbers), encode(self._encoder, right, numbers)
+        before = pairs.before[first][0][numbers], pairs.before[1 - first][1][numbers]
+        scores = vectors[0] @ vectors[1].T
+        own = torch.arange(len(numbers), device=scores.device)
+        away = sum((1 - (now * then).sum(1)).mean() for now, then in zip(vectors, before, strict=True))
+        loss = cross_entropy(scores / recipe.temperature, own) + recipe.anchor * away
+        return loss + self._divergence(scores, before[0] @ before[1].T)
 
-    def _mine_again(self) -> None:
-        for pairs in self._pairs[:1]:
-            left = embed(self._encoder, self._read, pairs.left, QUERY)
-            mine(pairs, left, embed(self._encoder, self._read, pairs.right, PASSAGE))
+    def _divergence(self, scores: Tensor, before: Tensor) -> Tensor:
+        """How far the similarities are from those of before."""
+        temperature = self._recipe.distillation_temperature
+        student = log_softmax(scores / temperature, dim=-1)
+        return self._recipe.distillation * kl_div(student, softmax(before / temperature, dim=-1), reduction="batchmean")
 
-    def _loss(self, number: int) -> torch.Tensor:
-        pairs, recipe = self._pairs[number], self._recipe
-        chosen = next(self._batches[number])
-        answers = [int(pairs.answer[n]) for n in chosen]
-        hard: list[int] = []
-        if pairs.hard is not None and recipe.negatives and number == 0:
-            hard = [int(n) for one in chosen for n in self._rng.sample(list(pairs.hard[one]), recipe.negatives)]
-        rights = answers + hard
-        texts = [QUERY + spoilt(pairs.left[n], recipe, self._rng) for n in chosen]
-        with torch.autocast(self._encoder.centre.device.type, torch.bfloat16):
-            left = self._encoder(*self._read(texts))
-            right = self._encoder(*self._read([PASSAGE + pairs.right[n] for n in rights]))
-        scores = left.float() @ right.float().T
-        # a passage that answers the question is no negative of it, wherever it stands in the batch
-        same = torch.tensor(answers)[:, None] == torch.tensor(rights)[None, :]
-        same.fill_diagonal_(False)
-        scores = scores.masked_fill(same.to(scores.device), -1.0)
-        target = torch.arange(len(chosen), device=scores.device)
-        loss = cross_entropy(scores / recipe.temperature, target)
-        if recipe.distillation:
-            teacher = self._teacher(number, chosen, rights) / recipe.teacher_temperature
-            student = log_softmax(scores / recipe.teacher_temperature, dim=-1)
-            loss = loss + recipe.distillation * kl_div(student, softmax(teacher, dim=-1), reduction="batchmean")
-        return loss
 
-    def _teacher(self, number: int, chosen: list[int], rights: list[int]) -> torch.Tensor:
-        pairs, share = self._pairs[number], self._recipe.teacher_v2
-        e5_left, e5_right = self._e5[number]
-        found = (1 - share) * (e5_left[chosen] @ e5_right[rights].T)
-        if len(pairs.left_v2):
-            v2 = torch.from_numpy(pairs.left_v2[chosen] @ pairs.right_v2[rights].T)
-            found = found + share * v2.to(found.device)
-        return found
+def rate_factor(step: int, recipe: Recipe) -> float:
+    """Up, then evenly down to nothing."""
+    warm = max(1, round(recipe.warmup * recipe.steps))
+    return min((step + 1) / warm, max(0.0, (recipe.steps - step) / max(1, recipe.steps - warm)))
+
+
+def found_back(scores: Tensor, own: Tensor) -> Tensor:
+    """The passages' loss in finding any of their questions; `own`: each question's passage."""
+    places = torch.arange(scores.shape[1], device=scores.device)
+    mine = own[:, None] == places[None, :]
+    likely = log_softmax(scores, dim=0).masked_fill(~mine, -torch.inf)
+    return -likely.logsumexp(0)[mine.any(0)].mean()
+
+
+def averaged(parts: Sequence[tuple[float, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """The weighted mean of several networks' weights; what is no weight is the first one's."""
+    first = parts[0][1]
+    return {
+        name: sum(share * one[name] for share, one in parts)
+        if value.is_floating_point() and name != "centre"
+        else value
+        for name, value in first.items()
+    }
+
+
+def weights_of(encoder: Encoder) -> dict[str, Tensor]:
+    """A copy of the weights as they are."""
+    return {name: value.detach().clone() for name, value in encoder.state_dict().items()}

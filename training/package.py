@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,9 @@ import onnxruntime
 from product import UnknownWords, WordReader
 from tokenizers import Tokenizer
 
-NAME = "ateneo-minilm-es-v2"
-MAX_TOKENS = 256
-SIZE_LIMIT = 35_000_000
 MIN_LETTERS = 5
 
-SOURCES = [
+_V2_SOURCES = [
     {"name": "sentence-transformers/all-MiniLM-L6-v2", "role": "base weights", "license": "Apache-2.0"},
     {"name": "Adobe Workfront documentation, English and Spanish", "role": "sentence pairs", "license": "MIT"},
     {"name": "Microsoft Dynamics 365 SMB documentation", "role": "sentence pairs", "license": "CC-BY-4.0"},
@@ -28,6 +26,31 @@ SOURCES = [
         "license": "Apache-2.0",
     },
 ]
+_V3_SOURCES = [
+    {"name": "intfloat/multilingual-e5-small", "role": "base weights and tokenizer", "license": "MIT"},
+    {"name": "Ateneo's questions in people's own words", "role": "questions and passages", "license": "Apache-2.0"},
+    *[one for one in _V2_SOURCES if one["role"] == "sentence pairs"],
+    {"name": "Ateneo's lexicon of Latin American business Spanish", "role": "terms", "license": "Apache-2.0"},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a manifest says of a model that its files do not."""
+
+    name: str
+    max_tokens: int
+    most_bytes: int
+    prefixes: tuple[str, str]
+    """Of a question, of a passage."""
+    dense_weight: float
+    license: str
+    sources: list[dict[str, str]]
+
+
+V2 = Card("ateneo-minilm-es-v2", 256, 35_000_000, ("", ""), 0.5, "Apache-2.0 AND CC-BY-SA-3.0", _V2_SOURCES)
+V3 = Card("ateneo-e5-es-v3", 512, 45_000_000, ("query: ", "passage: "), 0.6, "Apache-2.0 AND MIT", _V3_SOURCES)
+NAME, MAX_TOKENS = V2.name, V2.max_tokens
 
 
 class PackageError(RuntimeError):
@@ -35,7 +58,12 @@ class PackageError(RuntimeError):
 
 
 def write_folder(
-    model: onnx.ModelProto, tokenizer_json: str, folder: Path, glosses: tuple[str, str] | None = None, home: int = 0
+    model: onnx.ModelProto,
+    tokenizer_json: str,
+    folder: Path,
+    card: Card = V2,
+    glosses: tuple[str, str] | None = None,
+    home: int = 0,
 ) -> None:
     """Write the files; refuses to leave a folder that is too large.
 
@@ -51,24 +79,24 @@ def write_folder(
         (folder / glosses[0]).write_text(glosses[1], encoding="utf-8")
         rules = {"glosses": glosses[0], "min_letters": MIN_LETTERS, "home": home}
     manifest = {
-        "name": NAME,
+        "name": card.name,
         "dims": model.graph.output[0].type.tensor_type.shape.dim[1].dim_value,
-        "max_tokens": MAX_TOKENS,
+        "max_tokens": card.max_tokens,
         "pooling": "in_graph",
         "normalize": "in_graph",
-        "query_prefix": "",
-        "passage_prefix": "",
-        "dense_weight": 0.5,
+        "query_prefix": card.prefixes[0],
+        "passage_prefix": card.prefixes[1],
+        "dense_weight": card.dense_weight,
         "unknown_words": rules,
-        "license": "Apache-2.0 AND CC-BY-SA-3.0",
-        "sources": SOURCES,
+        "license": card.license,
+        "sources": card.sources,
         "sha256": {name: _sha256(folder / name) for name in names},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2)
     (folder / "ateneo.json").write_text(text + "\n", encoding="utf-8")
     size = folder_size(folder)
-    if size >= SIZE_LIMIT:
-        raise PackageError(f"{folder} has {size:,} bytes, the limit is {SIZE_LIMIT:,}")
+    if size >= card.most_bytes:
+        raise PackageError(f"{folder} has {size:,} bytes, the limit is {card.most_bytes:,}")
 
 
 def folder_size(folder: Path) -> int:

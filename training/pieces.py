@@ -5,6 +5,7 @@ unigram model has it, where a word list holds it. Single characters of Latin, Gr
 always kept, so that every such text can still be spelt.
 """
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -25,6 +26,17 @@ _KEPT_CATEGORIES = ("N", "P", "S", "Z")
 _LATIN_SHARE = 1e-3
 """Weight of Latin pieces that neither text nor list holds: names, mostly. They come last."""
 _OTHER_DIGITS = re.compile("CJK|HANGUL|ARABIC|DEVANAGARI|KHMER|THAI|BENGALI|IDEOGRAPHIC|FULLWIDTH|HALFWIDTH|KATAKANA")
+
+
+class PiecesError(RuntimeError):
+    """The vocabulary is not the one that this recipe was written for."""
+
+
+def read_description(tokenizer_json: bytes) -> dict:
+    """XLM-R's tokenizer.json, parsed. Raises PiecesError where it is another file."""
+    if hashlib.sha256(tokenizer_json).hexdigest() != TOKENIZER_SHA256:
+        raise PiecesError("this is not multilingual-e5-small's tokenizer.json")
+    return json.loads(tokenizer_json)
 
 
 def as_typed(words: Iterable[str]) -> Iterator[str]:

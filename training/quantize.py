@@ -1,4 +1,4 @@
-"""Eight-bit weights in the layouts that the graph's operators read."""
+"""Weights of few bits in the layouts that the graph's operators read."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import numpy as np
 
 BLOCK = 128
 ZERO_POINT = 128
+SEVEN_BITS = 63
+"""The largest step of weights that meet eight-bit activations: with 127, processors without VNNI would saturate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,20 @@ def quantize_blocks(matrix: np.ndarray) -> Quantized:
     blocks = matrix.reshape(len(matrix), -1, BLOCK)
     scale = _scale_of(blocks)
     return Quantized(_steps(blocks, scale), scale[..., 0])
+
+
+def quantize_columns(matrix: np.ndarray) -> Quantized:
+    """Seven bits, signed, one scale a row, for ``x @ values``: values are [columns, rows]."""
+    scale = np.asarray(np.maximum(np.abs(matrix).max(axis=1, keepdims=True), 1e-12) / SEVEN_BITS, np.float32)
+    return Quantized(np.rint(matrix / scale).astype(np.int8).T, scale[:, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class FourBits:
+    """``(codes - 8) * scale``, one scale for every 32 values of a row."""
+
+    codes: np.ndarray
+    scale: np.ndarray
 
 
 def _scale_of(values: np.ndarray) -> np.ndarray:
