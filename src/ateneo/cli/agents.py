@@ -7,71 +7,55 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from ateneo.agents.definition import checked
-from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson, EmpresaId
+from ateneo.cli.output import Column, print_json, show_rows
+from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import agents
 from ateneo.errors import BadArgument, Unknown
-from ateneo.factories.databases import open_database
 from ateneo.i18n import number, tr
-from ateneo.settings import load
 from ateneo.types import Agent
 from ateneo.validation_messages import unreadable
 
 app = Commands()
 
-_Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 _AgentId = Annotated[str, typer.Argument(help=tr("El id del agente.", "The agent's id."))]
 
 
 @app.command("list", help=tr("Los que hay.", "Those there are."))
-def list_(empresa_id: EmpresaId, as_json: _Json = False) -> None:
-    run_or_exit(_list(empresa_id, as_json), as_json=as_json)
-
-
-async def _list(empresa_id: str, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+async def list_(empresa_id: EmpresaId, as_json: AsJson = False) -> None:
+    async with database() as db:
         found = await agents.list_agents(db, empresa_id)
         await note(db, empresa_id, "agents_list", results=len(found))
-    if as_json:
-        print_json([dataclasses.asdict(one) for one in found])
-    elif not found:
-        line = tr(
-            "No hay agentes: responde el de siempre, a cualquier nombre. Creá uno con `ateneo agents set`.",
-            "No agents: the default one answers, to any name. `ateneo agents set` makes one.",
-        )
-        err.print(line)
-    else:
-        table = Table(box=None, header_style="bold")
-        for title in ("id", tr("nombre", "name"), tr("modelo", "model"), "k", "tokens", tr("filtro", "filter")):
-            table.add_column(title, overflow="fold", justify="right" if title in ("k", "tokens") else "left")
-        for one in found:
-            where = json.dumps(one.filter, ensure_ascii=False) if one.filter else "–"
-            cells = (one.agent_id, one.name or "–", one.model or "–", number(one.k), number(one.context_tokens), where)
-            table.add_row(*map(Text, cells))
-        out.print(table)
+    columns: list[Column[Agent]] = [
+        Column("id", lambda one: one.agent_id),
+        Column(tr("nombre", "name"), lambda one: one.name or "–"),
+        Column(tr("modelo", "model"), lambda one: one.model or "–"),
+        Column("k", lambda one: number(one.k), right=True),
+        Column("tokens", lambda one: number(one.context_tokens), right=True),
+        Column(tr("filtro", "filter"), lambda one: json.dumps(one.filter, ensure_ascii=False) if one.filter else "–"),
+    ]
+    empty = tr(
+        "No hay agentes: responde el de siempre, a cualquier nombre. Creá uno con `ateneo agents set`.",
+        "No agents: the default one answers, to any name. `ateneo agents set` makes one.",
+    )
+    show_rows(found, columns, as_json=as_json, empty=empty)
 
 
 @app.command("show", help=tr("Uno, entero.", "One, the whole."))
-def show(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
-    run_or_exit(_show(empresa_id, agent_id))
-
-
-async def _show(empresa_id: str, agent_id: str) -> None:
-    async with await open_database(load()) as db:
+async def show(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
+    async with database() as db:
         found, _ = await agents.find(db, empresa_id, agent_id)
         if found is None:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
         await note(db, empresa_id, "agents_show", target=agent_id)
-    print_json(dataclasses.asdict(found))
+    print_json(found)
 
 
 @app.command("set", help=tr("Crea un agente, o cambia lo que se diga de él.", "Makes or changes an agent."))
-def set_(
+async def set_(
     agent_id: _AgentId,
     empresa_id: EmpresaId,
     name: Annotated[str | None, typer.Option(help=tr("Cómo se llama.", "Its name."))] = None,
@@ -114,7 +98,14 @@ def set_(
     changes = {field: value for field, value in said.items() if value is not None}
     if where is not None:
         changes["filter"] = _filter(where)
-    run_or_exit(_set(empresa_id, agent_id, changes, instructions_file))
+    if instructions_file is not None:
+        changes["instructions"] = await asyncio.to_thread(_read, instructions_file)
+    async with database() as db:
+        before, _ = await agents.find(db, empresa_id, agent_id)
+        agent = checked(dataclasses.replace(before or Agent(agent_id), **changes))
+        new = await agents.save(db, empresa_id, agent)
+        await note(db, empresa_id, "agents_set", target=agent_id)
+    out.print(tr(f"{'Creado' if new else 'Cambiado'}: {agent_id}.", f"{'Made' if new else 'Changed'}: {agent_id}."))
 
 
 def _filter(text: str) -> dict[str, Any] | None:
@@ -127,17 +118,6 @@ def _filter(text: str) -> dict[str, Any] | None:
     return value or None
 
 
-async def _set(empresa_id: str, agent_id: str, changes: dict[str, Any], instructions: Path | None) -> None:
-    if instructions is not None:
-        changes["instructions"] = await asyncio.to_thread(_read, instructions)
-    async with await open_database(load()) as db:
-        before, _ = await agents.find(db, empresa_id, agent_id)
-        agent = checked(dataclasses.replace(before or Agent(agent_id), **changes))
-        new = await agents.save(db, empresa_id, agent)
-        await note(db, empresa_id, "agents_set", target=agent_id)
-    out.print(tr(f"{'Creado' if new else 'Cambiado'}: {agent_id}.", f"{'Made' if new else 'Changed'}: {agent_id}."))
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -146,12 +126,8 @@ def _read(path: Path) -> str:
 
 
 @app.command("delete", help=tr("Borra un agente; sus conversaciones quedan.", "Deletes an agent; not what it said."))
-def delete(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
-    run_or_exit(_delete(empresa_id, agent_id))
-
-
-async def _delete(empresa_id: str, agent_id: str) -> None:
-    async with await open_database(load()) as db:
+async def delete(agent_id: _AgentId, empresa_id: EmpresaId) -> None:
+    async with database() as db:
         await agents.delete(db, empresa_id, agent_id)
         await note(db, empresa_id, "agents_delete", target=agent_id)
     out.print(tr(f"Borrado: {agent_id}.", f"Deleted: {agent_id}."))

@@ -1,6 +1,5 @@
 """`ateneo ask`: an agent's answer as it is written, then the passages that it rests on."""
 
-import dataclasses
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,8 +12,9 @@ from rich.text import Text
 from ateneo.agents.events import Done, Event, Failed, Searching, TextDelta
 from ateneo.agents.service import DEFAULT_AGENT
 from ateneo.cli.flow import Flow
-from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import entry, err, out, print_json, report, run_or_exit
+from ateneo.cli.options import AsJson, EmpresaId
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import entry, err, out, report
 from ateneo.cli.search import snippet
 from ateneo.container import Container
 from ateneo.db import chunks
@@ -24,7 +24,7 @@ from ateneo.settings import load
 from ateneo.types import Answer
 
 
-def ask(
+async def ask(
     question: Annotated[str, typer.Argument(help=tr("La pregunta.", "The question."))],
     empresa_id: EmpresaId,
     agent_id: Annotated[str, typer.Option("--agent", help=tr("Qué agente responde.", "Which agent."))] = DEFAULT_AGENT,
@@ -34,20 +34,16 @@ def ask(
     conversation_id: Annotated[
         str | None, typer.Option("--conversation", help=tr("Sigue una guardada.", "Goes on with a stored one."))
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
-) -> None:
-    options = {"store": keep, "conversation_id": conversation_id}
-    run_or_exit(_ask(question, empresa_id, agent_id, options, as_json), as_json=as_json)
-
-
-async def _ask(question: str, empresa_id: str, agent_id: str, options: dict[str, Any], as_json: bool) -> int:
+    as_json: AsJson = False,
+) -> int:
+    options: dict[str, Any] = {"store": keep, "conversation_id": conversation_id}
     async with await Container.open(load()) as container:
         if not await chunks.knows(container.db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
         await container.audit_log.write(entry(empresa_id, "ask", target=agent_id))
         if as_json:
             answer = await container.agent.chat(empresa_id, agent_id, question, **options)
-            print_json(dataclasses.asdict(answer))
+            print_json(answer)
             return 0
         events = container.agent.stream(empresa_id, agent_id, question, **options)
         return await _shown(events)

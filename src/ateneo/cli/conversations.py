@@ -1,6 +1,5 @@
 """`ateneo conversations`: what was asked and answered, and what people thought of it."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -10,38 +9,32 @@ from rich.text import Text
 
 from ateneo.agents.feedback import QUESTIONS, export
 from ateneo.agents.transcript import transcript
-from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson, EmpresaId
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import conversations
 from ateneo.db.conversations import StoredTurn
 from ateneo.errors import BadArgument
-from ateneo.factories.databases import open_database
 from ateneo.i18n import count, number, tr
-from ateneo.settings import load
 from ateneo.validation_messages import unreadable
 
 app = Commands()
 
-_Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 _Id = Annotated[str, typer.Argument(metavar="ID", help=tr("El id que muestra `list`.", "The id in `list`."))]
 
 
 @app.command("list", help=tr("Las últimas usadas primero.", "Last used first."))
-def list_(
+async def list_(
     empresa_id: EmpresaId,
     limit: Annotated[int, typer.Option(min=1, max=1000, help=tr("Cuántas.", "How many."))] = 20,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_list(empresa_id, limit, as_json), as_json=as_json)
-
-
-async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = await conversations.list_conversations(db, empresa_id, limit=limit)
         await note(db, empresa_id, "conversations_list", results=len(found))
     if as_json:
-        print_json([dataclasses.asdict(one) for one in found])
+        print_json(found)
         return
     if not found:
         err.print(tr("No hay conversaciones guardadas.", "No conversations are stored."))
@@ -55,16 +48,12 @@ async def _list(empresa_id: str, limit: int, as_json: bool) -> None:
 
 
 @app.command("show", help=tr("Una, entera, con sus citas comprobadas de nuevo.", "One, its citations checked again."))
-def show(conversation_id: _Id, empresa_id: EmpresaId, as_json: _Json = False) -> None:
-    run_or_exit(_show(empresa_id, conversation_id, as_json), as_json=as_json)
-
-
-async def _show(empresa_id: str, conversation_id: str, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+async def show(conversation_id: _Id, empresa_id: EmpresaId, as_json: AsJson = False) -> None:
+    async with database() as db:
         turns = await transcript(db, empresa_id, conversation_id)
         await note(db, empresa_id, "conversations_show", target=conversation_id, results=len(turns))
     if as_json:
-        print_json([dataclasses.asdict(turn) for turn in turns])
+        print_json(turns)
         return
     for turn in turns:
         _show_turn(turn)
@@ -90,52 +79,40 @@ def _show_turn(turn: StoredTurn) -> None:
 
 
 @app.command("rate", help=tr("Qué te pareció una respuesta.", "What you thought of an answer."))
-def rate(
+async def rate(
     conversation_id: _Id,
     position: Annotated[int, typer.Argument(min=0, help=tr("Su lugar, desde 0.", "Its place, from 0."))],
     empresa_id: EmpresaId,
     good: Annotated[bool, typer.Option("--good/--bad", help=tr("Buena o mala.", "Good or bad."))],
     comment: Annotated[str | None, typer.Option(help=tr("Por qué.", "Why."))] = None,
 ) -> None:
-    run_or_exit(_rate(empresa_id, conversation_id, position, 1 if good else -1, comment))
-
-
-async def _rate(empresa_id: str, conversation_id: str, position: int, rating: int, comment: str | None) -> None:
-    async with await open_database(load()) as db:
-        await conversations.rate(db, empresa_id, conversation_id, position, rating, comment)
+    async with database() as db:
+        await conversations.rate(db, empresa_id, conversation_id, position, 1 if good else -1, comment)
         await note(db, empresa_id, "conversations_rate", target=f"{conversation_id}/{position}")
     out.print(tr("Anotado.", "Noted."))
 
 
 @app.command("delete", help=tr("Borra una conversación.", "Deletes a conversation."))
-def delete(conversation_id: _Id, empresa_id: EmpresaId) -> None:
-    run_or_exit(_delete(empresa_id, conversation_id))
-
-
-async def _delete(empresa_id: str, conversation_id: str) -> None:
-    async with await open_database(load()) as db:
+async def delete(conversation_id: _Id, empresa_id: EmpresaId) -> None:
+    async with database() as db:
         await conversations.delete(db, empresa_id, conversation_id)
         await note(db, empresa_id, "conversations_delete", target=conversation_id)
     out.print(tr("Borrada.", "Deleted."))
 
 
 @app.command("purge", help=tr("Borra las que hace días que nadie usa.", "Deletes those unused for days."))
-def purge(
+async def purge(
     empresa_id: EmpresaId,
     older_than_days: Annotated[int, typer.Option(min=1, max=36500, help=tr("Cuántos días.", "How many days."))],
 ) -> None:
-    run_or_exit(_purge(empresa_id, older_than_days))
-
-
-async def _purge(empresa_id: str, days: int) -> None:
-    async with await open_database(load()) as db:
-        gone = await conversations.purge(db, empresa_id, older_than_days=days)
+    async with database() as db:
+        gone = await conversations.purge(db, empresa_id, older_than_days=older_than_days)
         await note(db, empresa_id, "conversations_purge", results=gone)
     out.print(count(gone, tr("borrada.", "deleted."), tr("borradas.", "deleted.")))
 
 
 @app.command("export", help=tr("Las calificadas, para `ateneo eval`.", "The rated ones, for `ateneo eval`."))
-def export_(
+async def export_(
     folder: Annotated[
         Path,
         typer.Argument(
@@ -147,11 +124,7 @@ def export_(
     ],
     empresa_id: EmpresaId,
 ) -> None:
-    run_or_exit(_export(empresa_id, folder))
-
-
-async def _export(empresa_id: str, folder: Path) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         try:
             done = await export(db, empresa_id, folder)
         except OSError as error:

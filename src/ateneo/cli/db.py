@@ -9,7 +9,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo.cli import schema_screen
-from ateneo.cli.runtime import confirmed, err, out, run_or_exit
+from ateneo.cli.options import Yes
+from ateneo.cli.runtime import confirmed, database, err, out, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.db import generations, migrate, tenant_secret
 from ateneo.factories.databases import model_difference, open_database
@@ -118,18 +119,10 @@ def _ask_the_administrator(missing: list[str]) -> None:
     "forget-embeddings",
     help=tr("Descarta todos los vectores, para empezar de cero.", "Discards every vector, to begin anew."),
 )
-def forget_embeddings(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
+async def forget_embeddings(
+    yes: Yes = False,
 ) -> None:
-    run_or_exit(_forget(yes))
-
-
-def _indexed(seen: int) -> str:
-    return count(seen, tr("chunk indexado", "chunk indexed"), tr("chunks indexados", "chunks indexed"))
-
-
-async def _forget(yes: bool) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         question = tr(
             "Se descartan los vectores de todas las empresas; hasta el próximo backfill se busca solo por palabras.",
             "The vectors of every company are discarded; until the next backfill only words are searched.",
@@ -151,19 +144,19 @@ async def _forget(yes: bool) -> None:
         out.print(tr("Generalos con `ateneo backfill`.", "Make them with `ateneo backfill`."))
 
 
+def _indexed(seen: int) -> str:
+    return count(seen, tr("chunk indexado", "chunk indexed"), tr("chunks indexados", "chunks indexed"))
+
+
 @app.command(
     "sign-tenants",
     help=tr("La base cree solo a empresas firmadas.", "The database believes signed companies alone."),
 )
-def sign_tenants(
+async def sign_tenants(
     off: Annotated[bool, typer.Option("--off", help=tr("Sin firma, otra vez.", "Unsigned again."))] = False,
 ) -> None:
-    run_or_exit(_sign(off))
-
-
-async def _sign(off: bool) -> None:
     secret = None if off else secrets.token_hex(32)
-    async with await open_database(load()) as db:
+    async with database() as db:
         await tenant_secret.store_secret(db, secret)
     if secret is None:
         err.print(tr("La base vuelve a creer sin firma.", "The database believes without a signature again."))

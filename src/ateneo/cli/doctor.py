@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding
-from ateneo.cli.runtime import out, run_or_exit
+from ateneo.cli.runtime import out
 from ateneo.db import adopt, generations, health
 from ateneo.db.pool import Database
 from ateneo.embedding import switch
@@ -28,16 +28,12 @@ _GOOD_RECALL = 0.99
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
 
 
-def doctor(
+async def doctor(
     recall: Annotated[
         bool,
         typer.Option("--recall", help=tr("Mide también el recall, por empresa.", "Measures recall too, by company.")),
     ] = False,
-) -> None:
-    run_or_exit(_doctor(recall))
-
-
-async def _doctor(recall: bool) -> int:
+) -> int:
     broken, remarks = False, 0
     async for finding in examine(recall=recall):
         row = Table.grid(padding=(0, 1, 0, 0))

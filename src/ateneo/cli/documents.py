@@ -1,56 +1,44 @@
 """`ateneo documents`: what a company has, and deleting it."""
 
-import dataclasses
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import confirmed, err, note, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson, EmpresaId, Yes
+from ateneo.cli.output import Column, print_json, show_rows
+from ateneo.cli.runtime import confirmed, database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import documents
 from ateneo.db.pool import Database
-from ateneo.factories.databases import open_database
 from ateneo.i18n import count, number, tr
-from ateneo.settings import load
 from ateneo.types import StoredDocument
 
 app = Commands()
 
 _PAGE = 1000
-_Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
 
 
 @app.command("list", help=tr("Los que hay.", "Those there are."))
-def list_(
+async def list_(
     empresa_id: EmpresaId,
     source: Annotated[
         str | None, typer.Option("--source", help=tr("Los de una fuente.", "Those of one source."))
     ] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_list(empresa_id, source, as_json), as_json=as_json)
-
-
-async def _list(empresa_id: str, source: str | None, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = [one async for one in _all(db, empresa_id) if source in (None, one.origin)]
         await note(db, empresa_id, "documents_list", results=len(found))
-    if as_json:
-        print_json([dataclasses.asdict(one) for one in found])
-    elif not found:
-        err.print(tr("No hay documentos.", "There are no documents."))
-    else:
-        table = Table(box=None, header_style="bold")
-        for title in ("id", tr("nombre", "name"), tr("título", "title"), tr("fuente", "source"), "chunks"):
-            table.add_column(title, overflow="fold", justify="right" if title == "chunks" else "left")
-        for one in found:
-            cells = (one.document_id, one.source, one.title, one.origin or "–", number(one.chunks))
-            table.add_row(*map(Text, cells))
-        out.print(table)
+    columns: list[Column[StoredDocument]] = [
+        Column("id", lambda one: one.document_id),
+        Column(tr("nombre", "name"), lambda one: one.source),
+        Column(tr("título", "title"), lambda one: one.title),
+        Column(tr("fuente", "source"), lambda one: one.origin or "–"),
+        Column("chunks", lambda one: number(one.chunks), right=True),
+    ]
+    show_rows(found, columns, as_json=as_json, empty=tr("No hay documentos.", "There are no documents."))
 
 
 async def _all(db: Database, empresa_id: str) -> AsyncIterator[StoredDocument]:
@@ -62,31 +50,23 @@ async def _all(db: Database, empresa_id: str) -> AsyncIterator[StoredDocument]:
 
 
 @app.command("show", help=tr("Uno, entero.", "One, the whole."))
-def show(
+async def show(
     document_id: Annotated[str, typer.Argument(help=tr("El id del documento.", "The document's id."))],
     empresa_id: EmpresaId,
 ) -> None:
-    run_or_exit(_show(empresa_id, document_id))
-
-
-async def _show(empresa_id: str, document_id: str) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = await documents.get(db, empresa_id, document_id)
         await note(db, empresa_id, "documents_show", target=document_id)
-    print_json(dataclasses.asdict(found))
+    print_json(found)
 
 
 @app.command("delete", help=tr("Borra documentos y todo lo suyo.", "Deletes documents and all that is theirs."))
-def delete(
+async def delete(
     document_ids: Annotated[list[str], typer.Argument(help=tr("Sus ids.", "Their ids."))],
     empresa_id: EmpresaId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
-) -> None:
-    run_or_exit(_delete(empresa_id, document_ids, yes))
-
-
-async def _delete(empresa_id: str, document_ids: list[str], yes: bool) -> int | None:
-    async with await open_database(load()) as db:
+    yes: Yes = False,
+) -> int | None:
+    async with database() as db:
         found = [await documents.get(db, empresa_id, one) for one in dict.fromkeys(document_ids)]
         if not yes:
             for one in found:

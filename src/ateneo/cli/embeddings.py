@@ -10,7 +10,9 @@ import typer
 
 from ateneo import i18n
 from ateneo.cli import embeddings_screen as screen
-from ateneo.cli.runtime import confirmed, note, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import confirmed, note
 from ateneo.cli.usage import Commands
 from ateneo.db import generations
 from ateneo.db.pool import Database
@@ -32,7 +34,6 @@ from ateneo.types import Generation
 
 app = Commands()
 
-_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _YES = Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))]
 _QUESTIONS = Annotated[
     Path | None,
@@ -71,7 +72,7 @@ class Options:
         "Changes the model without a break: plan, fill, indexes, comparison, switch. Interrupted, it goes on.",
     )
 )
-def switch(
+async def switch(
     provider: Annotated[
         str | None, typer.Option(help=tr("local u openai (y compatibles).", "local or openai (and compatible)."))
     ] = None,
@@ -92,93 +93,78 @@ def switch(
         bool, typer.Option("--force", help=tr("Cambia aunque compare mal.", "Switches though it compares badly."))
     ] = False,
     yes: _YES = False,
-) -> None:
-    async def work() -> int:
-        settings = load()
-        i18n.use(settings.lang)
-        options = Options(dry_run, prepare, yes, force, questions, sample, min_recall)
-        async with await open_database(settings) as db:
-            target = await _target(db, settings, provider, model, dimensions)
-            async with target.models:
-                return await _switch(db, settings, target, options)
-
-    run_or_exit(work())
+) -> int:
+    settings = load()
+    i18n.use(settings.lang)
+    options = Options(dry_run, prepare, yes, force, questions, sample, min_recall)
+    async with await open_database(settings) as db:
+        target = await _target(db, settings, provider, model, dimensions)
+        async with target.models:
+            return await _switch(db, settings, target, options)
 
 
 @app.command(help=tr("Muestra los modelos que hay y cómo van.", "Shows the models there are and how they go."))
-def status(as_json: _JSON = False) -> None:
-    async def work() -> None:
-        settings = load()
-        i18n.use(settings.lang)
-        async with await open_database(settings) as db, make_models(settings) as models:
-            found = await change.status(db, models)
-        if as_json:
-            print_json([_plain(one) for one in found])
-        else:
-            screen.status(found)
-
-    run_or_exit(work(), as_json=as_json)
+async def status(as_json: AsJson = False) -> None:
+    settings = load()
+    i18n.use(settings.lang)
+    async with await open_database(settings) as db, make_models(settings) as models:
+        found = await change.status(db, models)
+    if as_json:
+        print_json([_plain(one) for one in found])
+    else:
+        screen.status(found)
 
 
 @app.command(help=tr("Compara el modelo activo con el otro.", "Compares the active model with the other one."))
-def compare(
+async def compare(
     questions: _QUESTIONS = None,
     sample: _SAMPLE = 100,
     empresa_id: Annotated[
         str | None, typer.Option("--empresa-id", help=tr("Solo de esta empresa.", "Of this company only."))
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help=tr("Corte.", "Cut-off."))] = 10,
-    as_json: _JSON = False,
+    as_json: AsJson = False,
 ) -> None:
-    async def work() -> None:
-        settings = load()
-        i18n.use(settings.lang)
-        async with await open_database(settings) as db, make_models(settings) as models:
-            before, after = await _both(db, models)
-            found = await _compared(db, before, after, questions, sample, empresa_id=empresa_id, k=k, quiet=as_json)
-        if as_json:
-            print_json([_comparison(one) for one in found])
-        else:
-            screen.comparison(found, before.generation, after.generation)
-
-    run_or_exit(work(), as_json=as_json)
+    settings = load()
+    i18n.use(settings.lang)
+    async with await open_database(settings) as db, make_models(settings) as models:
+        before, after = await _both(db, models)
+        found = await _compared(db, before, after, questions, sample, empresa_id=empresa_id, k=k, quiet=as_json)
+    if as_json:
+        print_json([_comparison(one) for one in found])
+    else:
+        screen.comparison(found, before.generation, after.generation)
 
 
 @app.command(help=tr("Vuelve al modelo anterior, en el acto.", "Goes back to the model before, at once."))
-def rollback(yes: _YES = False) -> None:
-    async def work() -> int:
-        settings = load()
-        i18n.use(settings.lang)
-        async with await open_database(settings) as db, make_models(settings) as models, change.alone(db):
-            kept = await generations.searchable(db)
-            if len(kept) > 1 and not yes and not confirmed(screen.back_question(kept[0], kept[1])):
-                return 1
-            left, returned = await change.rollback(db)
-            screen.rolled_back(left, returned)
-            await _complete(db, models, returned)
-        return 0
-
-    run_or_exit(work())
+async def rollback(yes: _YES = False) -> int:
+    settings = load()
+    i18n.use(settings.lang)
+    async with await open_database(settings) as db, make_models(settings) as models, change.alone(db):
+        kept = await generations.searchable(db)
+        if len(kept) > 1 and not yes and not confirmed(screen.back_question(kept[0], kept[1])):
+            return 1
+        left, returned = await change.rollback(db)
+        screen.rolled_back(left, returned)
+        await _complete(db, models, returned)
+    return 0
 
 
 @app.command(help=tr("Borra los modelos anteriores y lo suyo.", "Deletes the models before, and all that is theirs."))
-def prune(
+async def prune(
     generation: Annotated[
         int | None, typer.Option(help=tr("Solo esta; también una sin terminar.", "This one; also one not finished."))
     ] = None,
     yes: _YES = False,
-) -> None:
-    async def work() -> int:
-        settings = load()
-        i18n.use(settings.lang)
-        async with await open_database(settings) as db, change.alone(db):
-            targets = await change.prunable(db, generation)
-            screen.prunable(targets)
-            if targets and not yes and not confirmed(tr("¿Borrar?", "Delete?")):
-                return 1
-            return screen.pruned(targets, done=await change.prune(db, targets))
-
-    run_or_exit(work())
+) -> int:
+    settings = load()
+    i18n.use(settings.lang)
+    async with await open_database(settings) as db, change.alone(db):
+        targets = await change.prunable(db, generation)
+        screen.prunable(targets)
+        if targets and not yes and not confirmed(tr("¿Borrar?", "Delete?")):
+            return 1
+        return screen.pruned(targets, done=await change.prune(db, targets))
 
 
 # --- switch -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from ateneo import i18n
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
-from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import end_on_sigterm
 from ateneo.cli.usage import Commands
 from ateneo.db.scratch import scratch_database
 from ateneo.embedding.backfill import Backfill
@@ -64,7 +66,7 @@ app.command("answers", help=tr("Mide lo que responde un agente.", "Measures what
 
 
 @app.command("retrieval", help=tr("Mide la búsqueda con preguntas de respuesta conocida.", "Measures search."))
-def retrieval(
+async def retrieval(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -99,27 +101,24 @@ def retrieval(
         bool, typer.Option("--titles", help=tr("BEIR: título antes del texto.", "BEIR: title before the text."))
     ] = False,
     plot: Annotated[Path | None, typer.Option(help=tr("Dibuja en un archivo .svg.", "Draws to an .svg file."))] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
+    as_json: AsJson = False,
 ) -> None:
-    async def work() -> None:
-        settings = load()
-        i18n.use(settings.lang)
-        options = Options(
-            folders=tuple(folders or ()),
-            configuration=Configuration(mode, dense_weight),
-            variants=_variants(variants),
-            sides=tuple(_side(one) for one in compare or ()),
-            k=k,
-            limit=limit,
-            titles=titles,
-            calibrate=calibrate,
-            plot=plot,
-            as_json=as_json,
-        )
-        _check(options)
-        await _evaluate(options, settings)
-
-    run_or_exit(work(), as_json=as_json)
+    settings = load()
+    i18n.use(settings.lang)
+    options = Options(
+        folders=tuple(folders or ()),
+        configuration=Configuration(mode, dense_weight),
+        variants=_variants(variants),
+        sides=tuple(_side(one) for one in compare or ()),
+        k=k,
+        limit=limit,
+        titles=titles,
+        calibrate=calibrate,
+        plot=plot,
+        as_json=as_json,
+    )
+    _check(options)
+    await _evaluate(options, settings)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------------

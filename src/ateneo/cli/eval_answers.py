@@ -11,7 +11,9 @@ from ateneo import i18n
 from ateneo.agents.service import AgentService
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers_screen import show
-from ateneo.cli.runtime import end_on_sigterm, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import end_on_sigterm
 from ateneo.db.pool import Database
 from ateneo.db.scratch import scratch_database
 from ateneo.errors import BadArgument
@@ -29,7 +31,7 @@ from ateneo.search.service import VectorSearchService
 from ateneo.settings import Settings, load
 
 
-def answers(
+async def answers(
     folder: Annotated[
         Path,
         typer.Argument(
@@ -39,18 +41,15 @@ def answers(
     limit: Annotated[
         int | None, typer.Option(min=1, help=tr("Solo las primeras de cada clase.", "Only the first of each sort."))
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
+    as_json: AsJson = False,
 ) -> None:
-    async def work() -> None:
-        settings = load()
-        i18n.use(settings.lang)
-        report = await _measured(folder, limit, settings, quiet=as_json)
-        if as_json:
-            print_json(report.as_json())
-        else:
-            show(report)
-
-    run_or_exit(work(), as_json=as_json)
+    settings = load()
+    i18n.use(settings.lang)
+    report = await _measured(folder, limit, settings, quiet=as_json)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        show(report)
 
 
 async def _measured(folder: Path, limit: int | None, settings: Settings, *, quiet: bool) -> AnswersReport:

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.runtime import database, err, out
 from ateneo.cli.usage import Commands
 from ateneo.db import indexes
+from ateneo.db.indexes import Part
 from ateneo.factories.databases import open_database
 from ateneo.i18n import count, number, percent, size, tr
 from ateneo.indexing import maintenance
@@ -20,47 +22,17 @@ from ateneo.settings import load
 
 app = Commands()
 
-_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _NOT_ALL = 3
 
 
 @app.command(help=tr("Muestra cómo está el índice.", "Shows how the index is."))
-def status(
+async def status(
     recall: Annotated[
         bool,
         typer.Option("--recall", help=tr("Mide antes el recall por empresa.", "Measures recall by company first.")),
     ] = False,
-    as_json: _JSON = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_status(recall, as_json), as_json=as_json)
-
-
-@app.command(
-    help=tr(
-        "Da o quita índices HNSW por empresa, renueva los gastados y refresca las estadísticas, sin bloquear a nadie.",
-        "Gives or takes companies' HNSW indexes, renews worn ones and refreshes statistics, without blocking anyone.",
-    )
-)
-def tune(as_json: _JSON = False) -> None:
-    run_or_exit(_tune(as_json), as_json=as_json)
-
-
-@app.command(
-    help=tr(
-        "Rehace el índice a partir de knowledge_chunks mientras se usa; interrumpido, sigue donde estaba.",
-        "Makes the index anew from knowledge_chunks while it is in use; interrupted, it goes on where it was.",
-    )
-)
-def rebuild(
-    empresa_id: Annotated[
-        str | None, typer.Option("--empresa-id", help=tr("Solo esta empresa.", "This company only."))
-    ] = None,
-    as_json: _JSON = False,
-) -> None:
-    run_or_exit(_rebuild(empresa_id, as_json), as_json=as_json)
-
-
-async def _status(recall: bool, as_json: bool) -> None:
     settings = load()
     async with await open_database(settings) as db:
         if recall:
@@ -72,54 +44,18 @@ async def _status(recall: bool, as_json: bool) -> None:
                     )
         found_status = await maintenance.status(db, threshold=settings.hnsw_threshold)
     if as_json:
-        print_json(asdict(found_status))
+        print_json(found_status)
     else:
         _show(found_status)
 
 
-def _show(status: Status) -> None:
-    table = _table(
-        tr("tabla", "table"), rows=tr("filas", "rows"), data=tr("datos", "data"), index=tr("índices", "indexes")
+@app.command(
+    help=tr(
+        "Da o quita índices HNSW por empresa, renueva los gastados y refresca las estadísticas, sin bloquear a nadie.",
+        "Gives or takes companies' HNSW indexes, renews worn ones and refreshes statistics, without blocking anyone.",
     )
-    for part in status.parts:
-        table.add_row(part.name, number(part.rows), size(part.table_bytes), size(part.index_bytes))
-    out.print(table)
-    out.print()
-    table = _table(
-        tr("empresa", "company"),
-        chunks="chunks",
-        vectors=tr("vectores", "vectors"),
-        search=tr("búsqueda", "search"),
-        churn=tr("desgaste", "churn"),
-        words=tr("estadísticas", "statistics"),
-        recall="recall",
-    )
-    for company in status.companies:
-        table.add_row(company.empresa_id, number(company.chunks), number(company.vectors), *_columns(company))
-    out.print(table)
-    for scope in status.unfinished:
-        name = scope or tr("todas las empresas", "all companies")
-        out.print(tr(f"Sin terminar: rebuild de {name}.", f"Not finished: rebuild of {name}."), style="yellow")
-    due = len(status.tasks) + sum(company.stats_stale for company in status.companies)
-    if due:
-        what = tr(count(due, "tarea pendiente", "tareas pendientes"), count(due, "thing to do", "things to do"))
-        out.print(f"{what}: `ateneo index tune`.", style="yellow")
-
-
-def _columns(company: CompanyIndex) -> Iterator[str]:
-    yield f"HNSW ({size(company.index_bytes)})" if company.index_name else tr("exacta", "exact")
-    yield "" if company.churn is None else percent(company.churn)
-    if company.stats_chunks is None or company.stats_avgdl is None:
-        yield tr("no hay", "none")
-    else:
-        chunks = f"{number(company.stats_chunks)} → {number(company.chunks)}"
-        words = f"{number(company.stats_avgdl)} → {number(company.avgdl)}"
-        stale = tr(f"viejas:\nchunks {chunks}\npalabras c/u {words}", f"stale:\nchunks {chunks}\nwords a chunk {words}")
-        yield stale if company.stats_stale else tr("al día", "up to date")
-    yield "" if company.recall is None else f"{number(company.recall, 3)} @{company.recall_k}"
-
-
-async def _tune(as_json: bool) -> int:
+)
+async def tune(as_json: AsJson = False) -> int:
     settings = load()
     done: list[dict[str, Any]] = []
     async with await open_database(settings) as db:
@@ -150,6 +86,92 @@ async def _tune(as_json: bool) -> int:
     return 0 if all(item["done"] for item in done) else _NOT_ALL
 
 
+@app.command(
+    help=tr(
+        "Rehace el índice a partir de knowledge_chunks mientras se usa; interrumpido, sigue donde estaba.",
+        "Makes the index anew from knowledge_chunks while it is in use; interrupted, it goes on where it was.",
+    )
+)
+async def rebuild(
+    empresa_id: Annotated[
+        str | None, typer.Option("--empresa-id", help=tr("Solo esta empresa.", "This company only."))
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    async with database() as db:
+        with _progress() as progress:
+            task = progress.add_task(tr("Rehaciendo el índice", "Rebuilding the index"), total=None)
+            made = await maintenance.rebuild_index(
+                db, empresa_id, on_page=lambda done, total: progress.update(task, completed=done, total=total)
+            )
+    if as_json:
+        print_json(made)
+        return _NOT_ALL if made.busy else 0
+    out.print(tr("Listo: ", "Done: ") + count(made.chunks, "chunk", "chunks") + ".", style="green")
+    if made.resumed:
+        es = count(made.resumed, "era de una vez anterior.", "eran de una vez anterior.")
+        en = count(made.resumed, "was from an earlier run.", "were from an earlier run.")
+        out.print(tr(f"({es})", f"({en})"))
+    if made.busy:
+        es = count(made.busy, "chunk estaba siendo escrito", "chunks estaban siendo escritos")
+        en = count(made.busy, "chunk was being written", "chunks were being written")
+        out.print(tr(f"{es}: repetilo luego.", f"{en}: run it again later."), style="yellow")
+        return _NOT_ALL
+    return 0
+
+
+def _show(status: Status) -> None:
+    parts: list[Column[Part]] = [
+        Column(tr("tabla", "table"), lambda one: one.name),
+        Column(tr("filas", "rows"), lambda one: number(one.rows), right=True, whole=True),
+        Column(tr("datos", "data"), lambda one: size(one.table_bytes), right=True, whole=True),
+        Column(tr("índices", "indexes"), lambda one: size(one.index_bytes), right=True, whole=True),
+    ]
+    companies: list[Column[CompanyIndex]] = [
+        Column(tr("empresa", "company"), lambda one: one.empresa_id),
+        Column("chunks", lambda one: number(one.chunks), right=True, whole=True),
+        Column(tr("vectores", "vectors"), lambda one: number(one.vectors), right=True, whole=True),
+        Column(tr("búsqueda", "search"), _kind, whole=True),
+        Column(
+            tr("desgaste", "churn"),
+            lambda one: "" if one.churn is None else percent(one.churn),
+            right=True,
+            whole=True,
+        ),
+        Column(tr("estadísticas", "statistics"), _statistics, whole=True),
+        Column(
+            "recall",
+            lambda one: "" if one.recall is None else f"{number(one.recall, 3)} @{one.recall_k}",
+            right=True,
+            whole=True,
+        ),
+    ]
+    out.print(table(status.parts, parts, pad_edge=False))
+    out.print()
+    out.print(table(status.companies, companies, pad_edge=False))
+    for scope in status.unfinished:
+        name = scope or tr("todas las empresas", "all companies")
+        out.print(tr(f"Sin terminar: rebuild de {name}.", f"Not finished: rebuild of {name}."), style="yellow")
+    due = len(status.tasks) + sum(company.stats_stale for company in status.companies)
+    if due:
+        what = tr(count(due, "tarea pendiente", "tareas pendientes"), count(due, "thing to do", "things to do"))
+        out.print(f"{what}: `ateneo index tune`.", style="yellow")
+
+
+def _kind(one: CompanyIndex) -> str:
+    return f"HNSW ({size(one.index_bytes)})" if one.index_name else tr("exacta", "exact")
+
+
+def _statistics(one: CompanyIndex) -> str:
+    if one.stats_chunks is None or one.stats_avgdl is None:
+        return tr("no hay", "none")
+    if not one.stats_stale:
+        return tr("al día", "up to date")
+    chunks = f"{number(one.stats_chunks)} → {number(one.chunks)}"
+    words = f"{number(one.stats_avgdl)} → {number(one.avgdl)}"
+    return tr(f"viejas:\nchunks {chunks}\npalabras c/u {words}", f"stale:\nchunks {chunks}\nwords a chunk {words}")
+
+
 def _action(name: str) -> str:
     names = {
         "clean": tr("limpiar", "clean"),
@@ -169,37 +191,6 @@ def _line(tuned: maintenance.Tuned) -> str:
     return f"  ! {what}  " + tr(
         "una transacción abierta no lo dejó; la próxima vez sigue.", "an open transaction stood in the way; next time."
     )
-
-
-async def _rebuild(empresa_id: str | None, as_json: bool) -> int:
-    async with await open_database(load()) as db:
-        with _progress() as progress:
-            task = progress.add_task(tr("Rehaciendo el índice", "Rebuilding the index"), total=None)
-            made = await maintenance.rebuild_index(
-                db, empresa_id, on_page=lambda done, total: progress.update(task, completed=done, total=total)
-            )
-    if as_json:
-        print_json(asdict(made))
-        return _NOT_ALL if made.busy else 0
-    out.print(tr("Listo: ", "Done: ") + count(made.chunks, "chunk", "chunks") + ".", style="green")
-    if made.resumed:
-        es = count(made.resumed, "era de una vez anterior.", "eran de una vez anterior.")
-        en = count(made.resumed, "was from an earlier run.", "were from an earlier run.")
-        out.print(tr(f"({es})", f"({en})"))
-    if made.busy:
-        es = count(made.busy, "chunk estaba siendo escrito", "chunks estaban siendo escritos")
-        en = count(made.busy, "chunk was being written", "chunks were being written")
-        out.print(tr(f"{es}: repetilo luego.", f"{en}: run it again later."), style="yellow")
-        return _NOT_ALL
-    return 0
-
-
-def _table(first: str, **columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, overflow="fold")
-    for name, heading in columns.items():
-        table.add_column(heading, justify="left" if name in ("search", "words") else "right", no_wrap=True)
-    return table
 
 
 def _print_above(progress: Progress, line: str) -> None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import entry, err, out, run_or_exit, say_error
+from ateneo.cli.runtime import entry, err, out, say_error
 from ateneo.container import Container
 from ateneo.db.identity import ReadFile, read_files
 from ateneo.errors import (
@@ -45,7 +45,7 @@ _FAILURES_IN_A_ROW = 2
 _SHOWN = 10
 
 
-def ingest(
+async def ingest(
     paths: Annotated[list[Path], typer.Argument(help=tr("Archivos o carpetas.", "Files or folders."))],
     empresa_id: EmpresaId,
     source: Annotated[
@@ -59,8 +59,35 @@ def ingest(
     force: Annotated[
         bool, typer.Option("--force", help=tr("Procesa también lo que no cambió.", "Also what has not changed."))
     ] = False,
-) -> None:
-    run_or_exit(_ingest(paths, empresa_id, source=source, prune=prune, force=force))
+) -> int:
+    listings = [listing(path) for path in paths]
+    if source is not None and sum(one.whole for one in listings) > 1:
+        rule = tr("vale para una sola carpeta", "it holds for one folder")
+        raise BadArgument(name="--source", value=source, rule=rule)
+    if source is not None and not 0 < len(source.strip()) <= LONGEST_SOURCE:
+        rule = tr(
+            f"tiene de 1 a {number(LONGEST_SOURCE)} caracteres", f"it has 1 to {number(LONGEST_SOURCE)} characters"
+        )
+        raise BadArgument(name="--source", value=source[:40], rule=rule)
+    done = _Done()
+    async with await Container.open(load()) as container:
+        sources = Sources(await read_files(container.db, empresa_id), source)
+        named = [(one, sources.of(one.folder)) for one in listings]
+        for note in dict.fromkeys(one.note for _, one in named if one.note is not None):
+            say_error(note)
+        files = [(path, sources.origin(one, path)) for each, one in named for path in each.files]
+        try:
+            await _read(container, empresa_id, files, done, force=force)
+            await _gone(container, empresa_id, named, sources, done, prune=prune)
+        except (asyncio.CancelledError, AteneoError):
+            _summary(done, listings, prune=prune)
+            say_error(_go_on())
+            raise
+        finally:
+            if done.changed:
+                await container.audit_log.write(entry(empresa_id, "ingest", results=done.changed))
+    _summary(done, listings, prune=prune)
+    return SOME_FAILED if done.failed or any(one.closed for one in listings) else 0
 
 
 # --- what there is to read ----------------------------------------------------------------------------------------
@@ -134,37 +161,6 @@ class _Done:
     @property
     def changed(self) -> int:
         return self.counts["created"] + self.counts["replaced"] + self.counts["updated"]
-
-
-async def _ingest(paths: Sequence[Path], empresa_id: str, *, source: str | None, prune: bool, force: bool) -> int:
-    listings = [listing(path) for path in paths]
-    if source is not None and sum(one.whole for one in listings) > 1:
-        rule = tr("vale para una sola carpeta", "it holds for one folder")
-        raise BadArgument(name="--source", value=source, rule=rule)
-    if source is not None and not 0 < len(source.strip()) <= LONGEST_SOURCE:
-        rule = tr(
-            f"tiene de 1 a {number(LONGEST_SOURCE)} caracteres", f"it has 1 to {number(LONGEST_SOURCE)} characters"
-        )
-        raise BadArgument(name="--source", value=source[:40], rule=rule)
-    done = _Done()
-    async with await Container.open(load()) as container:
-        sources = Sources(await read_files(container.db, empresa_id), source)
-        named = [(one, sources.of(one.folder)) for one in listings]
-        for note in dict.fromkeys(one.note for _, one in named if one.note is not None):
-            say_error(note)
-        files = [(path, sources.origin(one, path)) for each, one in named for path in each.files]
-        try:
-            await _read(container, empresa_id, files, done, force=force)
-            await _gone(container, empresa_id, named, sources, done, prune=prune)
-        except (asyncio.CancelledError, AteneoError):
-            _summary(done, listings, prune=prune)
-            say_error(_go_on())
-            raise
-        finally:
-            if done.changed:
-                await container.audit_log.write(entry(empresa_id, "ingest", results=done.changed))
-    _summary(done, listings, prune=prune)
-    return SOME_FAILED if done.failed or any(one.closed for one in listings) else 0
 
 
 def _go_on() -> str:

@@ -1,28 +1,27 @@
 """`ateneo keys`: the API keys of companies."""
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from ateneo.cli.runtime import err, note, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson, OneEmpresa
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import chunks, keys
-from ateneo.factories.databases import open_database
 from ateneo.i18n import tr
-from ateneo.settings import load
 from ateneo.types import ApiKey
 
 app = Commands()
 
-_Json = Annotated[bool, typer.Option("--json", help=tr("JSON en la salida.", "JSON on stdout."))]
+_KeyId = Annotated[str, typer.Argument(help=tr("El id que muestra `list`.", "The id in `list`."))]
 
 
 @app.command(help=tr("Crea una clave y la muestra esta única vez.", "Makes a key and shows it this once."))
-def create(
+async def create(
     empresa_id: Annotated[str, typer.Option("--empresa-id", "-e", help=tr("De quién es la clave.", "Whose key."))],
     name: Annotated[str, typer.Option(help=tr("Para qué es, para reconocerla.", "What for, to know it by."))] = "",
     scope: Annotated[
@@ -30,15 +29,11 @@ def create(
         typer.Option(help=tr("read, write, agents, admin; se repite.", "read, write, agents, admin; repeatable.")),
     ] = None,
     days: Annotated[float | None, typer.Option(help=tr("Vence en tantos días.", "Ends in so many days."))] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_create(empresa_id, name, scope or keys.DEFAULT_SCOPES, days, as_json), as_json=as_json)
-
-
-async def _create(empresa_id: str, name: str, scopes: Sequence[str], days: float | None, as_json: bool) -> None:
     lifetime = None if days is None else timedelta(days=days)
-    async with await open_database(load()) as db:
-        new = await keys.create(db, empresa_id, name, scopes=scopes, lifetime=lifetime)
+    async with database() as db:
+        new = await keys.create(db, empresa_id, name, scopes=scope or keys.DEFAULT_SCOPES, lifetime=lifetime)
         known = await chunks.knows(db, empresa_id)
         await note(db, empresa_id, "keys_create", target=new.stored.key_id)
     if not known and not as_json:
@@ -70,35 +65,27 @@ def _show(new: keys.NewKey, as_json: bool) -> None:
 @app.command(
     help=tr("Otra clave igual; la vieja vale un rato más.", "Another key like it; the old one holds a while longer.")
 )
-def rotate(
-    key_id: Annotated[str, typer.Argument(help=tr("El id que muestra `list`.", "The id in `list`."))],
+async def rotate(
+    key_id: _KeyId,
     grace: Annotated[float, typer.Option(min=0, help=tr("Horas que vale la vieja.", "Hours it still holds."))] = 24,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_rotate(key_id, grace, as_json), as_json=as_json)
-
-
-async def _rotate(key_id: str, grace: float, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         new = await keys.rotate(db, key_id, timedelta(hours=grace))
         await note(db, new.stored.empresa_id, "keys_rotate", target=key_id)
     _show(new, as_json)
 
 
 @app.command("list", help=tr("Las claves que hay, sin mostrarlas.", "The keys there are, without showing them."))
-def list_keys(
-    empresa_id: Annotated[str | None, typer.Option("--empresa-id", "-e", help=tr("De una sola.", "Of one."))] = None,
-    as_json: _Json = False,
+async def list_keys(
+    empresa_id: OneEmpresa = None,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_list(empresa_id, as_json), as_json=as_json)
-
-
-async def _list(empresa_id: str | None, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = await keys.list_keys(db, empresa_id)
         await note(db, empresa_id, "keys_list", results=len(found))
     if as_json:
-        print_json([dataclasses.asdict(key) for key in found])
+        print_json(found)
     elif not found:
         err.print(tr("No hay claves. Creá una con `ateneo keys create`.", "No keys. `ateneo keys create` makes one."))
     else:
@@ -126,12 +113,10 @@ def _state(key: ApiKey) -> Text:
 
 
 @app.command(help=tr("Revoca una clave: deja de valer en el acto.", "Revokes a key: it ends at once."))
-def revoke(key_id: Annotated[str, typer.Argument(help=tr("El id que muestra `list`.", "The id in `list`."))]) -> None:
-    run_or_exit(_revoke(key_id))
-
-
-async def _revoke(key_id: str) -> None:
-    async with await open_database(load()) as db:
+async def revoke(
+    key_id: _KeyId,
+) -> None:
+    async with database() as db:
         gone = await keys.revoke(db, key_id)
         await note(db, gone.empresa_id, "keys_revoke", target=key_id)
     out.print(

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
-from ateneo.cli.runtime import err, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.runtime import err, out, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.embedding import local_models
 from ateneo.embedding.local_models import Installed, SelfTest
@@ -18,35 +20,73 @@ from ateneo.settings import Settings, load
 
 app = Commands()
 
-_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _ENOUGH_SPANISH = 5
 
 
 @app.command("list", help=tr("Los modelos instalados.", "The installed models."))
-def list_(as_json: _JSON = False) -> None:
-    run_or_exit(_list(as_json), as_json=as_json)
+async def list_(as_json: AsJson = False) -> None:
+    settings = load()
+    there = await asyncio.to_thread(local_models.installed, _models_dir(settings))
+    if as_json:
+        print_json([_facts(model, settings) for model in there])
+        return
+    columns: list[Column[Installed]] = [
+        Column(tr("modelo", "model"), lambda one: one.name),
+        Column(tr("dimensiones", "dimensions"), lambda one: _figure(one.manifest.dims), right=True),
+        Column(tr("ventana", "window"), lambda one: _figure(one.manifest.max_tokens), right=True),
+        Column(tr("tamaño", "size"), lambda one: size(one.size), right=True),
+        Column("", lambda one: _marks(one, settings)),
+    ]
+    out.print(table(there, columns, pad_edge=False))
+    if not any(_in_use(model, settings) for model in there):
+        what = settings.model_dir if _is_local(settings) else "OpenAI"
+        out.print(tr(f"En uso: {what}.", f"In use: {what}."), style="dim")
 
 
 @app.command(help=tr("Todo lo que se sabe de un modelo.", "All that is known of a model."))
-def describe(
+async def describe(
     model: Annotated[
         str | None,
         typer.Argument(
             help=tr("Nombre o carpeta; si falta, el que se usa.", "Name or folder; default: the one in use.")
         ),
     ] = None,
-    as_json: _JSON = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_describe(model, as_json), as_json=as_json)
+    settings = load()
+    name = model or str(settings.model_dir or bundled_model_dir())
+    found = await asyncio.to_thread(local_models.find, name, _models_dir(settings))
+    if as_json:
+        print_json(_facts(found, settings))
+    else:
+        _show(found, settings)
 
 
 @app.command(help=tr("Compara los archivos con su sha256.", "Compares the files with their sha256."))
-def verify(
+async def verify(
     model: Annotated[
         str | None, typer.Argument(help=tr("Nombre o carpeta; si falta, todos.", "Name or folder; default: all."))
     ] = None,
-) -> None:
-    run_or_exit(_verify(model))
+) -> int:
+    models_dir = _models_dir(load())
+    found = await asyncio.to_thread(
+        lambda: [local_models.find(model, models_dir)] if model else local_models.installed(models_dir)
+    )
+    broken = False
+    for one in found:
+        try:
+            files = await asyncio.to_thread(local_models.verify, one)
+        except ModelError as error:
+            broken = True
+            out.print(f"✗ {one.name}: {error.fields['detail']}", style="red")
+        else:
+            what = tr(
+                count(files, "archivo, igual a su sha256", "archivos, iguales a su sha256"),
+                count(files, "file, equal to its sha256", "files, equal to their sha256"),
+            )
+            nothing = tr("su carpeta no dice con qué sha256 comparar", "its folder names no sha256 to compare with")
+            out.print(f"✓ {one.name}: {what}." if files else f"! {one.name}: {nothing}.")
+    return int(broken)
 
 
 @app.command(
@@ -85,37 +125,9 @@ def add(
     run_or_exit(_add(folder, graph, {field: value for field, value in told.items() if value is not None}))
 
 
-async def _list(as_json: bool) -> None:
-    settings = load()
-    there = await asyncio.to_thread(local_models.installed, _models_dir(settings))
-    if as_json:
-        print_json([_facts(model, settings) for model in there])
-        return
-    columns = (tr("modelo", "model"), tr("dimensiones", "dimensions"), tr("ventana", "window"), tr("tamaño", "size"))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, heading in enumerate((*columns, "")):
-        table.add_column(heading, justify="right" if 0 < column < len(columns) else "left", overflow="fold")
-    for model in there:
-        marks = [tr("incluido", "bundled")] if model.bundled else []
-        marks += [tr("en uso", "in use")] if _in_use(model, settings) else []
-        manifest = model.manifest
-        table.add_row(
-            model.name, _figure(manifest.dims), _figure(manifest.max_tokens), size(model.size), ", ".join(marks)
-        )
-    out.print(table)
-    if not any(_in_use(model, settings) for model in there):
-        what = settings.model_dir if _is_local(settings) else "OpenAI"
-        out.print(tr(f"En uso: {what}.", f"In use: {what}."), style="dim")
-
-
-async def _describe(name: str | None, as_json: bool) -> None:
-    settings = load()
-    name = name or str(settings.model_dir or bundled_model_dir())
-    model = await asyncio.to_thread(local_models.find, name, _models_dir(settings))
-    if as_json:
-        print_json(_facts(model, settings))
-    else:
-        _show(model, settings)
+def _marks(model: Installed, settings: Settings) -> str:
+    marks = [tr("incluido", "bundled")] if model.bundled else []
+    return ", ".join([*marks, tr("en uso", "in use")] if _in_use(model, settings) else marks)
 
 
 def _figure(value: int | None) -> str:
@@ -152,35 +164,11 @@ def _show(model: Installed, settings: Settings) -> None:
         tr("en uso", "in use"): tr("sí", "yes") if _in_use(model, settings) else "no",
     }
     out.print(model.name, style="bold")
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for heading, value in rows.items():
-        if value:
-            table.add_row(heading, value)
-    out.print(table)
-
-
-async def _verify(name: str | None) -> int:
-    models_dir = _models_dir(load())
-    found = await asyncio.to_thread(
-        lambda: [local_models.find(name, models_dir)] if name else local_models.installed(models_dir)
-    )
-    broken = False
-    for model in found:
-        try:
-            files = await asyncio.to_thread(local_models.verify, model)
-        except ModelError as error:
-            broken = True
-            out.print(f"✗ {model.name}: {error.fields['detail']}", style="red")
-        else:
-            what = tr(
-                count(files, "archivo, igual a su sha256", "archivos, iguales a su sha256"),
-                count(files, "file, equal to its sha256", "files, equal to their sha256"),
-            )
-            nothing = tr("su carpeta no dice con qué sha256 comparar", "its folder names no sha256 to compare with")
-            out.print(f"✓ {model.name}: {what}." if files else f"! {model.name}: {nothing}.")
-    return int(broken)
+    columns: list[Column[tuple[str, str]]] = [
+        Column("", lambda one: Text(one[0], style="dim"), whole=True),
+        Column("", lambda one: one[1]),
+    ]
+    out.print(table([one for one in rows.items() if one[1]], columns, show_header=False, pad_edge=False))
 
 
 async def _add(folder: Path, graph: str | None, changes: dict[str, Any]) -> None:

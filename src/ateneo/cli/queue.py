@@ -1,7 +1,5 @@
 """`ateneo queue`: the chunks that wait for a vector, and the dead letters."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import groupby
 from typing import Annotated
 
@@ -9,71 +7,46 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 
-from ateneo.cli.runtime import note, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import dead_letters
 from ateneo.db.dead_letters import DeadLetter
 from ateneo.errors import InputError, Unknown
-from ateneo.factories.databases import open_database
 from ateneo.i18n import count, number, tr
-from ateneo.settings import load
 
 app = Commands()
 
-_JSON = Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))]
 _EMPRESA = Annotated[str | None, typer.Option("--empresa-id", "-e", help=tr("De una sola empresa.", "Of one company."))]
 _ALL = Annotated[bool, typer.Option("--all", help=tr("Todos.", "All of them."))]
 _CHUNK = Annotated[str | None, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))]
 
 
 @app.command("list", help=tr("Los apartados, o los de otro estado.", "The dead letters, or another state."))
-def list_dead_letters(
+async def list_dead_letters(
     empresa_id: _EMPRESA = None,
     state: Annotated[
         str, typer.Option("--state", help=tr("dead, pending, dropped o all.", "dead, pending, dropped or all."))
     ] = "dead",
     limit: Annotated[int, typer.Option("--limit", min=1, help=tr("Cuántos.", "How many."))] = 50,
-    as_json: _JSON = False,
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_list(empresa_id, state, limit, as_json), as_json=as_json)
-
-
-@app.command(help=tr("Uno, con su motivo.", "One entry, with its reason."))
-def show(
-    chunk_id: Annotated[str, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))],
-    empresa_id: _EMPRESA = None,
-    as_json: _JSON = False,
-) -> None:
-    run_or_exit(_show(chunk_id, empresa_id, as_json), as_json=as_json)
-
-
-@app.command(help=tr("Vuelve a intentar uno, o todos.", "Tries one again, or all."))
-def retry(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
-    run_or_exit(_retry(chunk_id, empresa_id, everything))
-
-
-@app.command(help=tr("Abandona un apartado, o todos.", "Gives one dead letter up, or all."))
-def drop(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
-    run_or_exit(_drop(chunk_id, empresa_id, everything))
-
-
-async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -> None:
     if state not in ("dead", "pending", "dropped", "all"):
         raise InputError(detail=tr("--state: dead, pending, dropped o all.", "--state: dead, pending, dropped or all."))
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = await dead_letters.listing(db, empresa_id, None if state == "all" else state, limit)
         await note(db, empresa_id, "queue_list", results=len(found))
     if as_json:
-        print_json([asdict(dead_letter) for dead_letter in found])
+        print_json(found)
         return
     if not found:
         out.print(tr("No hay ninguno.", "There is none."))
         return
     for reason, theirs in groupby(sorted(found, key=_reason), key=_reason):
-        letters_of_it = list(theirs)
         if reason:
             out.print(reason, style="bold")
-        out.print(Padding(_table(letters_of_it), (0, 0, 1, 2)))
+        out.print(Padding(table(theirs, _columns(), pad_edge=False, header_style="dim"), (0, 0, 1, 2)))
     if len(found) == limit:
         out.print(
             tr(
@@ -83,42 +56,20 @@ async def _list(empresa_id: str | None, state: str, limit: int, as_json: bool) -
         )
 
 
-def _reason(dead_letter: DeadLetter) -> str:
-    return dead_letter.error or ""
-
-
-def _table(found: Sequence[DeadLetter]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in (tr("empresa", "company"), "chunk"):
-        table.add_column(heading, overflow="fold")
-    table.add_column(tr("estado", "state"), no_wrap=True)
-    for heading in (tr("intentos", "tries"), "gen"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    for dead_letter in found:
-        tries = str(dead_letter.attempts + dead_letter.deaths)
-        table.add_row(
-            dead_letter.empresa_id, dead_letter.chunk_id, state_name(dead_letter), tries, str(dead_letter.generation)
-        )
-    return table
-
-
-def state_name(dead_letter: DeadLetter) -> str:
-    """A dead letter's state for people."""
-    if dead_letter.state == "pending" and dead_letter.leased_by:
-        return tr("en curso", "in hand")
-    names = {"pending": tr("en cola", "queued"), "dead": tr("apartado", "dead"), "dropped": tr("abandonado", "dropped")}
-    return names[dead_letter.state]
-
-
-async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
-    async with await open_database(load()) as db:
+@app.command(help=tr("Uno, con su motivo.", "One entry, with its reason."))
+async def show(
+    chunk_id: Annotated[str, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))],
+    empresa_id: _EMPRESA = None,
+    as_json: AsJson = False,
+) -> None:
+    async with database() as db:
         found = await dead_letters.find(db, chunk_id, empresa_id)
         for company in dict.fromkeys(dead_letter.empresa_id for dead_letter in found):
             await note(db, company, "queue_show", target=chunk_id)
     if not found:
         raise Unknown(what=tr(f"«{chunk_id}» en la cola", f"“{chunk_id}” in the queue"))
     if as_json:
-        print_json([asdict(dead_letter) for dead_letter in found])
+        print_json(found)
         return
     for dead_letter in found:
         out.print(f"{dead_letter.empresa_id} / {dead_letter.chunk_id}", style="bold")
@@ -138,21 +89,45 @@ async def _show(chunk_id: str, empresa_id: str | None, as_json: bool) -> None:
         out.print(grid)
 
 
-async def _retry(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
+@app.command(help=tr("Vuelve a intentar uno, o todos.", "Tries one again, or all."))
+async def retry(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
     _some(chunk_id, empresa_id, everything)
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = _found(await dead_letters.retry(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_retry", target=chunk_id, results=found)
     out.print(tr(count(found, "vuelve a la cola.", "vuelven a la cola."), f"{number(found)} queued again."))
 
 
-async def _drop(chunk_id: str | None, empresa_id: str | None, everything: bool) -> None:
+@app.command(help=tr("Abandona un apartado, o todos.", "Gives one dead letter up, or all."))
+async def drop(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
     _some(chunk_id, empresa_id, everything)
-    async with await open_database(load()) as db:
+    async with database() as db:
         found = _found(await dead_letters.drop(db, empresa_id, chunk_id), chunk_id)
         await note(db, empresa_id, "queue_drop", target=chunk_id, results=found)
     es = count(found, "abandonado: queda sin vector.", "abandonados: quedan sin vector.")
     out.print(tr(es, f"{found} given up, without a vector."))
+
+
+def _reason(dead_letter: DeadLetter) -> str:
+    return dead_letter.error or ""
+
+
+def _columns() -> list[Column[DeadLetter]]:
+    return [
+        Column(tr("empresa", "company"), lambda one: one.empresa_id),
+        Column("chunk", lambda one: one.chunk_id),
+        Column(tr("estado", "state"), state_name, whole=True),
+        Column(tr("intentos", "tries"), lambda one: str(one.attempts + one.deaths), right=True, whole=True),
+        Column("gen", lambda one: str(one.generation), right=True, whole=True),
+    ]
+
+
+def state_name(dead_letter: DeadLetter) -> str:
+    """A dead letter's state for people."""
+    if dead_letter.state == "pending" and dead_letter.leased_by:
+        return tr("en curso", "in hand")
+    names = {"pending": tr("en cola", "queued"), "dead": tr("apartado", "dead"), "dropped": tr("abandonado", "dropped")}
+    return names[dead_letter.state]
 
 
 def _found(matched: int, chunk_id: str | None) -> int:

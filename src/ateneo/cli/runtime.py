@@ -3,13 +3,13 @@
 Exit codes: 0 done; 1 failed; 2 wrong use or settings; 3 done, but not for everything; 130 interrupted.
 """
 
-import codecs
-import json
+import functools
+import inspect
 import os
-import re
 import signal
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from ateneo.db.pool import Database
 
 INTERRUPTED = 130
-
-_C1 = re.compile("[\x7f-\x9f]")
-
 
 _BLANK_INSIDE, _STAND_IN = "\N{NO-BREAK SPACE}", "\ufdd0"
 """rich breaks lines at U+00A0 too: until they are made, a noncharacter stands in its place."""
@@ -100,6 +97,28 @@ def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False,
         sys.exit(code)
 
 
+def synchronous(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A coroutine function as a command. Its argument `as_json`, where it has one, says how its errors are shown."""
+    if not inspect.iscoroutinefunction(work):
+        return work
+
+    @functools.wraps(work)
+    def call(**arguments: Any) -> None:
+        run_or_exit(work(**arguments), as_json=bool(arguments.get("as_json")))
+
+    return call
+
+
+@asynccontextmanager
+async def database() -> AsyncIterator["Database"]:
+    """The database that the settings name."""
+    from ateneo.factories.databases import open_database
+    from ateneo.settings import load
+
+    async with await open_database(load()) as db:
+        yield db
+
+
 async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, logged: bool) -> int:
     # Inside the loop: the language that the command chose ends with its task.
     _wake_on_signals()
@@ -107,6 +126,8 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, log
         return await work or 0
     except AteneoError as error:
         if as_json:
+            from ateneo.cli.output import print_json
+
             print_json({"error": described(error)})
         else:
             report(error, logged=logged)
@@ -223,11 +244,3 @@ async def note(
         from ateneo.db import audit
 
         await audit.append(db, [entry(empresa_id, action, target=target, results=results)])
-
-
-def print_json(value: object) -> None:
-    """One JSON document on stdout, in ASCII where stdout is not UTF-8."""
-    unicode = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    text = json.dumps(value, ensure_ascii=not unicode, indent=2, default=str)
-    # JSON escapes the other control characters by itself
-    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")

@@ -1,9 +1,7 @@
 """`ateneo search`: the passages of one company that answer a question, with their scores."""
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -11,8 +9,9 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import entry, err, out, print_json, run_or_exit
+from ateneo.cli.options import AsJson, EmpresaId
+from ateneo.cli.output import print_json
+from ateneo.cli.runtime import entry, err, out
 from ateneo.container import Container
 from ateneo.db import chunks
 from ateneo.errors import UnknownEmpresa
@@ -25,7 +24,7 @@ _WORD = re.compile(r"\S+")
 _GAP = re.compile(r"\s+")
 
 
-def search(
+async def search(
     query: Annotated[str, typer.Argument(help=tr("La pregunta, con tus palabras.", "The question, in your words."))],
     empresa_id: EmpresaId,
     k: Annotated[int, typer.Option("-k", help=tr("Cuántos pasajes.", "How many passages."))] = 5,
@@ -53,7 +52,7 @@ def search(
         bool | None,
         typer.Option("--rerank/--no-rerank", help=tr("Con o sin el reranker.", "With the reranker or not.")),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
+    as_json: AsJson = False,
 ) -> None:
     options = partial(  # made where its errors are reported
         SearchOptions,
@@ -71,7 +70,15 @@ def search(
         highlight=True,
         rerank=rerank,
     )
-    run_or_exit(_search(query, empresa_id, options, as_json), as_json=as_json)
+    async with await Container.open(load()) as container:
+        found = await container.search.search(empresa_id, query, options=options())
+        if not found.hits and not await chunks.knows(container.db, empresa_id):
+            raise UnknownEmpresa(empresa_id=empresa_id)
+        await container.audit_log.write(entry(empresa_id, "search", results=len(found.hits)))
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
 
 
 def _json(text: str | None) -> Any:
@@ -81,18 +88,6 @@ def _json(text: str | None) -> Any:
         place = getattr(error, "pos", 0) + 1
         rule = tr(f"no es JSON (desde el carácter {place})", f"this is not JSON (from character {place} on)")
         raise typer.BadParameter(rule, param_hint="--filter") from None
-
-
-async def _search(query: str, empresa_id: str, options: Callable[[], SearchOptions], as_json: bool) -> None:
-    async with await Container.open(load()) as container:
-        found = await container.search.search(empresa_id, query, options=options())
-        if not found.hits and not await chunks.knows(container.db, empresa_id):
-            raise UnknownEmpresa(empresa_id=empresa_id)
-        await container.audit_log.write(entry(empresa_id, "search", results=len(found.hits)))
-    if as_json:
-        print_json(dataclasses.asdict(found))
-    else:
-        show(found)
 
 
 def show(found: SearchResult) -> None:

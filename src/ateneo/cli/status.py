@@ -2,18 +2,16 @@
 
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-from rich.table import Table
-
-from ateneo.cli.runtime import out, print_json, run_or_exit
+from ateneo.cli.options import AsJson
+from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.runtime import out
 from ateneo.embedding.model_in_use import Difference
 from ateneo.errors import ModelError, SettingsError
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service
 from ateneo.i18n import count, dollars, number, tr
-from ateneo.operations.status import SystemStatus, system_status
+from ateneo.operations.status import CompanyStatus, GenerationStatus, SystemStatus, system_status
 from ateneo.settings import load
 
 _COMPANIES_SHOWN = 20
@@ -21,13 +19,9 @@ _SILENT_S = 12.0
 """Two beats of a worker, and some."""
 
 
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help=tr("Un documento JSON.", "One JSON document."))] = False,
+async def status(
+    as_json: AsJson = False,
 ) -> None:
-    run_or_exit(_status(as_json), as_json=as_json)
-
-
-async def _status(as_json: bool) -> None:
     settings = load()
     different: Difference | None = None
     async with await open_database(settings) as db:
@@ -106,9 +100,6 @@ def _workers(found: SystemStatus) -> None:
 
 
 def _generations(found: SystemStatus) -> None:
-    table = _table(
-        "gen", tr("modelo", "model"), tr("estado", "state"), tr("vectores", "vectors"), tr("en cola", "queued")
-    )
     names = {
         "active": tr("activa", "active"),
         "filling": tr("llenándose", "filling"),
@@ -118,31 +109,32 @@ def _generations(found: SystemStatus) -> None:
         text = tr("Todavía no hay vectores: los empieza `ateneo backfill` o `ateneo worker`.",
                   "There are no vectors yet: `ateneo backfill` or `ateneo worker` begins them.")  # fmt: skip
         out.print(text, style="yellow")
-    for one in found.generations:
-        table.add_row(
-            str(one.number), one.model, names.get(one.state, one.state), number(one.vectors), number(one.pending)
-        )
+    columns: list[Column[GenerationStatus]] = [
+        Column("gen", lambda one: str(one.number)),
+        Column(tr("modelo", "model"), lambda one: one.model),
+        Column(tr("estado", "state"), lambda one: names.get(one.state, one.state)),
+        Column(tr("vectores", "vectors"), lambda one: number(one.vectors), right=True),
+        Column(tr("en cola", "queued"), lambda one: number(one.pending), right=True),
+    ]
     if found.generations:
-        out.print(table)
+        out.print(table(found.generations, columns, pad_edge=False))
 
 
 def _companies(found: SystemStatus) -> None:
-    table = _table(
-        tr("empresa", "company"),
-        "chunks",
-        tr("con vector", "embedded"),
-        tr("en cola", "queued"),
-        tr("apartados", "dead"),
-        tr("sin vector", "without"),
-    )
-    for one in found.companies[:_COMPANIES_SHOWN]:
-        unpaid = one.over_budget and one.pending
-        pending = number(one.pending) + ("*" if unpaid else "")
-        dead, without = one.dead + one.dropped, one.without
-        numbers = (number(one.chunks), number(one.embedded), pending, number(dead), number(without))
-        table.add_row(one.empresa_id, *numbers)
+    columns: list[Column[CompanyStatus]] = [
+        Column(tr("empresa", "company"), lambda one: one.empresa_id),
+        Column("chunks", lambda one: number(one.chunks), right=True),
+        Column(tr("con vector", "embedded"), lambda one: number(one.embedded), right=True),
+        Column(
+            tr("en cola", "queued"),
+            lambda one: number(one.pending) + ("*" if one.over_budget and one.pending else ""),
+            right=True,
+        ),
+        Column(tr("apartados", "dead"), lambda one: number(one.dead + one.dropped), right=True),
+        Column(tr("sin vector", "without"), lambda one: number(one.without), right=True),
+    ]
     if found.companies:
-        out.print(table)
+        out.print(table(found.companies[:_COMPANIES_SHOWN], columns, pad_edge=False))
     if any(one.without for one in found.companies):
         text = tr("sin vector: vacíos o de hasta 10 caracteres (se encuentran por palabras), o todavía sin encolar.",
                   "without: empty or of up to 10 characters (found by words), or not queued yet.")  # fmt: skip
@@ -151,14 +143,6 @@ def _companies(found: SystemStatus) -> None:
     if more > 0:
         rest = number(more)
         out.print(tr(f"... y {rest} más; --json las da todas.", f"... and {rest} more; --json gives them all."))
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        text = heading in (headings[0], tr("modelo", "model"), tr("estado", "state"))
-        table.add_column(heading, justify="left" if text else "right", overflow="fold")
-    return table
 
 
 def age(seconds: float) -> str:

@@ -8,18 +8,17 @@ from typing import Annotated
 import typer
 
 from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import err, note, out, run_or_exit
+from ateneo.cli.runtime import database, err, note, out, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.db import synonyms
 from ateneo.errors import BadArgument
-from ateneo.factories.databases import open_database
 from ateneo.i18n import count, tr
 from ateneo.search import regional_synonyms
-from ateneo.settings import load
 from ateneo.validation_messages import unreadable
 
 app = Commands()
 Words = Annotated[list[str], typer.Argument(help=tr("Palabras que valen lo mismo.", "Words for the same thing."))]
+_File = Annotated[Path, typer.Argument(help=tr("Archivo CSV.", "CSV file."))]
 
 
 @app.command("add", help=tr("celular móvil: cada una encuentra a las otras.", "cell mobile: each finds the others."))
@@ -31,11 +30,9 @@ def add(words: Words, empresa_id: EmpresaId) -> None:
 
 
 @app.command("import", help=tr("CSV: una línea por grupo de palabras.", "CSV: a line for each group of words."))
-def import_(file: Annotated[Path, typer.Argument(help=tr("Archivo CSV.", "CSV file."))], empresa_id: EmpresaId) -> None:
-    run_or_exit(_import(empresa_id, file))
-
-
-async def _import(empresa_id: str, file: Path) -> None:
+async def import_(
+    file: Annotated[Path, typer.Argument(help=tr("Archivo CSV.", "CSV file."))], empresa_id: EmpresaId
+) -> None:
     await _add(empresa_id, await asyncio.to_thread(_groups, file))
 
 
@@ -47,7 +44,7 @@ def _groups(file: Path) -> list[list[str]]:
 
 
 async def _add(empresa_id: str, groups: list[list[str]]) -> None:
-    async with await open_database(load()) as db:
+    async with database() as db:
         new = sum([await synonyms.add(db, empresa_id, group) for group in groups])
         await note(db, empresa_id, "synonyms_add", results=new)
     out.print(tr(count(new, "par nuevo.", "pares nuevos."), count(new, "new pair.", "new pairs.")))
@@ -74,12 +71,8 @@ def regional_(
 
 
 @app.command("list", help=tr("Las que hay.", "Those there are."))
-def list_(empresa_id: EmpresaId) -> None:
-    run_or_exit(_list(empresa_id))
-
-
-async def _list(empresa_id: str) -> None:
-    async with await open_database(load()) as db:
+async def list_(empresa_id: EmpresaId) -> None:
+    async with database() as db:
         found = await synonyms.listed(db, empresa_id)
         await note(db, empresa_id, "synonyms_list", results=len(found))
     if not found:
@@ -89,12 +82,8 @@ async def _list(empresa_id: str) -> None:
 
 
 @app.command("remove", help=tr("Olvida una palabra.", "Forgets a word."))
-def remove(word: str, empresa_id: EmpresaId) -> None:
-    run_or_exit(_remove(empresa_id, word))
-
-
-async def _remove(empresa_id: str, word: str) -> None:
-    async with await open_database(load()) as db:
+async def remove(word: str, empresa_id: EmpresaId) -> None:
+    async with database() as db:
         gone = await synonyms.remove(db, empresa_id, word)
         await note(db, empresa_id, "synonyms_remove", results=gone)
     out.print(tr(count(gone, "par olvidado.", "pares olvidados."), count(gone, "pair forgotten.", "pairs forgotten.")))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from ateneo.cli.runtime import INTERRUPTED, out, say_error
+from ateneo.cli.runtime import INTERRUPTED, out, say_error, synchronous
 from ateneo.i18n import tr
 from ateneo.validation_messages import broken_rule
 
@@ -67,7 +67,13 @@ class Commands(typer.Typer):
         super().__init__(add_completion=False, pretty_exceptions_enable=False, **{"cls": Group, **settings})
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Work], Work]:
-        return super().command(name, **{"cls": Command, **settings})
+        register = super().command(name, **{"cls": Command, **settings})
+
+        def command(work: Work) -> Work:
+            register(synchronous(work))
+            return work
+
+        return command
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None, name: str = "ateneo") -> None:

@@ -1,0 +1,61 @@
+"""What commands show: rows as a table for people, or as JSON for programs."""
+
+import codecs
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+from ateneo.cli.runtime import err, out
+
+Row = TypeVar("Row")
+_C1 = re.compile("[\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column: its heading, and a row's cell. `right`: figures. `whole`: its cells are never broken."""
+
+    heading: str
+    cell: Callable[[Row], str | Text]
+    right: bool = False
+    whole: bool = False
+
+
+def table(rows: Iterable[Row], columns: Sequence[Column[Row]], **style: Any) -> Table:
+    made = Table(**{"box": None, "header_style": "bold", **style})
+    for one in columns:
+        justify: Any = "right" if one.right else "left"
+        made.add_column(one.heading, justify=justify, overflow="fold", no_wrap=one.whole)
+    for row in rows:
+        made.add_row(*(one.cell(row) for one in columns))
+    return made
+
+
+def show_rows(rows: Sequence[Row], columns: Sequence[Column[Row]], *, as_json: bool, empty: str) -> None:
+    """A list: JSON on stdout, a table, or the sentence `empty` on stderr."""
+    if as_json:
+        print_json(rows)
+    elif rows:
+        out.print(table(rows, columns))
+    else:
+        err.print(empty)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout, in ASCII where stdout is not UTF-8; dataclasses as objects."""
+    unicode = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    text = json.dumps(value, ensure_ascii=not unicode, indent=2, default=_plain)
+    # JSON escapes the other control characters by itself
+    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+
+
+def _plain(value: Any) -> object:
+    known = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if known else str(value)
