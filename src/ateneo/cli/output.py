@@ -32,7 +32,7 @@ def table(rows: Iterable[Row], columns: Sequence[Column[Row]], **style: Any) -> 
     made = Table(**{"box": None, "header_style": "bold", **style})
     for one in columns:
         justify: Any = "right" if one.right else "left"
-        made.add_column(one.heading, justify=justify, overflow="fold", no_wrap=one.whole)
+        made.add_column(one.heading, justify=justify, overflow="ellipsis" if one.whole else "fold", no_wrap=one.whole)
     for row in rows:
         made.add_row(*(one.cell(row) for one in columns))
     return made
