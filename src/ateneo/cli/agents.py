@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ateneo.agents.definition import checked
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
-from ateneo.cli.output import Column, print_json, show_rows
+from ateneo.cli.output import Column, show_rows
 from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import agents

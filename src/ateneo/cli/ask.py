@@ -12,8 +12,8 @@ from rich.text import Text
 from ateneo.agents.events import Done, Event, Failed, Searching, TextDelta
 from ateneo.agents.service import DEFAULT_AGENT
 from ateneo.cli.flow import Flow
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import entry, err, out, report
 from ateneo.cli.search import snippet
 from ateneo.container import Container

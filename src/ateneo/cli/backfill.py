@@ -13,7 +13,7 @@ import typer
 
 from ateneo import i18n
 from ateneo.cli import backfill_screen as screen
-from ateneo.cli.output import print_json
+from ateneo.cli.json_output import print_json
 from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, run_or_exit, stop_embedded_on_end
 from ateneo.cli.usage import Commands, run
 from ateneo.db.pool import Database

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, OneEmpresa
-from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import usage

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ateneo.agents.feedback import QUESTIONS, export
 from ateneo.agents.transcript import transcript
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import conversations

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId, Yes
-from ateneo.cli.output import Column, print_json, show_rows
+from ateneo.cli.output import Column, show_rows
 from ateneo.cli.runtime import confirmed, database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import documents

@@ -10,8 +10,8 @@ import typer
 
 from ateneo import i18n
 from ateneo.cli import embeddings_screen as screen
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import confirmed, note
 from ateneo.cli.usage import Commands
 from ateneo.db import generations

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ateneo.access import erasure
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, Yes
-from ateneo.cli.output import Column, print_json, show_rows
+from ateneo.cli.output import Column, show_rows
 from ateneo.cli.runtime import answered, database, err, out, whoami
 from ateneo.cli.usage import Commands
 from ateneo.db import empresas

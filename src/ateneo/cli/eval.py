@@ -14,8 +14,8 @@ from ateneo import i18n
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import end_on_sigterm
 from ateneo.cli.usage import Commands
 from ateneo.db.scratch import scratch_database

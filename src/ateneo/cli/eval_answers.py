@@ -11,8 +11,8 @@ from ateneo import i18n
 from ateneo.agents.service import AgentService
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers_screen import show
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import end_on_sigterm
 from ateneo.db.pool import Database
 from ateneo.db.scratch import scratch_database

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import database, err, out
 from ateneo.cli.usage import Commands
 from ateneo.db import indexes

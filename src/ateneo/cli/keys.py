@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, OneEmpresa
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import chunks, keys

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import err, out, run_or_exit
 from ateneo.cli.usage import Commands
 from ateneo.embedding import local_models

@@ -1,10 +1,5 @@
 """What commands show: rows as a table for people, or as JSON for programs."""
 
-import codecs
-import dataclasses
-import json
-import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,10 +7,10 @@ from typing import Any, Generic, TypeVar
 from rich.table import Table
 from rich.text import Text
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.runtime import err, out
 
 Row = TypeVar("Row")
-_C1 = re.compile("[\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +41,3 @@ def show_rows(rows: Sequence[Row], columns: Sequence[Column[Row]], *, as_json: b
         out.print(table(rows, columns))
     else:
         err.print(empty)
-
-
-def print_json(value: object) -> None:
-    """One JSON document on stdout, in ASCII where stdout is not UTF-8; dataclasses as objects."""
-    unicode = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    text = json.dumps(value, ensure_ascii=not unicode, indent=2, default=_plain)
-    # JSON escapes the other control characters by itself
-    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
-
-
-def _plain(value: Any) -> object:
-    known = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return dataclasses.asdict(value) if known else str(value)

@@ -7,8 +7,9 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import dead_letters

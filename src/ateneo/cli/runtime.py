@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ateneo import i18n
 from ateneo.cli import terminal
+from ateneo.cli.json_output import print_json
 from ateneo.db import embedded
 from ateneo.errors import AteneoError, InputError
 from ateneo.i18n import tr
@@ -126,8 +127,6 @@ async def _reported(work: Coroutine[Any, Any, int | None], *, as_json: bool, log
         return await work or 0
     except AteneoError as error:
         if as_json:
-            from ateneo.cli.output import print_json
-
             print_json({"error": described(error)})
         else:
             report(error, logged=logged)

@@ -9,8 +9,8 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
-from ateneo.cli.output import print_json
 from ateneo.cli.runtime import entry, err, out
 from ateneo.container import Container
 from ateneo.db import chunks

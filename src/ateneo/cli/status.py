@@ -3,8 +3,9 @@
 from contextlib import suppress
 from dataclasses import asdict
 
+from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import Column, print_json, table
+from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import out
 from ateneo.embedding.model_in_use import Difference
 from ateneo.errors import ModelError, SettingsError
