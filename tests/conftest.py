@@ -26,6 +26,8 @@ _numbers = itertools.count()
 # A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP; the commands that it starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Whoever ends the run politely (`timeout`, a CI) leaves no server behind: fixtures are torn down as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
