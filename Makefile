@@ -60,7 +60,8 @@ $(LEAST)/.ready: requirements-minimum.lock pyproject.toml
 	@touch $(LEAST)/.ready
 
 test-minimum: $(LEAST)/.ready  ## every interface, on the oldest versions that pyproject.toml allows
-	@$(LEAST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(LEAST_TESTS)
+	@$(LEAST)/bin/python -m pytest -W ignore::pytest.PytestUnraisableExceptionWarning \
+	  --numprocesses auto --maxprocesses 4 --dist loadfile $(LEAST_TESTS)
 
 check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
