@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from ateneo.embedding.current_model import Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, SettingsError
@@ -36,16 +38,23 @@ def make_embedder(settings: Settings) -> Embedder:
 def _openai(settings: Settings, model: str, dimensions: int | None) -> Embedder:
     from ateneo.providers.openai import OpenAIEmbedder
 
+    key, address = _openai_access(settings, model)
     other = model == settings.other_model
-    key = settings.other_api_key if other else settings.openai_api_key
     return OpenAIEmbedder(
         api_key=key.get_secret_value() if key else None,
         model=model,
-        base_url=settings.other_base_url if other else settings.openai_base_url,
+        base_url=address,
         dimensions=dimensions,
         timeout_s=settings.embedding_timeout_s,
         names=("ATENEO_OTHER_API_KEY", "ATENEO_OTHER_BASE_URL") if other else ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     )
+
+
+def _openai_access(settings: Settings, model: str) -> tuple[SecretStr | None, str | None]:
+    """The key and the address that the settings have for a model of OpenAI's protocol."""
+    if model == settings.other_model:
+        return settings.other_api_key, settings.other_base_url
+    return settings.openai_api_key, settings.openai_base_url
 
 
 def embedder_of(settings: Settings, generation: Generation) -> Embedder | None:
@@ -55,9 +64,7 @@ def embedder_of(settings: Settings, generation: Generation) -> Embedder | None:
     """
     if generation.provider == "local":
         return _local(settings, generation.model, generation.dims)
-    other = generation.model == settings.other_model
-    key = settings.other_api_key if other else settings.openai_api_key
-    address = settings.other_base_url if other else settings.openai_base_url
+    key, address = _openai_access(settings, generation.model)
     if generation.provider != "openai" or (key is None and address is None):
         return None
     return _openai(settings, generation.model, generation.asked_dims)
