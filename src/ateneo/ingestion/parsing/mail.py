@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
+from itertools import islice, zip_longest
+
+from ateneo.ingestion.parsing.formats import decode
 
 _FROM_LINE = re.compile(rb"^From [^\n]*\n", re.MULTILINE)
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -38,10 +41,10 @@ def read_mails(data: bytes) -> Iterator[Mail]:
     if not data.startswith(b"From "):
         yield _read(data)
         return
-    starts = [found.end() for found in _FROM_LINE.finditer(data)]
-    ends = [*(found.start() for found in _FROM_LINE.finditer(data)), len(data)][1:]
-    for start, end in list(zip(starts, ends, strict=True))[:MOST_MESSAGES]:
-        yield _read(data[start:end].replace(b"\n>From ", b"\nFrom "))
+    lines = list(islice(_FROM_LINE.finditer(data), MOST_MESSAGES + 1))
+    for line, following in zip_longest(lines[:MOST_MESSAGES], lines[1:]):
+        text = data[line.end() : following.start() if following else len(data)]
+        yield _read(text.replace(b"\n>From ", b"\nFrom "))
 
 
 def _read(data: bytes) -> Mail:
@@ -87,10 +90,7 @@ def _text(part: EmailMessage, content: bytes) -> str:
             return content.decode(charset, "replace")
         except LookupError:
             pass
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+    return decode(content) or ""
 
 
 def _header(message: EmailMessage, name: str) -> str | None:
