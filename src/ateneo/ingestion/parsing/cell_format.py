@@ -17,9 +17,8 @@ _DATE_PART = re.compile(
     r"yyyy|yy|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|am/pm|a/p|\\.|\"[^\"]*\"|.", re.IGNORECASE
 )
 _DATE_LETTERS = re.compile(r"[ymdhs]", re.IGNORECASE)
-_MONTHS = tuple(
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()  # noqa: SIM905
-)
+_MONTHS = ("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre",
+           "noviembre", "diciembre")  # fmt: skip
 _DAYS = ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo")
 _LOCALE = re.compile(r"\[\$[^\]]*\]|\[(?![hms])[^\]]*\]|_.|\*.")
 _MOST_DIGITS = 11
@@ -57,7 +56,7 @@ def _number(value: float, number_format: str) -> str:
     section = sections[1] if value < 0 and len(sections) > 1 and sections[1] else sections[0]
     form = _form(section)
     if form.decimals is None:
-        return f"{form.before}{_general(value)}{form.after}".strip() if section != "General" else _general(value)
+        return _general(value)
     size = abs(value) if value < 0 and section is not sections[0] else value
     text = f"{size * 100 if form.percent else size:,.{form.decimals}f}".translate(str.maketrans(",.", ".,"))
     text = text if form.grouped else text.replace(".", "")

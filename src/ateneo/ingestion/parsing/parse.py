@@ -7,7 +7,7 @@ Any of it may hang, crash or take all memory with a hostile file: `sandbox.read_
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -24,7 +24,7 @@ from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.structured import read_json, read_xml
 from ateneo.ingestion.parsing.tables import table_text
-from ateneo.ingestion.parsing.titles import METADATA, kept, said, title_of
+from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
 from ateneo.ingestion.parsing.word import read_docx
 from ateneo.text.clean import clean
 from ateneo.types import Document, Section
@@ -71,7 +71,9 @@ def _document(
     )
     if not any(character.isalnum() for section in sections for character in section.text):
         raise DocumentEmpty(name=name)
-    title = clean(title_of(metadata) or builder.first_heading or (said(metadata, "subject") if _is_mail(mime) else ""))
+    title = clean(
+        title_of(metadata) or builder.first_heading or (text_of(metadata, "subject") if _is_mail(mime) else "")
+    )
     names = metadata.keys() - {"title"} if mime == formats.MARKDOWN else METADATA
     return Document(
         title=title or clean(PurePath(name).name),
@@ -100,9 +102,13 @@ def _read_text(text: str, mime: str, extension: str) -> _Read:
     if mime == formats.CSV:
         builder.text(table_text(read_csv(text)))
     else:
-        for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
-            builder.text(paragraph)
+        _add_paragraphs(builder, text)
     return builder, {}, None
+
+
+def _add_paragraphs(builder: SectionBuilder, text: str) -> None:
+    for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+        builder.text(paragraph)
 
 
 _STRUCTURED = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".geojson": read_json, ".xml": read_xml}
@@ -122,8 +128,7 @@ def _read_mail(data: bytes, max_bytes: int, depth: int) -> _Read:
         if mail.is_html:
             _add_html(builder, mail.text)
         else:
-            for paragraph in _BLANK_LINES.split(mail.text.replace("\r\n", "\n")):
-                builder.text(paragraph)
+            _add_paragraphs(builder, mail.text)
         for attachment in mail.attachments:
             _add_attachment(builder, attachment, max_bytes, depth)
     metadata = {"subject": mails[0].subject, "title": mails[0].subject} if len(mails) == 1 else {}
@@ -153,16 +158,14 @@ def _add_attachment(builder: SectionBuilder, attachment: Attachment, max_bytes: 
         builder.text(section.text)
 
 
-# --- what kreuzberg reads -----------------------------------------------------------------------------------------
+# --- binary formats -----------------------------------------------------------------------------------------------
 
 
 def _read_binary(data: bytes, name: str, mime: str) -> _Read:
-    if mime in _SHEETS:
-        return _read_sheets(data, name, mime), {}, None
     if mime == formats.PDF:
         return _read_pdf(data, name)
-    if mime == formats.DOCX:
-        return _read_word(data, name)
+    if mime in _ZIPPED_XML:
+        return _read_zipped_xml(data, name, mime)
     reading, metadata = read_office(data, name, mime)
     return reading.builder, metadata, reading.builder.page
 
@@ -179,31 +182,19 @@ def _read_pdf(data: bytes, name: str) -> _Read:
     return read_pages(pages, title_of(metadata)), metadata, len(pages)
 
 
-_SHEETS = {formats.XLSX: read_xlsx, formats.ODS: read_ods}
-_DAMAGED = (
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    SyntaxError,
-)
-"""What the readers of zipped XML raise for a file that is not what it should be."""
+_ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {
+    formats.DOCX: read_docx,
+    formats.XLSX: lambda data: (read_xlsx(data), {}),
+    formats.ODS: lambda data: (read_ods(data), {}),
+}
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, zipfile.BadZipFile, zlib.error,
+            SyntaxError)  # fmt: skip
+"""What their readers raise for a file that is not what it should be."""
 
 
-def _read_word(data: bytes, name: str) -> _Read:
+def _read_zipped_xml(data: bytes, name: str, mime: str) -> _Read:
     try:
-        builder, metadata = read_docx(data)
+        builder, metadata = _ZIPPED_XML[mime](data)
     except _DAMAGED as error:
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
     return builder, metadata, None
-
-
-def _read_sheets(data: bytes, name: str, mime: str) -> SectionBuilder:
-    try:
-        return _SHEETS[mime](data)
-    except _DAMAGED as error:
-        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error

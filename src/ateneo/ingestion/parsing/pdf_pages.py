@@ -29,10 +29,6 @@ _PAGE_NUMBER = re.compile(
     r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
     r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$"
 )
-_NUMBER = re.compile(
-    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}"
-    r"|\s*\b\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$|\s+[ivxlc]{1,7}$"
-)
 _NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
 _ONLY_A_NUMBER = re.compile(r"#-?\d+$")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -94,21 +90,19 @@ def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
 
 def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
     """Every line with its page, empty ones included, without running headers and footers after their first time."""
-    split = [[_LEADERS.sub(" … ", mended(line).strip()) for line in page.split("\n")] for page in pages]
+    split = [[_LEADERS.sub(" … ", repaired(line).strip()) for line in page.split("\n")] for page in pages]
     shapes = [{at: _shapes(lines[at], page, len(pages)) for at in _edges(lines)} for page, lines in enumerate(split, 1)]
     running = _running(shapes)
-    told: set[str] = set()
+    seen: set[str] = set()
     kept: list[tuple[str, int]] = []
     for page, (lines, edges) in enumerate(zip(split, shapes, strict=True), start=1):
         repeated = _repeated(edges, running)
         for at, line in enumerate(lines):
-            shapes_of_it = repeated.get(at, set())
-            shown = line
-            if shapes_of_it:
-                shown = _without_page_number(line, shapes_of_it, lines) if shapes_of_it.isdisjoint(told) else ""
-            if shown or not shapes_of_it:
-                kept.append((shown, page))
-            told |= shapes_of_it
+            if at not in repeated:
+                kept.append((line, page))
+            elif repeated[at].isdisjoint(seen) and (first := _without_page_number(line, repeated[at], lines)):
+                kept.append((first, page))
+            seen |= repeated.get(at, set())
     return kept
 
 
@@ -121,7 +115,7 @@ def _without_page_number(line: str, shapes: set[str], lines: list[str]) -> str:
     return line if any(map(str.isalpha, line)) and (not is_said or line in lines) else ""
 
 
-def mended(line: str) -> str:
+def repaired(line: str) -> str:
     """The line without what the setting of its letters left: signs of divided words, ligatures, spaces behind them."""
     if _SCANNED_BY.fullmatch(line.strip()):
         return ""

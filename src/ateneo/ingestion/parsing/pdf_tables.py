@@ -39,8 +39,6 @@ class Table:
 
     rows: list[list[str]]
     columns: list[tuple[float, float]]
-    bottom: float
-    top: float
     segments: set[int] = field(default_factory=set)
 
     def holds(self, segment: Segment) -> bool:
@@ -60,11 +58,10 @@ def find_tables(segments: Sequence[Segment], rules: Sequence[Rule]) -> list[Tabl
         columns = _columns(run)
         if len(columns) < 2 or _is_prose(run, columns):
             continue
-        rows = _cells(run, columns, rules)
-        if len(rows) >= (2 if _is_ruled(run, rules) else _LEAST_ROWS):
-            members = [segment for row in run for segment in row]
-            bottom, top = min(one.bottom for one in members), max(one.top for one in members)
-            tables.append(Table(rows, columns, bottom, top, set(map(id, members))))
+        heights = _heights(run, rules)
+        rows = _cells(run, columns, heights)
+        if len(rows) >= (2 if heights else _LEAST_ROWS):
+            tables.append(Table(rows, columns, {id(segment) for row in run for segment in row}))
     return tables
 
 
@@ -139,22 +136,19 @@ def _is_prose(run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, f
     return prose > 1
 
 
-def _is_ruled(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> bool:
-    return len(_own_rules(run, rules)) >= len(run)
-
-
-def _own_rules(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> list[float]:
-    """Heights of the drawn lines within the table that reach over some of its width."""
+def _heights(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> list[float]:
+    """Heights of the drawn lines within the table that reach over some of its width; none where there are fewer than
+    rows: then they do not tell rows apart."""
     top = max(one.top for one in run[0]) + 10
     bottom = min(one.bottom for one in run[-1]) - 10
     least = _width(run) / (2 * max(map(len, run)))
-    return sorted({round(y, 0) for left, y, right, _ in rules if bottom < y < top and right - left > least})
+    heights = sorted({round(y, 0) for left, y, right, _ in rules if bottom < y < top and right - left > least})
+    return heights if len(heights) >= len(run) else []
 
 
 def _cells(
-    run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, float]], rules: Sequence[Rule]
+    run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, float]], heights: Sequence[float]
 ) -> list[list[str]]:
-    heights = _own_rules(run, rules) if _is_ruled(run, rules) else []
     rows: list[list[str]] = []
     above = None
     for row in run:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
-from ateneo.ingestion.parsing.pdf_tables import Segment, Table, find_tables
+from ateneo.ingestion.parsing.pdf_tables import Rule, Segment, Table, find_tables
 from ateneo.ingestion.parsing.tables import table_lines
 
 _HYPHEN = "\x02"
@@ -28,7 +28,7 @@ _LONGEST_HEADING = 120
 
 @dataclass(slots=True)
 class _Drawn:
-    """A line of the file: its text, its parts with wide gaps between them, where it stands."""
+    """A line of the file: its text, and its parts with wide gaps between them, one at least."""
 
     text: str
     segments: list[Segment]
@@ -113,13 +113,13 @@ def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[
     """The lines outside tables, a blank one before each paragraph, and each table where its first line stood."""
     distances = sorted(_apart(one, other) for one, other in pairwise(page.drawn) if _apart(one, other) > 0)
     usual = distances[len(distances) // 4] if distances else 0.0
-    told: set[int] = set()
+    shown: set[int] = set()
     before: _Drawn | None = None
     for line in page.drawn:
-        at = next((at for at, table in enumerate(page.tables) if line.segments and table.holds(line.segments[0])), None)
+        at = next((at for at, table in enumerate(page.tables) if table.holds(line.segments[0])), None)
         if at is not None:
-            if at not in told:
-                told.add(at)
+            if at not in shown:
+                shown.add(at)
                 yield ""
                 yield from (ROW + row for row in rows[at])
                 yield ""
@@ -135,8 +135,6 @@ def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[
 
 def _apart(one: _Drawn, other: _Drawn) -> float:
     """How much lower the other line is, in points."""
-    if not one.segments or not other.segments:
-        return 0.0
     return one.segments[-1].middle - other.segments[0].middle
 
 
@@ -175,7 +173,7 @@ def _goes_on(last: Segment, left: float, bottom: float, top: float, size: float)
     return -size < apart < _CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
 
 
-def _rules(page: Any) -> Iterator[tuple[float, float, float, float]]:
+def _rules(page: Any) -> Iterator[Rule]:
     """The thin horizontal lines of the page: left, bottom, right, top of each; the edges of boxes count as lines."""
     from pypdfium2 import raw
 

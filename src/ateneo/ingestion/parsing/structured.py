@@ -6,9 +6,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ateneo.ingestion.parsing.sections import SectionBuilder
+from ateneo.ingestion.parsing.tables import BETWEEN, LEVELS
 
-_BETWEEN = " | "
-_LEVELS = " / "
 _DEEPEST = 50
 
 
@@ -61,7 +60,7 @@ def _lines(value: Any, name: str, depth: int) -> Iterator[str]:
         if single:
             yield _record(single, name)
         for key, one in nested.items():
-            yield from _lines(one, f"{name}{_LEVELS}{key}" if name else str(key), depth + 1)
+            yield from _lines(one, f"{name}{LEVELS}{key}" if name else str(key), depth + 1)
     elif isinstance(value, list):
         for one in value:
             yield from _lines(one, name, depth + 1)
@@ -71,13 +70,13 @@ def _lines(value: Any, name: str, depth: int) -> Iterator[str]:
 
 def _record(value: Mapping[str, Any], name: str) -> str:
     parts = [f"{key}: {text}" for key, one in value.items() if (text := _text(one))]
-    return _BETWEEN.join([*([name] if name else []), *parts])
+    return BETWEEN.join([*([name] if name else []), *parts])
 
 
 def _flattened(value: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     for key, one in value.items():
         if isinstance(one, Mapping):
-            yield from ((f"{key}{_LEVELS}{inner}", deep) for inner, deep in _flattened(one, depth + 1))
+            yield from ((f"{key}{LEVELS}{inner}", deep) for inner, deep in _flattened(one, depth + 1))
         else:
             yield str(key), one
 
@@ -115,11 +114,11 @@ def _of_element(element: ElementTree.Element, depth: int) -> Any:
         if not isinstance(child.tag, str):
             continue
         name, one = _local(child.tag), _of_element(child, depth + 1)
-        if name in value:
-            former = value[name]
-            value[name] = [*former, one] if isinstance(former, list) else [former, one]
+        former = value.get(name)
+        if isinstance(former, list):
+            former.append(one)
         else:
-            value[name] = one
+            value[name] = one if former is None else [former, one]
     return value
 
 

@@ -7,11 +7,10 @@ from itertools import groupby
 Row = Sequence[str]
 
 BETWEEN = " | "
-_LEVELS = " / "
+LEVELS = " / "
+"""Between the names of a column that has several, one above the other."""
 _LONGEST_NAME = 100
 """A longer cell names no column: as one it would be repeated in every row."""
-_HEADER_ROWS = 4
-"""As many rows at the top of a block are looked at for its header."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _VALUE = re.compile(
     r"[^\w(]*[(-]?\s?[\d][\d.,' \N{NO-BREAK SPACE}]*(?:\s?[%°ºª)]|\s?(?:[a-zA-Z$€£]{1,4}\.?))?"
@@ -148,7 +147,7 @@ def _names(header: Sequence[Row]) -> list[str]:
         above = upper[at] if at < len(upper) else ""
         below = lower[at] if at < len(lower) else ""
         over = above or (over if below else "")
-        names.append(_LEVELS.join(dict.fromkeys(filter(None, (over, below)))))
+        names.append(LEVELS.join(dict.fromkeys(filter(None, (over, below)))))
     return names
 
 

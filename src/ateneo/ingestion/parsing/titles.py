@@ -18,10 +18,10 @@ METADATA = ("authors", "subject", "keywords", "language", "created_at", "modifie
 
 
 def title_of(metadata: Mapping[str, Any]) -> str:
-    return said(metadata, "title")
+    return text_of(metadata, "title")
 
 
-def said(metadata: Mapping[str, Any], key: str) -> str:
+def text_of(metadata: Mapping[str, Any], key: str) -> str:
     value = " ".join(str(metadata.get(key) or "").split())[:_LONGEST_TITLE].strip()
     return "" if _NO_TITLE.fullmatch(value) or not any(map(str.isalnum, value)) else value
 

@@ -19,7 +19,7 @@ _MOST_SHARE = 0.4
 
 
 def main_part(page: str) -> str:
-    """The page's HTML without its edges. Where little would be left, the page as it is."""
+    """The page's HTML without its edges."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(page)

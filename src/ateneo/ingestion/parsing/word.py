@@ -5,15 +5,15 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from ateneo.i18n import tr
 from ateneo.ingestion.parsing.sections import SectionBuilder
 from ateneo.ingestion.parsing.tables import table_lines
-from ateneo.ingestion.parsing.word_numbering import Numbering
+from ateneo.ingestion.parsing.word_numbering import Numbering, W, value_of
 
-W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _TERMS = "{http://purl.org/dc/terms/}"
@@ -69,9 +69,9 @@ class _Reader:
         for line in self._edges("word/header"):
             self._builder.text(line)
         blocks = [self._block(one) for one in _blocks(body if body is not None else document)]
-        for at, block in enumerate(blocks):
+        for block, following in zip_longest(blocks, blocks[1:]):
             if isinstance(block, _Paragraph):
-                self._add(block, next((one for one in blocks[at + 1 :]), None))
+                self._add(block, following)
             elif block:
                 self._builder.text("\n".join(block))
         for line in self._edges("word/footer"):
@@ -133,7 +133,7 @@ class _Reader:
         notes: list[str] = []
         text = "".join(self._runs(element, notes))
         text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
-        style = "" if properties is None else _value(properties.find(f"{W}pStyle"))
+        style = "" if properties is None else value_of(properties.find(f"{W}pStyle"))
         level = self._level(properties, style) if text else 0
         label = self._label(properties, style) if text else ""
         listed = bool(label) and not level
@@ -157,9 +157,9 @@ class _Reader:
         direct = None if properties is None else properties.find(f"{W}outlineLvl")
         levels = [direct, *(one.find(f"{W}pPr/{W}outlineLvl") for one in self._inherited(style))]
         for level in levels:
-            if level is not None and _value(level).isdecimal():
-                return int(_value(level)) + 1 if int(_value(level)) < 9 else 0
-        names = [style, *(_value(one.find(f"{W}name")) for one in self._inherited(style))]
+            if level is not None and value_of(level).isdecimal():
+                return int(value_of(level)) + 1 if int(value_of(level)) < 9 else 0
+        names = [style, *(value_of(one.find(f"{W}name")) for one in self._inherited(style))]
         found = next((found for name in names if (found := _HEADING_STYLE.fullmatch(name))), None)
         return 0 if found is None else int(found[1] or 1)
 
@@ -170,9 +170,9 @@ class _Reader:
         )
         if found is None:
             return ""
-        level = _value(found.find(f"{W}ilvl"))
+        level = value_of(found.find(f"{W}ilvl"))
         return self._numbering.next_label(
-            _value(found.find(f"{W}numId")), int(level) if level.isdecimal() else 0, style
+            value_of(found.find(f"{W}numId")), int(level) if level.isdecimal() else 0, style
         )
 
     def _inherited(self, style: str) -> Iterator[Element]:
@@ -180,7 +180,7 @@ class _Reader:
         while style in self._styles and style not in seen:
             seen.add(style)
             yield self._styles[style]
-            style = _value(self._styles[style].find(f"{W}basedOn"))
+            style = value_of(self._styles[style].find(f"{W}basedOn"))
 
     def _is_bold(self, element: Element, style: str) -> bool:
         runs = [run for run in element.iter(f"{W}r") if any((text.text or "").strip() for text in run.iter(f"{W}t"))]
@@ -209,11 +209,11 @@ class _Reader:
         cells: list[str] = []
         marks: list[bool] = []
         for cell in row.iter(f"{W}tc"):
-            span = _value(cell.find(f"{W}tcPr/{W}gridSpan"))
+            span = value_of(cell.find(f"{W}tcPr/{W}gridSpan"))
             merged = cell.find(f"{W}tcPr/{W}vMerge")
             paragraphs = [self._paragraph(one) for one in cell.iter(f"{W}p")]
             text = " ".join(part for one in paragraphs for part in (one.text, *one.notes) if part)
-            if merged is not None and _value(merged) != "restart" and len(cells) < len(above):
+            if merged is not None and value_of(merged) != "restart" and len(cells) < len(above):
                 text = above[len(cells)]
             marks.append(all(one.bold for one in paragraphs if one.text))
             cells += [text, *[""] * (int(span) - 1 if span.isdecimal() and int(span) < 64 else 0)]
@@ -260,10 +260,6 @@ def _plain(element: Element) -> Iterator[str]:
 
 def _note_name(kind: str) -> str:
     return tr("Comentario", "Comment") if kind == "comment" else tr("Nota", "Note")
-
-
-def _value(element: Element | None) -> str:
-    return "" if element is None else element.get(f"{W}val", "")
 
 
 def _is_on(element: Element | None, otherwise: bool = False) -> bool:

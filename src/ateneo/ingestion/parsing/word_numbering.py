@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PLACE = re.compile(r"%([1-9])")
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
           (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
@@ -36,15 +36,15 @@ class Numbering:
         self._begun: set[str] = set()
         if root is None:
             return
-        abstract = {one.get(f"{_W}abstractNumId", ""): _levels(one) for one in root.iter(f"{_W}abstractNum")}
+        abstract = {one.get(f"{W}abstractNumId", ""): _levels(one) for one in root.iter(f"{W}abstractNum")}
         lists = {name: _List(levels) for name, levels in abstract.items()}
-        for one in root.iter(f"{_W}num"):
-            name = one.get(f"{_W}numId", "")
-            self._lists[name] = lists.get(_value(one.find(f"{_W}abstractNumId")), _List())
+        for one in root.iter(f"{W}num"):
+            name = one.get(f"{W}numId", "")
+            self._lists[name] = lists.get(value_of(one.find(f"{W}abstractNumId")), _List())
             self._starts[name] = {
-                int(over.get(f"{_W}ilvl", "0")): int(value)
-                for over in one.iter(f"{_W}lvlOverride")
-                if (value := _value(over.find(f"{_W}startOverride"))).isdecimal()
+                int(over.get(f"{W}ilvl", "0")): int(value)
+                for over in one.iter(f"{W}lvlOverride")
+                if (value := value_of(over.find(f"{W}startOverride"))).isdecimal()
             }
 
     def next_label(self, number: str, level: int, style: str = "") -> str:
@@ -76,13 +76,13 @@ class Numbering:
 
 def _levels(abstract: Element) -> dict[int, _Level]:
     levels = {}
-    for one in abstract.iter(f"{_W}lvl"):
-        start = _value(one.find(f"{_W}start"))
-        levels[int(one.get(f"{_W}ilvl", "0"))] = _Level(
+    for one in abstract.iter(f"{W}lvl"):
+        start = value_of(one.find(f"{W}start"))
+        levels[int(one.get(f"{W}ilvl", "0"))] = _Level(
             start=int(start) if start.isdecimal() else 1,
-            kind=_value(one.find(f"{_W}numFmt")) or "decimal",
-            text=_value(one.find(f"{_W}lvlText")),
-            style=_value(one.find(f"{_W}pStyle")),
+            kind=value_of(one.find(f"{W}numFmt")) or "decimal",
+            text=value_of(one.find(f"{W}lvlText")),
+            style=value_of(one.find(f"{W}pStyle")),
         )
     return levels
 
@@ -109,5 +109,6 @@ def _roman(count: int) -> str:
     return letters
 
 
-def _value(element: Element | None) -> str:
-    return "" if element is None else element.get(f"{_W}val", "")
+def value_of(element: Element | None) -> str:
+    """The attribute `w:val`, "" where there is none."""
+    return "" if element is None else element.get(f"{W}val", "")
