@@ -2,6 +2,8 @@
 
 from email.message import EmailMessage
 
+import pytest
+
 from ateneo.ingestion.parsing.parse import parse
 from ateneo.types import Document
 
@@ -33,6 +35,14 @@ def test_a_body_in_html_is_read_as_a_page() -> None:
     text = text_of(read(mail))
     assert "Pago a 30 días." in text
     assert "Pala | 90" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "cp850", "mac_roman"])
+def test_a_body_without_a_charset_is_read_in_its_encoding(encoding: str) -> None:
+    head = b"From: ana@a.example\nSubject: Aviso\n\n"
+    assert "Mañana, según el artículo 3°, no habrá reunión." in text_of(
+        read(head + "Mañana, según el artículo 3°, no habrá reunión.\n".encode(encoding))
+    )
 
 
 def test_attachments_belong_to_the_mail() -> None:
