@@ -1,7 +1,9 @@
 import asyncio
 import gc
 import json
+import os
 import shutil
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -150,6 +152,19 @@ async def test_tasks_and_threads_share_one_instance() -> None:
         np.testing.assert_allclose(answer.vectors, alone, atol=1e-5)
     await fresh.close()
     await fresh.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities a thread")
+async def test_batches_give_way_to_queries() -> None:
+    embedder = LocalEmbedder(bundled_model_dir(), threads=2)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await embedder.embed(TEXTS)
+    await embedder.embed(TEXTS[:1], kind="query")
+    threads = {one.name: one.native_id for one in threading.enumerate()}
+    lowered = {name for name, thread in threads.items() if os.getpriority(os.PRIO_PROCESS, thread or 0) > own}
+    assert {name.rpartition("_")[0] for name in lowered} == {"ateneo-embed"}
+    assert any(name.startswith("ateneo-query") for name in threads)
+    await embedder.close()
 
 
 def test_several_event_loops(embedder: LocalEmbedder) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ BUNDLED = "minilm-es-v2"
 _MAX_TOKENS_PER_TEXT = 8192
 _MOST_TEXTS = 64
 """A call; no more is gained by longer ones, and whoever comes later waits for less."""
+_NICENESS_OF_BATCHES = 10
 _PADDED_TOKENS_PER_RUN = 2048
 _ROWS_PER_RUN = 16
 
@@ -140,7 +142,7 @@ class LocalEmbedder:
     def _pool(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._workers is None:
-                self._workers = ThreadPoolExecutor(self._threads, thread_name_prefix="ateneo-embed")
+                self._workers = ThreadPoolExecutor(self._threads, "ateneo-embed", initializer=_yield_to_queries)
             return self._workers
 
     def _embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
@@ -171,6 +173,13 @@ def _embedded(model: Model, texts: Sequence[str]) -> Embedded:
         weights = np.array([window.weight for window in group], dtype=np.float32)
         np.add.at(sums, [window.text for window in group], vectors * weights[:, None])
     return Embedded(vectors=_unit(sums), tokens=sum(window.weight for window in windows))
+
+
+def _yield_to_queries() -> None:
+    """Lowers this thread's priority: whoever searches waits for an answer. Only Linux has priorities a thread."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS_OF_BATCHES)
 
 
 def _cores() -> int:
