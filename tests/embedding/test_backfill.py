@@ -9,7 +9,8 @@ from tests.providers.server import Fault, ProviderServer, vector_for
 
 from ateneo.db import chunks, queue, usage
 from ateneo.db.pool import Database
-from ateneo.embedding.backfill import Backfill, Progress
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.engine import Totals
 from ateneo.embedding.generation import own_generation
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (
@@ -111,10 +112,10 @@ async def test_limit_company_and_a_second_run(database: Database) -> None:
             assert await value(database, "SELECT max(id) FROM knowledge_chunks WHERE embedding IS NOT NULL") == (
                 "acme-0010"
             )
-            seen: list[Progress] = []
+            seen: list[Totals] = []
             second = await work.run("acme", on_progress=seen.append)
             assert (second.processed, second.remaining) == (19, 0)
-            assert seen[-1] == Progress(processed=19, failed=0, changed=0)
+            assert (seen[-1].processed, seen[-1].failed, seen[-1].changed) == (19, 0, 0)
             assert await value(database, "SELECT count(embedding) FROM knowledge_chunks WHERE empresa_id = 'otra'") == 0
             assert (await work.run()).processed == 7
             calls = server.calls

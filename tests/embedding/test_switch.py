@@ -192,7 +192,7 @@ async def test_an_interrupted_fill_goes_on_where_it_was(
     generation = await work.begin()
     server.poison = text_of(5)  # halved down to this one, while all others are stored
     first = await work.fill(generation)
-    assert first.stored == 19
+    assert first.processed == 19
     server.poison = None
     server.otherwise = Fault.SERVER_ERROR
     with pytest.raises(ProviderError):
@@ -203,7 +203,7 @@ async def test_an_interrupted_fill_goes_on_where_it_was(
     plan = await again.plan(threshold=5000, count_tokens=True)
     assert (plan.chunks, plan.begun) == (1, generation)
     await _revive(database)
-    assert (await again.fill(generation)).stored == 1
+    assert (await again.fill(generation)).processed == 1
     await check(database, 2, new, column=False)
 
 
@@ -321,7 +321,7 @@ async def test_a_text_that_is_refused_or_blank_does_not_keep_from_planning(
     plan = await work.plan(threshold=5000, count_tokens=True)
     assert (plan.chunks, plan.seconds > 0) == (21, True)
     filled = await work.fill(await work.begin())
-    assert (filled.stored, filled.refused) == (19, 2)
+    assert (filled.processed, filled.dead) == (19, 2)
 
 
 async def test_a_company_without_budget_is_told_of(
@@ -331,7 +331,7 @@ async def test_a_company_without_budget_is_told_of(
     await usage.set_budget(database, "otra", 0, None)
     work = Switch(database, new, asked_dims=16)
     generation = await work.begin()
-    assert (await work.fill(generation)).stored == 13
+    assert (await work.fill(generation)).processed == 13
     assert [one.over_budget for one in await switch.status(database, Models(old))] == [0, 7]
     with pytest.raises(SwitchRefused, match=r"7 de 20; sin presupuesto 7, apartados con error 0"):
         await work.activate(generation)

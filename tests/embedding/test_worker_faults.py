@@ -12,7 +12,7 @@ from tests.providers.server import vector_for
 
 from ateneo.db import chunks, usage, workers
 from ateneo.db.pool import Connection, Database
-from ateneo.embedding import heartbeat, queue, worker
+from ateneo.embedding import engine, heartbeat, queue, worker
 from ateneo.embedding.current_model import Models
 from ateneo.embedding.generation import own_generation
 from ateneo.embedding.queue import EmbeddingQueue
@@ -67,8 +67,8 @@ class Breaking(Database):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits in a test."""
-    monkeypatch.setattr(worker, "_FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(worker, "_LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(engine, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(engine, "_LONGEST_PAUSE_S", 0.05)
     monkeypatch.setattr(worker, "_LOOK_FOR_GENERATIONS_S", 0.05)
     monkeypatch.setattr(worker, "BEAT_S", 0.1)
     monkeypatch.setattr(queue, "POLL_S", 0.05)
@@ -262,7 +262,7 @@ async def test_a_table_that_refuses_every_row_pauses_the_lane(database: Database
 
 def test_no_outage_is_too_long_for_us() -> None:
     """A power of two above 1,023 is more than a float takes; a provider may ask for years."""
-    assert [worker.pause_s(failures, None) for failures in (1, 5000)] == [0.01, 0.05]
-    assert worker.pause_s(1, 1e12) == 3600
-    assert worker.pause_s(1, 0.0) == 0.01
+    assert [engine.pause_s(failures, None) for failures in (1, 5000)] == [0.01, 0.05]
+    assert engine.pause_s(1, 1e12) == 3600
+    assert engine.pause_s(1, 0.0) == 0.01
     assert 0 < queue._delay(5000) <= 300

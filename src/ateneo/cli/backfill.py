@@ -28,11 +28,6 @@ from ateneo.settings import Settings, load
 SOME_FAILED = 3
 GUIDE = "python -m scripts.migrate_embeddings"
 
-_BATCH = 500
-_LOCAL_BATCH, _LOCAL_CONCURRENCY = 64, 2
-"""The local model uses every core for one page, so a second one is enough to keep it busy while the first is written;
-small pages let the progress move and Ctrl-C end soon."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -123,14 +118,11 @@ async def _run(options: Options) -> int:
 
 
 def _backfill(db: Database, embedding: EmbeddingService, settings: Settings, options: Options) -> Backfill:
-    local = embedding.provider == "local"
-    batch = options.batch_size if options.batch_size is not None else _LOCAL_BATCH if local else _BATCH
-    usual = _LOCAL_CONCURRENCY if local else settings.embedding_concurrency
     return Backfill(
         db,
         embedding,
-        batch_size=batch,
-        concurrency=usual if options.concurrency is None else options.concurrency,
+        batch_size=options.batch_size,
+        concurrency=options.concurrency,
         lease_s=settings.lease_s,
         threshold=settings.hnsw_threshold,
     )

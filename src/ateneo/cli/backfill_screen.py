@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ateneo.cli.runtime import err, out, report
-from ateneo.embedding.backfill import BackfillPlan, BackfillReport, IndexNews, Outgrown, Progress
+from ateneo.embedding.backfill import BackfillPlan, BackfillReport, IndexNews, Outgrown
+from ateneo.embedding.engine import Totals
 from ateneo.embedding.service import EmbeddingService
 from ateneo.i18n import count, dollars, number, percent, tr
 from ateneo.providers.prices import PRICES_AS_OF
@@ -99,7 +99,7 @@ def _cost(cost: float | None, tokens: int | None, embedding: EmbeddingService, *
 
 
 @contextmanager
-def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Totals], None]]:
     """Gives what is to be told of every page: a bar on a terminal, a line now and then elsewhere."""
     console = err if quiet else out
     if not quiet:
@@ -116,10 +116,10 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]
         TimeRemainingColumn(),
     )
     begun = time.monotonic()
-    with Bar(*columns, console=console, expand=True) as bar:
+    with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("", total=total, done=_of(0, total), failed=number(0), rate=number(0, 1))
 
-        def tell(now: Progress) -> None:
+        def tell(now: Totals) -> None:
             seen, rate = _seen(now), now.processed / max(time.monotonic() - begun, 1e-3)
             done = f"{_of(seen, total)} {_share(seen, total)}"
             bar.update(task, completed=seen, done=done, failed=number(now.failed), rate=number(rate, 1))
@@ -164,7 +164,7 @@ class _Lines:
         self._total = total
         self._begun = self._last = time.monotonic()
 
-    def tell(self, now: Progress) -> None:
+    def tell(self, now: Totals) -> None:
         clock = time.monotonic()
         if _seen(now) < self._total and clock - self._last < _SECONDS_BETWEEN_LINES:
             return
@@ -188,7 +188,7 @@ def _share(seen: int, total: int) -> str:
     return percent(seen / max(total, 1), 1)
 
 
-def _seen(now: Progress) -> int:
+def _seen(now: Totals) -> int:
     return now.processed + now.failed + now.changed
 
 

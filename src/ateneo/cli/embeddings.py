@@ -239,7 +239,7 @@ async def _switch(db: Database, settings: Settings, target: Target, options: Opt
 
 async def _prepare(work: Switch, generation: Generation, plan: Plan, threshold: int) -> None:
     with screen.step(tr("Embeddings", "Embeddings")) as tell:
-        filled = await work.fill(generation, lambda done: tell(done.stored + done.refused, plan.chunks))
+        filled = await work.fill(generation, lambda done: tell(done.processed + done.dead, plan.chunks))
     screen.filled(filled)
     screen.unpaid(await change.over_budget(work.db, generation.number), generation)
     with screen.step(tr("Índices", "Indexes")) as tell:

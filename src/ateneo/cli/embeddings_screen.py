@@ -9,8 +9,8 @@ from rich.table import Table
 
 from ateneo.cli.runtime import err, out
 from ateneo.db.switch import Filled
+from ateneo.embedding.engine import Totals
 from ateneo.embedding.legacy_column import Refilled
-from ateneo.embedding.reembed import Fill
 from ateneo.embedding.switch import Plan, Status
 from ateneo.evaluation.side_by_side import Pair, SideBySide
 from ateneo.i18n import count, dollars, number, percent, size, tr
@@ -116,15 +116,15 @@ def _cost(found: Plan) -> str:
     return f"~${dollars(found.usd)} USD ({PRICES_AS_OF})"
 
 
-def filled(done: Fill) -> None:
-    es = count(done.stored, "chunk embebido", "chunks embebidos")
-    en = count(done.stored, "chunk embedded", "chunks embedded")
+def filled(done: Totals) -> None:
+    es = count(done.processed, "chunk embebido", "chunks embebidos")
+    en = count(done.processed, "chunk embedded", "chunks embedded")
     _say(f"  ✓ {tr(es, en)}")
-    if done.refused:
+    if done.dead:
         _warn(
             tr(
-                count(done.refused, "texto", "textos") + " que el proveedor no acepta",
-                count(done.refused, "text", "texts") + " that the provider refuses",
+                count(done.dead, "texto", "textos") + " que el proveedor no acepta",
+                count(done.dead, "text", "texts") + " that the provider refuses",
             )
         )
 

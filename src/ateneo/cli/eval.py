@@ -38,11 +38,6 @@ from ateneo.settings import Settings, load
 from ateneo.types import Mode
 from ateneo.validation_messages import unreadable
 
-_BATCH = 64
-"""Chunks a page of the backfill: small, so that the bar moves and Ctrl-C ends soon."""
-_LOCAL_CONCURRENCY = 2
-"""Pages at a time: the local model fills the cores with one while the other is written."""
-
 app = Commands()
 
 
@@ -217,8 +212,7 @@ async def _runs(
     db, embedding = search.db, search.embedding
     configurations = _configurations(options, search.dense_weight)
     by_meaning = any(one.mode != "lexical" for one in configurations)
-    pages = _LOCAL_CONCURRENCY if embedding.provider == "local" else settings.embedding_concurrency
-    backfill = Backfill(db, embedding, batch_size=_BATCH, concurrency=pages)
+    backfill = Backfill(db, embedding)
     loader = Loader(
         db,
         IngestionService(db, embedding, **ingestion_options(settings)),

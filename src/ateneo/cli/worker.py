@@ -10,6 +10,7 @@ import typer
 from ateneo import i18n
 from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
 from ateneo.db.pool import Database
+from ateneo.embedding.engine import usual_concurrency
 from ateneo.embedding.queue import Batch
 from ateneo.embedding.worker import Worker
 from ateneo.errors import AteneoError, DatabaseUnavailable
@@ -19,7 +20,6 @@ from ateneo.i18n import count, number, tr
 from ateneo.settings import Settings, load
 
 _LINE_EVERY_S = 10.0
-_LOCAL_BATCH, _BATCH = 64, 500
 _SPARE_CONNECTIONS = 5
 
 
@@ -41,8 +41,7 @@ def worker(
 async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
     settings = load()
     i18n.use(settings.lang)
-    local = make_embedding_service(settings).provider == "local"
-    batches = concurrency or (2 if local else settings.embedding_concurrency)
+    batches = concurrency or usual_concurrency(make_embedding_service(settings), settings.embedding_concurrency)
     settings = settings.model_copy(
         update={
             "embedding_concurrency": max(batches, settings.embedding_concurrency if concurrency is None else batches),
@@ -55,7 +54,7 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
         work = Worker(
             db,
             models,
-            batch_size=batch_size or (_LOCAL_BATCH if local else _BATCH),
+            batch_size=batch_size,
             concurrency=batches,
             lease_s=settings.lease_s,
             maintenance_s=settings.maintenance_interval_s,

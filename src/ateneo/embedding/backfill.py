@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ateneo.db import chunks, generations, queue, usage
+from ateneo.db import chunks, generations, usage
 from ateneo.db.indexes import Outgrown
 from ateneo.db.pool import Database
+from ateneo.embedding.engine import Engine, Totals, usual_batch_size
 from ateneo.embedding.generation import gives_way, own_generation, refuse_foreign_vectors, refuse_other_model
-from ateneo.embedding.heartbeat import Rate, seen_working
-from ateneo.embedding.queue import LEASE_S, Batch, EmbeddingQueue, FailedChunk, new_name
+from ateneo.embedding.queue import LEASE_S, Batch, FailedChunk
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import AteneoError, BadArgument, DatabaseError, MaintenanceRunning, UnknownEmpresa
 from ateneo.i18n import tr
@@ -24,7 +24,7 @@ from ateneo.indexing.maintenance import Tuned
 from ateneo.tenant_id import tenant_id
 from ateneo.types import Pending, Tenant
 
-__all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "IndexNews", "Outgrown", "Progress"]
+__all__ = ["Backfill", "BackfillPlan", "BackfillReport", "FailedChunk", "IndexNews", "Outgrown"]
 
 IndexNews: TypeAlias = Outgrown | Tuned
 """An index that is dropped before the fill, or something done to build it anew behind it."""
@@ -47,15 +47,6 @@ class BackfillPlan:
     tokens: int | None
     cost_usd: float | None
     sample: tuple[Pending, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Chunks so far. `changed`: nothing was stored, because their text was edited while it was being embedded."""
-
-    processed: int
-    failed: int
-    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +91,25 @@ class Backfill:
         db: Database,
         embedding: EmbeddingService,
         *,
-        batch_size: int = 500,
-        concurrency: int = 4,
+        batch_size: int | None = None,
+        concurrency: int | None = None,
         lease_s: float = LEASE_S,
         threshold: int = maintenance.THRESHOLD,
         rebuild_from: float | None = bulk_load.REBUILD_FROM,
     ) -> None:
-        """`batch_size`: chunks a page, 1 to 5,000; `concurrency`: pages under way, 1 to 64; `lease_s`: as of
-        EmbeddingQueue; `threshold`: vectors from which a company has an HNSW index; `rebuild_from`: as
-        `bulk_load.REBUILD_FROM`, None for never. Raises BadArgument."""
+        """`batch_size`: chunks a page, 1 to 5,000, and `concurrency`: pages under way, 1 to 64, None for what suits the
+        provider; `lease_s`: as of EmbeddingQueue; `threshold`: vectors from which a company has an HNSW index;
+        `rebuild_from`: as `bulk_load.REBUILD_FROM`, None for never. Raises BadArgument."""
         _check_range("batch_size", batch_size, LARGEST_BATCH)
         _check_range("concurrency", concurrency, MOST_WORKERS)
         self._db = db
         self._embedding = embedding
-        self._batch_size = batch_size
+        self._batch_size = batch_size or usual_batch_size(embedding)
         self._concurrency = concurrency
         self._lease_s = lease_s
         self._threshold, self._rebuild_from = threshold, rebuild_from
         self._stop = False
-        self._engine: EmbeddingQueue | None = None
+        self._engine: Engine | None = None
 
     async def plan(
         self, empresa_id: Tenant | None = None, limit: int | None = None, *, count_tokens: bool = True
@@ -150,7 +141,7 @@ class Backfill:
         self,
         empresa_id: Tenant | None = None,
         limit: int | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[Totals], None] | None = None,
         on_index: Callable[[IndexNews], None] | None = None,
     ) -> BackfillReport:
         """Embeds and stores, of one company or of all, at most `limit` chunks. `on_progress` is told of every page,
@@ -164,31 +155,33 @@ class Backfill:
         await self._check(empresa_id, limit)
         begun = time.monotonic()
         generation = await own_generation(self._db, self._embedding)
-        await queue.fill(self._db, generation.number, empresa_id, revive=True)
-        name = new_name()
-        run = _Run(on_progress, on_index)
-        self._engine = EmbeddingQueue(
+        run = _Run(on_index)
+
+        def on_batch(batch: Batch) -> None:
+            run.failed.extend(batch.failed)
+            if on_progress is not None:
+                on_progress(engine.totals)
+
+        self._engine = engine = Engine(
             self._db,
             self._embedding,
             generation,
             batch_size=self._batch_size,
             concurrency=self._concurrency,
-            on_batch=run.add,
-            worker=name,
             lease_s=self._lease_s,
+            on_batch=on_batch,
         )
+        await engine.fill(empresa_id, revive=True)
         if self._stop:
-            self._engine.stop()
+            engine.stop()
         try:
             await self._set_aside(run, generation.number, empresa_id, limit)
-            async with seen_working(self._db, name, lambda: self._embedding.concurrency) as run.rate:
-                await self._engine.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
-            stopped = self._engine.outage
-            if stopped is None:
+            await engine.run_to_the_end(empresa_id, limit)
+            if engine.failure is None:
                 await self._build_again(run, generation.number)
         except DatabaseError as error:
-            stopped = error
-        return await self._report(run, generation.number, empresa_id, stopped, time.monotonic() - begun)
+            engine.failure = error
+        return await self._report(run, engine, empresa_id, time.monotonic() - begun)
 
     def stop(self) -> None:
         """Ends the run after the pages in progress, which are stored. A Backfill that was stopped stays so."""
@@ -211,10 +204,8 @@ class Backfill:
                 async for tuned in bulk_load.build_again(self._db, generation, threshold=self._threshold):
                     run.tell_index(tuned)
 
-    async def _report(
-        self, run: "_Run", generation: int, empresa_id: str | None, stopped: AteneoError | None, seconds: float
-    ) -> BackfillReport:
-        assert self._engine is not None
+    async def _report(self, run: "_Run", engine: Engine, empresa_id: str | None, seconds: float) -> BackfillReport:
+        stopped, done = engine.failure, engine.totals
         skipped, remaining = 0, None
         spent: tuple[str, ...] = ()
         to_build: set[str] = set()
@@ -222,30 +213,29 @@ class Backfill:
             skipped = await chunks.count_skipped(self._db, empresa_id)
             remaining = await chunks.count_pending(self._db, empresa_id)
             spent = tuple(one.empresa_id for one in await usage.budgets(self._db, empresa_id) if one.spent)
-            to_build = await bulk_load.left(self._db, generation)
+            to_build = await bulk_load.left(self._db, engine.queue.generation.number)
         except DatabaseError as error:
             stopped = stopped or error
         return BackfillReport(
-            processed=run.processed,
+            processed=done.processed,
             failed=tuple(run.failed),
             skipped=skipped,
-            changed=run.changed,
-            tokens=run.tokens,
-            cost_usd=self._cost(run.tokens),
+            changed=done.changed,
+            tokens=done.tokens,
+            cost_usd=self._cost(done.tokens),
             seconds=seconds,
             remaining=remaining,
             interrupted=self._stop and stopped is None and remaining != 0,
             stopped=stopped,
-            stopped_at=self._engine.outage_at,
-            copied=run.copied,
+            stopped_at=engine.queue.outage_at,
+            copied=done.copied,
             over_budget=spent,
             indexed=tuple(run.indexed),
             set_aside=tuple(sorted(to_build)),
         )
 
     async def _check(self, empresa_id: str | None, limit: int | None) -> None:
-        if limit is not None:
-            _check_range("limit", limit, None)
+        _check_range("limit", limit, None)
         if empresa_id is not None and not await chunks.knows(self._db, empresa_id):
             raise UnknownEmpresa(empresa_id=empresa_id)
 
@@ -266,17 +256,11 @@ class Backfill:
 
 @dataclass(slots=True)
 class _Run:
-    """One run under way: what its batches add up to."""
+    """What one run tells of beside its totals."""
 
-    on_progress: Callable[[Progress], None] | None
-    on_index: Callable[[IndexNews], None] | None = None
+    on_index: Callable[[IndexNews], None] | None
     indexed: list[str] = field(default_factory=list)
-    processed: int = 0
-    copied: int = 0
-    changed: int = 0
-    tokens: int = 0
     failed: list[FailedChunk] = field(default_factory=list)
-    rate: Rate = field(default_factory=Rate)
 
     def tell_index(self, news: IndexNews) -> None:
         if isinstance(news, Tuned) and news.action == "create" and news.done and news.empresa_id is not None:
@@ -284,19 +268,9 @@ class _Run:
         if self.on_index is not None:
             self.on_index(news)
 
-    def add(self, batch: Batch) -> None:
-        self.rate.add(batch.processed)
-        self.processed += batch.processed
-        self.copied += batch.copied
-        self.changed += batch.changed
-        self.tokens += batch.tokens
-        self.failed.extend(batch.failed)
-        if self.on_progress is not None:
-            self.on_progress(Progress(self.processed, len(self.failed), self.changed))
 
-
-def _check_range(name: str, value: int, most: int | None) -> None:
-    if value < 1 or (most is not None and value > most):
+def _check_range(name: str, value: int | None, most: int | None) -> None:
+    if value is not None and (value < 1 or (most is not None and value > most)):
         rule = (
             tr("tiene que ser 1 o más", "it must be 1 or more")
             if most is None

@@ -45,9 +45,8 @@ async def report(
 
 
 @asynccontextmanager
-async def seen_working(db: Database, name: str, concurrency: Callable[[], int]) -> AsyncIterator[Rate]:
-    """For what works once, as a backfill: gives the Rate to be told of what is done."""
-    rate = Rate()
+async def seen_working(db: Database, name: str, rate: Rate, concurrency: Callable[[], int]) -> AsyncIterator[None]:
+    """For what works once, as a backfill."""
 
     async def beat() -> None:
         while True:
@@ -56,7 +55,7 @@ async def seen_working(db: Database, name: str, concurrency: Callable[[], int]) 
 
     task = asyncio.create_task(beat())
     try:
-        yield rate
+        yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

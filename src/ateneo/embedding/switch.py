@@ -17,12 +17,11 @@ from ateneo.db.dead_letters import Depth
 from ateneo.db.pool import Database
 from ateneo.db.switch import Disk, Filled
 from ateneo.embedding import legacy_column as column
-from ateneo.embedding import reembed
 from ateneo.embedding.current_model import Models
+from ateneo.embedding.engine import Engine, Totals, usual_concurrency
 from ateneo.embedding.generation import is_of
 from ateneo.embedding.legacy_column import Tell
 from ateneo.embedding.queue import LEASE_S
-from ateneo.embedding.reembed import Fill
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import GenerationMismatch, ProviderRefusedInput, SwitchRefused
 from ateneo.i18n import number, tr
@@ -134,17 +133,28 @@ class Switch:
             self.db, self.embedding.provider, self.embedding.model, dims, self._asked_dims
         )
 
-    async def fill(self, generation: Generation, on_progress: Callable[[Fill], None] | None = None) -> Fill:
-        """Embeds what the generation lacks, also what is edited meanwhile. Raises ProviderError, DatabaseError."""
-        return await reembed.fill(
+    async def fill(
+        self,
+        generation: Generation,
+        on_progress: Callable[[Totals], None] = lambda _: None,
+        *,
+        revive: bool = True,
+    ) -> Totals:
+        """Embeds what the generation lacks, also what is edited meanwhile. Raises ProviderError, DatabaseError; what
+        was stored until then stays."""
+        engine = Engine(
             self.db,
             self.embedding,
             generation,
-            concurrency=self._concurrency,
+            concurrency=usual_concurrency(self.embedding, self._concurrency),
             lease_s=self._lease_s,
-            revive=True,
-            on_progress=on_progress,
+            on_batch=lambda _: on_progress(engine.totals),
         )
+        await engine.fill(revive=revive)
+        await engine.run_to_the_end()
+        if engine.failure is not None:
+            raise engine.failure
+        return engine.totals
 
     async def index(
         self, generation: Generation, *, threshold: int, on_progress: Callable[[Task, Progress], None] | None = None
@@ -157,7 +167,7 @@ class Switch:
 
     async def activate(self, generation: Generation, *, force: bool = False) -> None:
         """From here on everybody searches it. Raises SwitchRefused where chunks lack a vector, unless `force`."""
-        await reembed.fill(self.db, self.embedding, generation, concurrency=self._concurrency, lease_s=self._lease_s)
+        await self.fill(generation, revive=False)
         found = next(one for one in await store.filled(self.db) if one.generation.number == generation.number)
         if found.missing > _TOLERATED * found.chunks and not force:
             raise _incomplete(found, await over_budget(self.db, generation.number))

@@ -11,7 +11,8 @@ from pathlib import Path
 from ateneo.db import scratch, statistics
 from ateneo.db.pool import Database
 from ateneo.db.scratch import Passage, StoredText
-from ateneo.embedding.backfill import Backfill, Progress
+from ateneo.embedding.backfill import Backfill
+from ateneo.embedding.engine import Totals
 from ateneo.errors import DocumentError
 from ateneo.evaluation.datasets import BeirFolder, Dataset, Question, QuestionSet, corpus_passages
 from ateneo.ingestion.service import IngestionService
@@ -89,7 +90,7 @@ class Loader:
         if self._backfill is None:
             return ()
 
-        def on_page(now: Progress) -> None:
+        def on_page(now: Totals) -> None:
             on_progress(now.processed + now.failed, total)
 
         done = await self._backfill.run(empresa_id, on_progress=on_page)
