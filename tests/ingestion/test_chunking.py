@@ -12,7 +12,7 @@ from ateneo.errors import BadArgument
 from ateneo.ingestion.chunking import CHARS_PER_TOKEN, chunk
 from ateneo.ports import TokenCounter
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
-from ateneo.types import Chunk, Document, Section
+from ateneo.types import Chunk, Document, Hit, Section
 
 
 class Words:
@@ -32,6 +32,10 @@ COUNTERS: list[TokenCounter] = [Words(), Bytes(), LocalEmbedder(bundled_model_di
 
 def document(*sections: Section) -> Document:
     return Document(title="Manual", mime="text/plain", sections=sections)
+
+
+def found(one: Chunk) -> Hit:
+    return Hit("c", "d", 0, one.contenido, 1.0, None, 1.0, None, 1, page=one.page, page_breaks=one.page_breaks)
 
 
 def body(one: Chunk) -> str:
@@ -84,6 +88,29 @@ def test_with_overlap_each_chunk_goes_on_where_the_last_one_ended_or_before(
         assert goes_on
         covered = goes_on[-1] + len(part)
     assert covered == len(whole)
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=8), st.integers(24, 90))
+def test_each_sentence_of_a_chunk_has_its_page(turns: list[tuple[int, bool]], max_tokens: int) -> None:
+    given_sections = [
+        Section(" ".join(f"La página {page} dice esto {n} veces." for n in range(count)), ("T",), page, continues)
+        for page, (count, continues) in enumerate(turns, start=1)
+    ]
+    for one in chunk(document(*given_sections), Words(), max_tokens=max_tokens, overlap=8):
+        hit = found(one)
+        pages = {int(said[1]): hit.page_at(said.start()) for said in re.finditer(r"La página (\d+)", one.contenido)}
+        assert all(page == shown for page, shown in pages.items())
+        assert len(one.page_breaks) == (len(pages) if len(pages) > 1 else 0)
+
+
+def test_a_sentence_that_a_page_divides_begins_on_the_first() -> None:
+    sections = [
+        Section("Uno va antes. El plazo es", ("T",), 3),
+        Section("de diez días. Dos va después.", ("T",), 4, True),
+    ]
+    [one] = chunk(document(*sections), Words(), max_tokens=64, overlap=0)
+    assert "El plazo es de diez días." in one.contenido
+    assert [found(one).page_at(one.contenido.index(said)) for said in ("Uno", "El plazo", "Dos")] == [3, 3, 4]
 
 
 @pytest.mark.parametrize("counter", COUNTERS, ids=lambda counter: type(counter).__name__)

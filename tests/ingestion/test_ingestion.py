@@ -10,8 +10,10 @@ from starlette.datastructures import UploadFile
 from tests.files.make import ENCRYPTED_DOCX, docx, pdf
 from tests.providers.server import Fault, ProviderServer, vector_for
 
+from ateneo.agents.citations import cite
 from ateneo.db import dead_letters, generations, usage
 from ateneo.db.pool import Database
+from ateneo.db.search import Query, search
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (
     BadArgument,
@@ -338,3 +340,21 @@ async def test_without_budget_a_document_waits_in_the_queue(
     assert (stored.status, provider.calls) == ("created", calls)
     [depth] = await dead_letters.depths(database)
     assert (depth.pending, depth.over_budget) == (stored.chunks, True)
+
+
+async def test_a_citation_names_the_page_of_its_quote(ingestion: IngestionService, database: Database) -> None:
+    first = [
+        "El personal del depósito entra a las ocho de la mañana y sale a las cinco de la tarde, con una hora de",
+        "descanso.",
+    ]
+    second = [
+        "La hora de descanso se toma a mediodía en el comedor de la planta alta, por turnos que arma la",
+        "jefatura.",
+    ]
+    await ingestion.process_document(pdf([first, second]), "acme", name="horario.pdf")
+    found = await search(database, Query("acme", "comedor"), schema="public")
+    [hit] = found.hits
+    cited = cite(1, hit, "El descanso se toma en el comedor")
+    assert (hit.page, cited.page) == (1, 2)
+    assert cited.label.endswith("p. 2")
+    assert cite(1, hit, "Entra a las ocho de la mañana").page == 1

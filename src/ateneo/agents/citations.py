@@ -23,7 +23,16 @@ def cite(number: int, hit: Hit, claim: str) -> Citation:
     sentences = [one.text for one in quotables([hit])] or split_sentences(hit.contenido) or [hit.contenido]
     scores = coverage(claim, sentences)
     quote = sentences[scores.index(max(scores))][:_QUOTE_CHARS].rstrip()
-    return Citation(hit.chunk_id, hit.label, quote, hit.document_id, hit.page, number, chunk_index=hit.chunk_index)
+    start, _ = locate(quote, hit.contenido) or (0, 0)
+    return Citation(
+        chunk_id=hit.chunk_id,
+        label=hit.label_at(start),
+        quote=quote,
+        document_id=hit.document_id,
+        page=hit.page_at(start),
+        number=number,
+        chunk_index=hit.chunk_index,
+    )
 
 
 def occurs(quote: str, passage: str) -> bool:

@@ -99,8 +99,9 @@ class SameText(BaseModel):
 class Passage(BaseModel):
     """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25.
 
-    `highlights` are spans [start, end) of `contenido`, in Unicode code points. `duplicates`: how many more passages
-    were found with exactly this text; `same_text` are the first ten of them.
+    `highlights` are spans [start, end) of `contenido`, in Unicode code points. `page_breaks`: of a text on several
+    pages, where each begins (code points) and its number; `page` is where its own text begins. `duplicates`: how many
+    more passages were found with exactly this text; `same_text` are the first ten of them.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -116,6 +117,7 @@ class Passage(BaseModel):
     title: str | None = Field(examples=["Feriados y horas extra"])
     source: str | None = Field(examples=["feriados-y-horas-extra.md"])
     page: int | None = Field(examples=[2])
+    page_breaks: tuple[tuple[int, int], ...] = Field(examples=[[[0, 2], [412, 3]]])
     headings: tuple[str, ...] = Field(examples=[["Feriados y horas extra", "Pago"]])
     tokens_count: int | None = Field(examples=[120])
     dense_rank: int | None = Field(examples=[2])

@@ -234,15 +234,20 @@ async def _write_chunks(
     )
     # arrays of arrays must be rectangular: headings travel as JSON
     await connection.execute(
-        "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings)"
-        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings::jsonb))"
-        " FROM unnest($2::text[], $3::int[], $4::text[]) AS t(id, page, headings)",
+        "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings, page_breaks)"
+        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings::jsonb)), t.breaks::int[]"
+        " FROM unnest($2::text[], $3::int[], $4::text[], $5::text[]) AS t(id, page, headings, breaks)",
         empresa_id,
         ids,
         [one.page for one in chunks],
         [json.dumps(one.headings, ensure_ascii=False) for one in chunks],
+        [_array(one.page_breaks) if one.page_breaks else None for one in chunks],
     )
     return ids
+
+
+def _array(breaks: Sequence[tuple[int, int]]) -> str:
+    return "{" + ",".join(f"{offset},{page}" for offset, page in breaks) + "}"
 
 
 async def _delete_own_chunks(connection: Connection, empresa_id: str, document_id: str) -> None:

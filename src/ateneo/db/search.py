@@ -102,7 +102,13 @@ def _hit(row: asyncpg.Record, notes: Mapping[str, Any]) -> Hit:
     values = {name: value for name, value in row.items() if name not in ("notes", "plan")}
     values |= {"headings": tuple(row["headings"]), "matched": tuple(row["matched"])}
     same_text = tuple(SameText(**one) for one in notes.get("same_text", ()))
-    return Hit(**values, duplicates=notes.get("duplicates", 0), same_text=same_text)
+    breaks = notes.get("page_breaks", ())
+    return Hit(
+        **values,
+        page_breaks=tuple(zip(breaks[::2], breaks[1::2], strict=True)),
+        duplicates=notes.get("duplicates", 0),
+        same_text=same_text,
+    )
 
 
 async def _fetch(connection: Connection, sql: str, arguments: tuple[object, ...], query: Query) -> list[asyncpg.Record]:

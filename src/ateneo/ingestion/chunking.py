@@ -116,18 +116,33 @@ def _check(max_tokens: int, overlap: int) -> None:
 def _stretches(sections: Iterable[Section]) -> list[tuple[Headings, list[_Piece]]]:
     found = []
     for headings, run in groupby(sections, key=lambda section: section.headings):
-        pieces = [piece for section in run for piece in _pieces(section.text, section.page)]
+        pieces = [piece for continued in _continued(run) for piece in _pieces(continued)]
         if pieces:
             found.append((headings, pieces))
     return found
 
 
-def _pieces(text: str, page: int | None) -> list[_Piece]:
+def _continued(sections: Iterable[Section]) -> list[list[Section]]:
+    """Each section with those that continue it."""
+    runs: list[list[Section]] = []
+    for section in sections:
+        if runs and section.continues:
+            runs[-1].append(section)
+        else:
+            runs.append([section])
+    return runs
+
+
+def _pieces(sections: Sequence[Section]) -> list[_Piece]:
+    """The sentences of sections that continue each other, each with the page where it begins."""
+    text = " ".join(section.text for section in sections)
+    begins = [0, *accumulate(len(section.text) + 1 for section in sections[:-1])]
     spans = sentence_spans(text)
     pieces = []
     opens = True
     for at, (start, end) in enumerate(spans):
         gap = text[end : spans[at + 1][0]] if at + 1 < len(spans) else "\n\n"
+        page = sections[bisect_right(begins, start) - 1].page
         pieces.append(_Piece(text[start:end] + gap, page, opens))
         opens = _BLANK_LINE.search(gap) is not None
     return pieces
@@ -277,10 +292,23 @@ def _drafts(group: _Group, overlap: int) -> list[Chunk]:
     drafts = []
     fresh = 0
     for start, end in _cuts(group.pieces, group.budget, overlap):
-        body = "".join(piece.text for piece in group.pieces[start:end]).strip()
-        drafts.append(Chunk(0, group.context.line + body, 0, group.pieces[fresh].page, group.headings))
+        pieces = group.pieces[start:end]
+        body = "".join(piece.text for piece in pieces).strip()
+        breaks = _page_breaks(pieces, len(group.context.line))
+        drafts.append(Chunk(0, group.context.line + body, 0, group.pieces[fresh].page, group.headings, breaks))
         fresh = end
     return drafts
+
+
+def _page_breaks(pieces: Sequence[_Piece], offset: int) -> tuple[tuple[int, int], ...]:
+    """Where each page begins, the first one included; () where there is but one. `offset`: of the first piece."""
+    offset -= len(pieces[0].text) - len(pieces[0].text.lstrip())
+    breaks: list[tuple[int, int]] = []
+    for piece in pieces:
+        if piece.page is not None and (not breaks or breaks[-1][1] != piece.page):
+            breaks.append((max(offset, 0) if breaks else 0, piece.page))
+        offset += len(piece.text)
+    return tuple(breaks) if len(breaks) > 1 else ()
 
 
 def _cuts(pieces: Sequence[_Piece], budget: int, overlap: int) -> list[tuple[int, int]]:

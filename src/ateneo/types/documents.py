@@ -10,11 +10,13 @@ from ateneo.text.source_label import label
 @dataclass(frozen=True, slots=True)
 class Section:
     """A stretch of a document under one heading and on one page, as the parser saw it. `headings` is the path from the
-    title down; `page` counts from 1, None where the format has no pages."""
+    title down; `page` counts from 1, None where the format has no pages; `continues`: its first paragraph is the rest
+    of the last one before it, which the end of a page divided."""
 
     text: str
     headings: tuple[str, ...] = ()
     page: int | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage: the unit that is embedded, searched and cited. `tokens` by the embedder's own tokeniser."""
+    """A passage: the unit that is embedded, searched and cited. `tokens` by the embedder's own tokeniser; `page` is
+    where its own text begins; `page_breaks`, where it stands on several: where each begins, (offset in code points,
+    page)."""
 
     index: int
     contenido: str
     tokens: int
     page: int | None = None
     headings: tuple[str, ...] = ()
+    page_breaks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class Hit:
     after: tuple[Passage, ...] = ()
     section: tuple[Passage, ...] = ()
     """On request, in the document's order: its neighbours, and all passages under its heading, itself among them."""
+    page_breaks: tuple[tuple[int, int], ...] = ()
+    """Where its text stands on several pages: where each begins, (offset in `contenido` in code points, page)."""
     duplicates: int = 0
     """How many more passages were found that have exactly this text; `same_text` are the first ten of them."""
     same_text: tuple[SameText, ...] = ()
@@ -61,7 +63,16 @@ class Hit:
     @property
     def label(self) -> str:
         """Where it comes from, for people."""
-        return label(self.title, self.headings, self.page, self.contenido)
+        return self.label_at(None)
+
+    def page_at(self, offset: int) -> int | None:
+        """The page of what stands at `offset` of `contenido` (code points)."""
+        return next((page for begins, page in reversed(self.page_breaks) if begins <= offset), self.page)
+
+    def label_at(self, offset: int | None) -> str:
+        """The label with the page of what stands at `offset`; None: with that of its beginning."""
+        page = self.page if offset is None else self.page_at(offset)
+        return label(self.title, self.headings, page, self.contenido)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -27,7 +28,7 @@ from ateneo.ingestion.parsing.tables import table_text
 from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
 from ateneo.ingestion.parsing.word import read_docx
 from ateneo.text.clean import clean
-from ateneo.types import Document, Section
+from ateneo.types import Document
 
 _IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
 _DEEPEST_ATTACHMENT = 3
@@ -66,7 +67,7 @@ def _document(
     name: str, mime: str, builder: SectionBuilder, metadata: Mapping[str, Any], pages: int | None
 ) -> Document:
     sections = tuple(
-        Section(clean(section.text), tuple(map(clean, section.headings)), section.page)
+        replace(section, text=clean(section.text), headings=tuple(map(clean, section.headings)))
         for section in builder.sections()
     )
     if not any(character.isalnum() for section in sections for character in section.text):

@@ -56,12 +56,13 @@ _LONGEST = 90
 @dataclass(frozen=True, slots=True)
 class _Block:
     """A paragraph, list item, row or heading, and the page where it begins. `wrapped`: of more than one line; `mark`:
-    ROW or HEADING where the page says so."""
+    ROW or HEADING where the page says so; `rest`: what of a paragraph stands on further pages, each with its page."""
 
     text: str
     page: int
     wrapped: bool
     mark: str = ""
+    rest: tuple[tuple[str, int], ...] = ()
 
 
 def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
@@ -82,6 +83,8 @@ def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
             builder.line(block.text)
         else:
             builder.text(block.text)
+        for text, page in block.rest:
+            builder.continue_on(page, text)
     return builder
 
 
@@ -178,28 +181,30 @@ def _roman(numeral: str) -> int:
 def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
     lengths = sorted(len(line) for line, _ in lines if line)
     width = lengths[int(len(lengths) * 0.9)] if lengths else 0
-    blocks: list[tuple[list[str], int]] = []
+    blocks: list[list[tuple[str, int]]] = []
     previous = ""
     for line, page in lines:
         if line and previous and not _is_marked(line) and not _is_marked(previous) and _flows_on(previous, line, width):
-            blocks[-1][0].append(line)
+            blocks[-1].append((line, page))
         elif line:
-            blocks.append(([line], page))
-        elif page == (blocks[-1][1] if blocks else page):
+            blocks.append([(line, page)])
+        elif page == (blocks[-1][0][1] if blocks else page):
             previous = ""
             continue
         previous = line or previous
-    return [_block(lines, page) for lines, page in blocks]
+    return [_block(lines) for lines in blocks]
 
 
 def _is_marked(line: str) -> bool:
     return line.startswith((ROW, HEADING))
 
 
-def _block(lines: list[str], page: int) -> _Block:
-    if not _is_marked(lines[0]):
-        return _Block(_joined(lines), page, wrapped=len(lines) > 1)
-    return _Block(lines[0][1:].strip(), page, wrapped=False, mark=lines[0][0])
+def _block(lines: list[tuple[str, int]]) -> _Block:
+    first, page = lines[0]
+    if _is_marked(first):
+        return _Block(first[1:].strip(), page, wrapped=False, mark=first[0])
+    (text, _), *rest = _joined(lines)
+    return _Block(text, page, wrapped=len(lines) > 1, rest=tuple(rest))
 
 
 def _with_names(blocks: list[_Block]) -> list[_Block]:
@@ -238,15 +243,23 @@ def _flows_on(previous: str, line: str, width: int) -> bool:
     return len(previous) + 1 + len(line.split(maxsplit=1)[0]) > width * _FULL_LINE and len(previous) > width / 2
 
 
-def _joined(lines: list[str]) -> str:
-    parts = lines[:1]
-    for before, line in pairwise(lines):
+def _joined(lines: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """A paragraph's text with its page, for each of its pages. A word that a page's end divides stands on the first."""
+    first, page = lines[0]
+    joined = [([first], page)]
+    for (before, _), (line, page) in pairwise(lines):
+        parts, last = joined[-1]
         if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].islower() and line[0].islower():
+            word, _, others = (line, "", "") if page == last else line.partition(" ")
             parts[-1] = parts[-1][:-1]
+            parts.append(word)
+            if others:
+                joined.append(([others], page))
+        elif page == last:
+            parts += (" ", line)
         else:
-            parts.append(" ")
-        parts.append(line)
-    return "".join(parts)
+            joined.append(([line], page))
+    return [("".join(parts), page) for parts, page in joined]
 
 
 # --- headings -----------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, 
         chunks = chunk(document, frames, max_tokens=request["max_tokens"], overlap=request["overlap"])
     except AteneoError as error:
         return {"error": type(error).__name__, "fields": error.fields}
-    rows = [(one.index, one.contenido, one.tokens, one.page, one.headings) for one in chunks]
+    rows = [(one.index, one.contenido, one.tokens, one.page, one.headings, one.page_breaks) for one in chunks]
     for some in _shares(rows, lambda row: len(row[1]) + sum(map(len, row[4]))):
         frames.send({"chunks": some})
     metadata = {**document.metadata, "language": _language(document)}

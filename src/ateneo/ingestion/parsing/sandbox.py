@@ -242,8 +242,10 @@ class _Process:
         return frame
 
 
-def _chunk(index: int, contenido: str, tokens: int, page: int | None, headings: list[str]) -> Chunk:
-    return Chunk(index, contenido, tokens, page, tuple(headings))
+def _chunk(
+    index: int, contenido: str, tokens: int, page: int | None, headings: list[str], breaks: list[tuple[int, int]]
+) -> Chunk:
+    return Chunk(index, contenido, tokens, page, tuple(headings), tuple((offset, first) for offset, first in breaks))
 
 
 def _environment() -> dict[str, str]:

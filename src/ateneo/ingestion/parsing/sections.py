@@ -17,6 +17,7 @@ class SectionBuilder:
     _blocks: list[list[str]] = field(default_factory=list)
     _sections: list[Section] = field(default_factory=list)
     _bare: bool = False
+    _continues: bool = False
 
     def heading(self, level: int, text: str) -> None:
         """A heading; `level` counts from 1. One that is too long to be a heading is text."""
@@ -49,6 +50,13 @@ class SectionBuilder:
             self._flush()
             self.page = page
 
+    def continue_on(self, page: int, text: str) -> None:
+        """The rest of the last paragraph, which stands on `page`."""
+        self._flush()
+        self.page = page
+        self._continues = True
+        self._blocks = [[text]]
+
     def sections(self) -> tuple[Section, ...]:
         self._close(0)
         return tuple(self._sections)
@@ -65,8 +73,9 @@ class SectionBuilder:
         if self._blocks:
             headings = tuple(text for _, text in self._path)
             text = "\n\n".join(map("\n".join, self._blocks))
-            self._sections.append(Section(text, headings, self.page))
+            self._sections.append(Section(text, headings, self.page, self._continues))
             self._blocks = []
+            self._continues = False
 
 
 def under_title(sections: tuple[Section, ...], title: str) -> tuple[Section, ...]:

@@ -9,6 +9,7 @@
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
 -- not. A text that several passages have stands once: `notes` says how many `duplicates` were found, and the first ten of them
 -- (`same_text`); `crowded`: a larger pool may find more texts (docs/adr/0042-equal-results.md).
+-- `page_breaks`: offset, page, offset, page ... of a text on several pages.
 -- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
 -- with `explain` the plan. With a restriction meaning is compared exactly. The dense leg's settings: docs/adr/0009.
 SELECT '[1]'::@vector@.vector;   -- loads the library, so that SET hnsw.* below is known
@@ -147,7 +148,8 @@ BEGIN
       coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
         ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
       $17 || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
-        || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END, %5$s
+        || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END
+        || CASE WHEN meta.page_breaks IS NULL THEN '{}' ELSE jsonb_build_object('page_breaks', meta.page_breaks) END, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
