@@ -90,10 +90,11 @@ def test_pdf_keeps_pages_and_headings_and_leaves_running_lines_out() -> None:
     assert document.sections == (
         Section(
             "Quien trabaja en un día feriado cobra el doble de lo que cobra en un día común de la semana.\n\n"
-            "La regla sigue en la página que viene y ocupa más de una línea.",
+            "La regla sigue en la página que viene y ocupa más de una",
             ("Manual", "Feriados"),
             1,
         ),
+        Section("línea.", ("Manual", "Feriados"), 2, continues=True),
         Section("Hay que avisar:\n\n- por escrito\n- a tiempo", ("Manual", "Licencias"), 2),
     )
     assert document.pages == 2
@@ -123,6 +124,18 @@ def test_headings_without_text_are_not_lost() -> None:
         (("M",), "Vacío"),
         (("M", "Lleno"), "Hola."),
     ]
+
+
+def test_comment_marks_in_code_are_text_and_images_by_reference_are_none() -> None:
+    text = (
+        "Se escribe `<!-- así -->` <!-- no\nesto --> y sigue.\n\n```html\n<!-- tal cual -->\n```\n\n"
+        "![el plano][p] del piso <!-- abierto\n\n[p]: <data:image/png;base64,AAAA>\n\nVer [la nota]: es breve."
+    )
+    [section] = parse(text.encode(), "m.md", max_bytes=1000).sections
+    assert section.text == (
+        "Se escribe <!-- así --> y sigue.\n\n<!-- tal cual -->\n\nel plano del piso <!-- abierto\n\n"
+        "Ver [la nota]: es breve."
+    )
 
 
 def test_code_is_no_heading_and_comments_are_no_text() -> None:

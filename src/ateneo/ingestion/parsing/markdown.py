@@ -1,7 +1,7 @@
 """Markdown, as people and converters write it, read into sections."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ateneo.ingestion.parsing.front_matter import read_front_matter
@@ -18,6 +18,8 @@ _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _BACKTICKS = re.compile(r"`+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_REFERENCE_IMAGE = re.compile(r"!\[([^\[\]]*)\]\[[^\[\]]*\]")
+_IMAGE_DEFINITION = re.compile(r" {0,3}\[[^\[\]]+\]:\s*<?data:")
 _AUTOLINK = re.compile(r"<(https?://[^<>\s]+)>")
 _STARS = re.compile(r"(\*{1,3})(?=[^\s*])([^*]*[^\s*])\1")
 _UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_]*[^\s_])\1(?!\w)")
@@ -40,8 +42,8 @@ def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Read
     Front matter becomes `metadata`, and its description the first text. A line that `page_marker` matches begins the
     page that its first group numbers.
     """
-    text = _without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
-    metadata, lines = read_front_matter(text.split("\n"))
+    lines = [*_without_comments(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))]
+    metadata, lines = read_front_matter(lines)
     builder = SectionBuilder()
     for key in _ABSTRACTS:
         builder.text(str(metadata.get(key, "")))
@@ -59,6 +61,7 @@ def plain(text: str) -> str:
     text = _ESCAPE.sub(lambda found: chr(_PRIVATE + ord(found[1])), text)
     text = "\n".join(map(_code_hidden, text.split("\n"))) if "`" in text else text
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _REFERENCE_IMAGE.sub(r"\1", text)
     text = _AUTOLINK.sub(r"\1", text)
     for marks, group in ((_STARS, r"\2"), (_STARS, r"\2"), (_UNDERSCORES, r"\2"), (_STRIKES, r"\1")):
         text = marks.sub(group, text)
@@ -89,13 +92,45 @@ def _hidden(code: str) -> str:
     return "".join(chr(_PRIVATE + ord(c)) if c.isascii() and c.isprintable() else c for c in code)
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(lines: Sequence[str]) -> Iterator[str]:
+    """The lines without <!-- comments -->, except in code, and without definitions of reference images."""
+    last_end = max((at for at, line in enumerate(lines) if "-->" in line), default=-1)
+    fence = ""
+    open_comment = False
+    for at, whole in enumerate(lines):
+        line = whole
+        if open_comment:
+            _, ended, line = line.partition("-->")
+            if not ended:
+                continue
+            open_comment = False
+        mark = _FENCE.match(line)
+        if fence or mark:
+            ends = mark is not None and mark[1].startswith(fence) and not line.strip(" `~")
+            fence = "" if fence and ends else fence or (mark[1] if mark else "")
+            yield line
+        elif "<!--" in line:
+            kept, open_comment = _before_comments(line, goes_on=last_end > at)
+            yield kept
+        elif not _IMAGE_DEFINITION.match(line):
+            yield line
+
+
+def _before_comments(line: str, goes_on: bool) -> tuple[str, bool]:
+    """The line without its comments, and whether the last one is open; `goes_on`: it may end in a later line."""
     kept = []
     at = 0
-    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
-        kept.append(text[at:start])
-        at = end + 3
-    return "".join([*kept, text[at:]])
+    while (start := line.find("<!--", at)) >= 0:
+        if line.count("`", at, start) % 2:
+            at_end = line.find("`", start)
+            kept.append(line[at : at_end + 1 if at_end >= 0 else len(line)])
+            at = at_end + 1 if at_end >= 0 else len(line)
+        elif (end := line.find("-->", start + 4)) >= 0:
+            kept.append(line[at:start])
+            at = end + 3
+        else:
+            return "".join([*kept, line[at:start] if goes_on else line[at:]]), goes_on
+    return "".join([*kept, line[at:]]), False
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
