@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.db.test_isolation_database import put
 
 from ateneo.access import erasure

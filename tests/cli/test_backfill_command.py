@@ -1,4 +1,4 @@
-"""The guide's script as its users run it: a process of its own, in backend/."""
+"""The guide's script: what it says, and as its users run it, a process of its own in backend/."""
 
 import asyncio
 import json
@@ -9,8 +9,10 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import pytest
+from tests.cli.run import in_this_process
 from tests.providers.server import Fault, ProviderServer
 
+from ateneo.cli import backfill
 from ateneo.db.pool import Database
 
 BACKEND = Path(__file__).resolve().parents[2] / "backend"
@@ -46,11 +48,9 @@ async def run(
     url: str, server: ProviderServer | None, *arguments: str, answer: str = "", lang: str = "es"
 ) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
-    process = await start(url, server, *arguments, lang=lang)
-    output, errors = await asyncio.wait_for(process.communicate(answer.encode()), 60)
-    assert process.returncode is not None
-    assert "sk-secreta" not in output.decode() + errors.decode()
-    return process.returncode, output.decode(), errors.decode()
+    ended = in_this_process(lambda: backfill.main(arguments), environment(url, server, lang), answer)
+    assert "sk-secreta" not in ended.stdout + ended.stderr
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 async def fill(db: Database, n: int, empresa: str = "acme") -> None:
@@ -171,8 +171,9 @@ async def test_an_interruption_keeps_the_page_in_hand(database: Database, databa
 
 async def test_the_bundled_model_and_english(database: Database, database_url: str) -> None:
     await fill(database, 3)
-    code, output, _ = await run(database_url, None, answer="y\n", lang="en")
-    assert code == 0 and "Provider: local" in output
+    process = await start(database_url, None, lang="en")
+    output = (await process.communicate(b"y\n"))[0].decode()
+    assert process.returncode == 0 and "Provider: local" in output
     assert "Estimated cost: ~$0.00 USD (local model, free)" in output and "Processed successfully: 3" in output
     code, output, _ = await run(database_url, None, "--help", lang="en")
     assert code == 0 and "Makes the missing embeddings." in output

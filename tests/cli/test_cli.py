@@ -1,31 +1,14 @@
-"""The command line as a person meets it: real processes, their exit codes, and what they say."""
+"""The command line as a person meets it: exit codes, and what commands say; the README's way as real processes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.cli.run import ateneo, ateneo_process
 from tests.providers import anthropic_server
 
-ATENEO = str(Path(sys.executable).with_name("ateneo"))
 MANUAL = "# Manual\n\n## Licencias\n\nPor mudanza se otorgan dos días corridos de licencia, con aviso previo.\n"
-
-
-def ateneo(*arguments: str, url: str | None, **environment: str) -> "subprocess.CompletedProcess[str]":
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "DATABASE_"))}
-    database = {"DATABASE_URL": url} if url else {}
-    return subprocess.run(
-        [ATENEO, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=clean | {"COLUMNS": "80", "ATENEO_SECRETS_FILE": "/nonexistent"} | database | environment,
-    )
 
 
 def test_from_nothing_to_an_answer(bare_url: str, tmp_path: Path) -> None:
@@ -34,26 +17,26 @@ def test_from_nothing_to_an_answer(bare_url: str, tmp_path: Path) -> None:
     (tmp_path / "sub" / "manual.md").write_text(
         "# Otro\n\nEl depósito cierra a las seis de la tarde.", encoding="utf-8"
     )
-    plan = ateneo("db", "upgrade", "--plan", url=bare_url)
+    plan = ateneo_process("db", "upgrade", "--plan", url=bare_url)
     assert plan.returncode == 0
     assert "CREATE EXTENSION" in plan.stdout
     assert "@vector@" not in plan.stdout
-    assert ateneo("db", "upgrade", url=bare_url).returncode == 0
-    again = ateneo("db", "upgrade", url=bare_url)
+    assert ateneo_process("db", "upgrade", url=bare_url).returncode == 0
+    again = ateneo_process("db", "upgrade", url=bare_url)
     assert "ya estaba al día" in again.stdout
-    load = ateneo("ingest", "--empresa-id", "acme", str(tmp_path), url=bare_url)
+    load = ateneo_process("ingest", "--empresa-id", "acme", str(tmp_path), url=bare_url)
     assert load.returncode == 0, load.stderr
     assert "2 nuevos" in load.stdout
-    assert "2 sin cambios" in ateneo("ingest", "-e", "acme", str(tmp_path), url=bare_url).stdout
-    found = ateneo("search", "-e", "acme", "mudanza", "--json", url=bare_url)
+    assert "2 sin cambios" in ateneo_process("ingest", "-e", "acme", str(tmp_path), url=bare_url).stdout
+    found = ateneo_process("search", "-e", "acme", "mudanza", "--json", url=bare_url)
     assert json.loads(found.stdout)["hits"][0]["source"] == "manual.md"
-    shown = ateneo("search", "-e", "acme", "mudanza", url=bare_url)
+    shown = ateneo_process("search", "-e", "acme", "mudanza", url=bare_url)
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert "significado" in shown.stdout
-    answer = ateneo("ask", "-e", "acme", "¿cuántos días de licencia dan por mudanza?", url=bare_url)
+    answer = ateneo_process("ask", "-e", "acme", "¿cuántos días de licencia dan por mudanza?", url=bare_url)
     assert "dos días corridos" in answer.stdout
     assert "extractiva" in answer.stdout
-    doctor = ateneo("doctor", url=bare_url)
+    doctor = ateneo_process("doctor", url=bare_url)
     assert doctor.returncode == 0, doctor.stdout
     assert "pgvector" in doctor.stdout
 

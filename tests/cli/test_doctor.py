@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 from ateneo.cli.doctor import examine
 from ateneo.cli.finding import Finding

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.cli.test_cli import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo_process
 
 from ateneo.db import embedded
 
@@ -24,7 +24,7 @@ def folder() -> Iterator[Path]:
     # not pytest's own folder: every run closes that to the server's user anew
     with tempfile.TemporaryDirectory(prefix="ateneo-pg-", ignore_cleanup_errors=True) as place:
         made = Path(place) / "pg#1%20"
-        upgraded = ateneo("db", "upgrade", url=f"embedded:{made}")
+        upgraded = ateneo_process("db", "upgrade", url=f"embedded:{made}")
         assert upgraded.returncode == 0, upgraded.stderr
         assert servers(made) == []
         yield made
@@ -98,7 +98,7 @@ def test_worker(folder: Path, number: signal.Signals) -> None:
 
 
 def test_an_agents_server_on_stdin(folder: Path) -> None:
-    created = ateneo("keys", "create", "--empresa-id", "acme", url=f"embedded:{folder}")
+    created = ateneo_process("keys", "create", "--empresa-id", "acme", url=f"embedded:{folder}")
     [key] = [word for word in created.stdout.split() if word.startswith("ate_")]
     with running(folder, "mcp", ATENEO_API_KEY=key) as process:
         assert process.stdin is not None
@@ -117,7 +117,7 @@ def test_who_is_killed_counts_for_nothing(folder: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
     assert len(servers(folder)) == 1, "nobody could stop it"
-    assert ateneo("status", url=f"embedded:{folder}").returncode == 0
+    assert ateneo_process("status", url=f"embedded:{folder}").returncode == 0
     assert servers(folder) == [], "the next one does"
 
 
@@ -126,7 +126,7 @@ def test_who_comes_while_another_works_stops_nothing(folder: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         [server] = servers(folder)
-        assert ateneo("status", url=f"embedded:{folder}").returncode == 0
+        assert ateneo_process("status", url=f"embedded:{folder}").returncode == 0
         assert servers(folder) == [server]
         process.terminate()
         process.wait(60)
@@ -147,14 +147,14 @@ def test_a_number_that_another_program_has_now_is_no_server(folder: Path) -> Non
                 break
             time.sleep(0.1)
         (folder / "postmaster.pid").write_text(f"{stranger.pid}\n{left.partition(chr(10))[2]}", encoding="utf-8")
-        done = ateneo("status", url=f"embedded:{folder}")
+        done = ateneo_process("status", url=f"embedded:{folder}")
         stranger.kill()
     assert done.returncode == 0, done.stderr
     assert servers(folder) == []
 
 
 def test_a_path_that_the_package_cannot_take_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    refused = ateneo("status", url=f"embedded:{tmp_path}/mis datos/pg")
+    refused = ateneo_process("status", url=f"embedded:{tmp_path}/mis datos/pg")
     assert refused.returncode == 2
     assert "embedded:OTRA_CARPETA" in refused.stderr
     assert "Traceback" not in refused.stderr

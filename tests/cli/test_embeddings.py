@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cli.test_cli import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo
 from tests.embedding.test_switch import text_of
 from tests.providers.server import Fault, ProviderServer, vector_for, words_vector
 

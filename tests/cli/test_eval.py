@@ -1,18 +1,16 @@
-"""`ateneo eval retrieval` as a person meets it: real processes on a real server."""
+"""`ateneo eval retrieval` as a person meets it, on a real server."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import asyncpg
 import pytest
+from tests.cli.run import ATENEO, Ended, ateneo, environment
 
-ATENEO = str(Path(sys.executable).with_name("ateneo"))
 TEXTS = {
     "p1": "Cada persona tiene catorce días corridos de vacaciones por año calendario.",
     "p2": "Por mudanza se otorgan dos días corridos de licencia, con aviso previo.",
@@ -21,22 +19,8 @@ TEXTS = {
 QUESTIONS = {"q1": "descanso anual", "q2": "¿cuántos días de licencia hay por mudanza?", "q3": "¿cambio de contraseña?"}
 
 
-def environment(url: str | None, **more: str) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "DATABASE_"))}
-    database = {"DATABASE_URL": url} if url else {}
-    return clean | {"COLUMNS": "80", "ATENEO_SECRETS_FILE": "/nonexistent", "ATENEO_THREADS": "1"} | database | more
-
-
-def evaluate(*arguments: object, url: str | None = None, **more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [ATENEO, "eval", "retrieval", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=environment(url, **more),
-    )
+def evaluate(*arguments: object, url: str | None = None, **more: str) -> Ended:
+    return ateneo("eval", "retrieval", *map(str, arguments), url=url, ATENEO_THREADS="1", **more)
 
 
 async def databases(url: str) -> set[str]:
@@ -141,7 +125,10 @@ async def test_interrupted_it_drops_its_database(bare_url: str, folder: Path, nu
     # what a script starts in its background ignores Ctrl-C, and must end politely all the same
     usual = signal.signal(signal.SIGINT, signal.SIG_IGN if number is signal.SIGTERM else signal.default_int_handler)
     with subprocess.Popen(
-        [ATENEO, "eval", "retrieval", str(folder)], env=environment(bare_url), stderr=subprocess.PIPE, text=True
+        [ATENEO, "eval", "retrieval", str(folder)],
+        env=environment(bare_url, ATENEO_THREADS="1"),
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         signal.signal(signal.SIGINT, usual)
         while not await databases(bare_url) and process.poll() is None:

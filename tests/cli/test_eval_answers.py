@@ -1,17 +1,14 @@
 """`ateneo eval answers` as a person meets it: without a key, and with a server that speaks a provider's protocol."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.run import Ended, ateneo
 from tests.providers import anthropic_server
 from tests.providers.anthropic_server import Reply, fault, message
 
-ATENEO = str(Path(sys.executable).with_name("ateneo"))
 LICENCIAS = """# Licencias
 
 ## Mudanza
@@ -57,22 +54,11 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def evaluate(*arguments: object, url: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "DATABASE_"))}
-    return subprocess.run(
-        [ATENEO, "eval", "answers", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=clean
-        | {"COLUMNS": "80", "ATENEO_SECRETS_FILE": os.devnull, "ATENEO_THREADS": "1", "DATABASE_URL": url}
-        | more,
-    )
+def evaluate(*arguments: object, url: str, **more: str) -> Ended:
+    return ateneo("eval", "answers", *map(str, arguments), url=url, ATENEO_THREADS="1", **more)
 
 
-def by_id(run: "subprocess.CompletedProcess[str]") -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def by_id(run: Ended) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     return report, {one["id"]: one for one in report["questions"]}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import asyncpg
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 
 async def _company(url: str, count: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.test_cli import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo
 from tests.providers.server import Fault, ProviderServer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

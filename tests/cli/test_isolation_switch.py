@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from tests.cli.test_cli import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo
 from tests.providers.server import ProviderServer, words_vector
 
 from ateneo.db import empresas

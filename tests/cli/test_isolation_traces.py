@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 CANARY = "zafirocanario7391"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.providers import tiny_exports
 from tests.providers.tiny_encoder import write
 

@@ -9,8 +9,8 @@ from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 import pytest
+from tests.cli.run import ATENEO, ateneo
 from tests.cli.test_backfill_command import environment, fill
-from tests.cli.test_cli import ATENEO, ateneo
 from tests.providers.server import Fault, ProviderServer
 
 from ateneo.db.pool import Database

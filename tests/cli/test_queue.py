@@ -8,7 +8,7 @@ import sys
 import time
 
 import asyncpg
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 from ateneo.db import generations
 from ateneo.db.pool import Database

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.cli.test_usage import ENGLISH
 
 EVERY_COMMAND = """

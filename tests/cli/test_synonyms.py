@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import asyncpg
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 
 async def test_synonyms(database_url: str, tmp_path: Path) -> None:

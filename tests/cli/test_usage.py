@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.test_cli import ATENEO, MANUAL, ateneo
+from tests.cli.run import ATENEO, ateneo
+from tests.cli.test_cli import MANUAL
 
 import ateneo as package
 

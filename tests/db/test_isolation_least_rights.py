@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 from tests.api.server import serving, settings
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.providers.server import Fault, ProviderServer
 
 from ateneo.db import audit, keys, tenant_secret

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.db.test_isolation_database import put
 
 from ateneo.db import documents, tenant_secret, tenant_token

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.examples import examples
 
 from ateneo.db import generations, health, migrate, statistics

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cli.test_cli import MANUAL, ateneo
+from tests.cli.run import ateneo
+from tests.cli.test_cli import MANUAL
 from tests.pgbouncer import NEEDED, transaction_pooler
 
 from ateneo.db import advisory_lock, chunks, queue

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 
 from ateneo import errors
 from ateneo.db import documents, migrate, scratch, search

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.db.test_isolation_database import put
 
 from ateneo.db import documents, embedded, generations, keys, migrate, search, synonyms

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.cli.test_cli import ateneo
+from tests.cli.run import ateneo
 from tests.providers.server import ProviderServer, vector_for
 
 from ateneo.container import Container

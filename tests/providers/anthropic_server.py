@@ -2,6 +2,7 @@
 
 import json
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that leave: what is on stderr may be a command's."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @dataclass(frozen=True)
@@ -185,7 +194,7 @@ def serving(reply: Callable[[int], Reply] = lambda n: message()) -> Iterator[Ser
             except (BrokenPipeError, ConnectionResetError):
                 pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = QuietServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     server.url = f"http://127.0.0.1:{http.server_port}"
