@@ -245,8 +245,8 @@ TEXTS: dict[str, Texts] = {
     "DocumentEmpty": Texts(
         "«{name}» no tiene texto: está vacío, o es una imagen escaneada.",
         "“{name}” has no text: it is empty, or a scanned image.",
-        "Si es un escaneo, pasale antes un OCR.",
-        "If it is a scan, run it through OCR first.",
+        "Si es un escaneo, tiene que poder leerse a simple vista, y ATENEO_OCR estar en auto.",
+        "If it is a scan, it must be legible to the eye, and ATENEO_OCR be auto.",
     ),
     "DocumentTooLarge": Texts(
         "«{name}» ocupa {size} y el máximo es {limit}.",

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)
     max_upload_mb: int = _named("ATENEO_MAX_UPLOAD_MB", 50, "largest file, in MiB", ge=1)
     extract_timeout_s: float = _named("ATENEO_EXTRACT_TIMEOUT_S", 60.0, "seconds that reading one file may take", gt=0)
+    ocr: str = _named(
+        "ATENEO_OCR", "auto", "text of scanned pages and images: `auto`, or `off`", pattern=r"^(auto|off)$"
+    )
     hnsw_threshold: int = _named(
         "ATENEO_HNSW_THRESHOLD", 5000, "chunks from which a company gets an HNSW index of its own", ge=1
     )

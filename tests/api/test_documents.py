@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from tests.api.conftest import FERIADOS, Api
 from ateneo.db.pool import Database
 
 MIB = 1024 * 1024
+MIXED = Path(__file__).parents[1] / "files" / "documents" / "13" / "expediente_mixto.pdf"
 
 
 async def _upload(client: httpx.AsyncClient, name: str, data: bytes, **fields: str) -> httpx.Response:
@@ -39,6 +41,23 @@ async def test_a_document_lives_and_dies(client: httpx.AsyncClient) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown-document")
     found = await client.get("/search/semantic", params={"q": "viáticos", "mode": "lexical"})
     assert all(hit["source"] != "viaticos.md" for hit in found.json()["hits"])
+
+
+async def test_an_upload_says_which_pages_have_no_text(client: httpx.AsyncClient) -> None:
+    made = await _upload(client, "expediente.pdf", MIXED.read_bytes())
+    reading = made.json()["reading"]
+    assert reading["pages_without_text"] == reading["ocr_pages"] == [2, 3]
+    assert 0.8 < reading["ocr_confidence"] <= 1
+    assert "$reading" not in str(made.json())
+    page = await client.get("/documents")
+    assert reading in [one["reading"] for one in page.json()["documents"]]
+    found = await client.get("/search/semantic", params={"q": "cuota extraordinaria", "mode": "lexical"})
+    assert any("cuota extraordinaria" in hit["contenido"] for hit in found.json()["hits"])
+    assert "$reading" not in found.text
+    again = await _upload(client, "expediente.pdf", MIXED.read_bytes(), replace="true", metadata='{"area": "actas"}')
+    assert (again.json()["status"], again.json()["reading"]) == ("updated", reading)
+    assert again.json()["metadata"].keys() & {"area", "$reading"} == {"area"}
+    await client.delete(f"/documents/{made.json()['document_id']}")
 
 
 async def test_two_uploads_of_one_name_are_two_and_replacing_is_said(client: httpx.AsyncClient) -> None:

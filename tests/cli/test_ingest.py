@@ -174,6 +174,15 @@ def test_bad_files_never_end_a_folder(run: Run, folder: Callable[..., Path], pro
     assert len(listed(run)) == 4
 
 
+def test_pages_without_text_are_said(run: Run) -> None:
+    file = str(Path(__file__).parents[1] / "files" / "documents" / "13" / "expediente_mixto.pdf")
+    done = run("ingest", file, ATENEO_OCR="off")
+    assert done.returncode == 0
+    assert "expediente_mixto.pdf: páginas sin texto: 2, 3" in done.stderr
+    done = run("ingest", file, "--force")
+    assert "expediente_mixto.pdf: páginas leídas por OCR: 2, 3 (confianza 9" in done.stderr
+
+
 def test_an_empty_folder_and_a_name_that_cannot_be(run: Run, folder: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "vacia").mkdir()
     for path in (tmp_path / "vacia", folder("fotos", a_png=b"x"), tmp_path / ("x" * 300), tmp_path / "nada"):

@@ -15,7 +15,7 @@ from ateneo.api.tenant import OpenContainer, Tenant, refuse_other
 from ateneo.errors import BadArgument
 from ateneo.i18n import both, tr
 from ateneo.ingestion.upload import place
-from ateneo.types import StoredDocument
+from ateneo.types import ReadingReport, StoredDocument
 
 PATH = "/documents"
 router = APIRouter(tags=["documents"], responses=RESPONSES)
@@ -50,6 +50,8 @@ class DocumentResponse(BaseModel):
     superseded (a later upload was quicker, and this one is not stored); stored (in a list).
 
     `same_name` and `same_bytes`, after it was created: the newest other documents with its name, or its bytes.
+
+    `reading`: the pages without text, and those of them read by OCR; the tables, the attachments; what was skipped.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -68,6 +70,7 @@ class DocumentResponse(BaseModel):
     external_id: str | None = Field(examples=["2026/manual-autoclave.pdf"])
     same_name: tuple[str, ...] = Field(examples=[[]])
     same_bytes: tuple[str, ...] = Field(examples=[[]])
+    reading: ReadingReport | None
 
 
 class DocumentPage(BaseModel):

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ateneo.cli.options import EmpresaId
+from ateneo.cli.reading_screen import warnings
 from ateneo.cli.runtime import entry, err, out, say_error
 from ateneo.container import Container
 from ateneo.db.identity import ReadFile, read_files
@@ -32,7 +33,7 @@ from ateneo.ingestion.sources import Source, Sources, text
 from ateneo.ingestion.upload import LONGEST_SOURCE
 from ateneo.settings import load
 from ateneo.text.clean import clean
-from ateneo.types import Origin
+from ateneo.types import NO_REPORT, Origin
 from ateneo.validation_messages import unreadable
 
 SOME_FAILED = 3
@@ -157,6 +158,7 @@ class _Done:
     failed: list[str] = field(default_factory=list)
     gone: list[tuple[Source, ReadFile]] = field(default_factory=list)
     pruned: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -190,7 +192,9 @@ async def _read(
             else:
                 unanswered = 0
                 done.counts[stored.status] += 1
-                done.chunks += stored.chunks if stored.status in ("created", "replaced") else 0
+                if stored.status in ("created", "replaced"):
+                    done.chunks += stored.chunks
+                    done.warnings += [f"{origin.path}: {one}" for one in warnings(stored.reading or NO_REPORT)]
             bar.advance(task)
 
 
@@ -264,5 +268,7 @@ def _summary(done: _Done, listings: Sequence[Listing], *, prune: bool) -> None:
         line = tr(f"{gone} cuyo archivo ya no está: {names}.{how}",
                   f"Documents whose files are gone ({number(len(done.gone))}): {names}.{how}")  # fmt: skip
         err.print(Text(line), soft_wrap=True)
+    for line in done.warnings:
+        err.print(Text(f"! {clean(line)}"), soft_wrap=True)
     for line in [*done.failed, *(name for one in listings for name in one.closed)]:
         say_error(f"✗ {line}", style="red")

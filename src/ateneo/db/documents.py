@@ -6,7 +6,7 @@ Which document an upload is: db/identity.py.
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ateneo.db.chunks import content_hash, write_own_vectors
@@ -14,7 +14,7 @@ from ateneo.db.identity import NEW, SELECT, Arrival, Identity, Known, find, one_
 from ateneo.db.pool import Connection, Database
 from ateneo.db.usage import Bill, charge
 from ateneo.errors import UnknownDocument
-from ateneo.types import Chunk, Matrix, Pending, StoredDocument
+from ateneo.types import NO_REPORT, Chunk, Matrix, Pending, ReadingReport, StoredDocument
 
 _BATCH = 500
 """Rows that are written at once: preparing more would hold up the event loop."""
@@ -25,6 +25,7 @@ _NAMED = 20
 @dataclass(frozen=True, slots=True)
 class NewDocument:
     """A document to store. `content_hash` is the sha256 of the file; `metadata` what the file says of itself.
+    `reading` is kept beside it, under a key of its own: it does not travel with passages.
 
     `given_title` and `given` (metadata) are what was sent with it, None: nothing, and what was sent before stays;
     `folder` where the source's folder stands; `arrival` its number in the order of arrivals.
@@ -37,6 +38,7 @@ class NewDocument:
     bytes: int
     pages: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reading: ReadingReport = NO_REPORT
     identity: Identity = NEW
     given_title: str | None = None
     given: Mapping[str, Any] | None = None
@@ -70,7 +72,7 @@ async def keep(
         await connection.execute(
             "UPDATE ateneo.document SET arrival = $3, title = coalesce($4, title),"
             " given_title = coalesce($4, given_title), given_metadata = coalesce($5::text::jsonb, given_metadata),"
-            " metadata = CASE WHEN $5 IS NULL THEN metadata ELSE file_metadata || $5::text::jsonb END,"
+            " metadata = CASE WHEN $5 IS NULL THEN metadata ELSE (file_metadata - '$reading') || $5::text::jsonb END,"
             " origin = coalesce($6, origin), external_id = coalesce($7, external_id), folder = coalesce($8, folder),"
             " updated_at = CASE WHEN $9 THEN now() ELSE updated_at END WHERE empresa_id = $1 AND document_id = $2",
             empresa_id,
@@ -200,17 +202,18 @@ async def _write_document(
         "INSERT INTO ateneo.document AS d (empresa_id, document_id, title, source, mime, content_hash, bytes, pages,"
         " file_metadata, given_metadata, metadata, given_title, origin, external_id, folder, arrival, own_chunks)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb,"
-        " $9::text::jsonb || coalesce($10::text::jsonb, '{}'), $11, $12, $13, $14, $15, $16)"
+        " ($9::text::jsonb - '$reading') || coalesce($10::text::jsonb, '{}'), $11, $12, $13, $14, $15, $16)"
         " ON CONFLICT (empresa_id, document_id) DO UPDATE SET title = excluded.title, source = excluded.source,"
         " mime = excluded.mime, content_hash = excluded.content_hash, bytes = excluded.bytes, pages = excluded.pages,"
         " file_metadata = excluded.file_metadata, given_metadata = coalesce(excluded.given_metadata, d.given_metadata),"
-        " metadata = excluded.file_metadata || coalesce(excluded.given_metadata, d.given_metadata, '{}'),"
+        " metadata = (excluded.file_metadata - '$reading')"
+        " || coalesce(excluded.given_metadata, d.given_metadata, '{}'),"
         " given_title = coalesce(excluded.given_title, d.given_title), origin = coalesce(excluded.origin, d.origin),"
         " external_id = coalesce(excluded.external_id, d.external_id), folder = coalesce(excluded.folder, d.folder),"
         " arrival = excluded.arrival, own_chunks = excluded.own_chunks, updated_at = now()",
         empresa_id, document_id, new.title, new.source, new.mime, new.content_hash, new.bytes, new.pages,
-        _json(new.metadata), _json(new.given), new.given_title, new.identity.origin, new.identity.external_id,
-        new.folder, new.arrival, chunks,
+        _json({**new.metadata, "$reading": asdict(new.reading)}), _json(new.given), new.given_title,
+        new.identity.origin, new.identity.external_id, new.folder, new.arrival, chunks,
     )  # fmt: skip
     return document_id
 

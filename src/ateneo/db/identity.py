@@ -11,12 +11,12 @@ import asyncpg
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import BadArgument, SeveralDocuments, UnknownDocument
 from ateneo.i18n import tr
-from ateneo.types import StoredDocument
+from ateneo.types import ReadingReport, StoredDocument
 
 # Counted in the chunks table itself: other programs write there, too. Chunks of ours have a row in chunk_meta.
 SELECT = """
 SELECT d.document_id, d.empresa_id, d.title, d.source, d.mime, d.bytes, d.pages, d.created_at, d.origin, d.external_id,
-       d.metadata::text AS metadata,
+       d.metadata::text AS metadata, (d.file_metadata -> '$reading')::text AS reading,
        (SELECT count(*) FROM public.knowledge_chunks k
          WHERE k.empresa_id = d.empresa_id AND k.document_id::text = d.document_id) AS chunks
 """
@@ -174,6 +174,7 @@ def stored_of(row: asyncpg.Record) -> StoredDocument:
         metadata=json.loads(row["metadata"]),
         origin=row["origin"],
         external_id=row["external_id"],
+        reading=None if row["reading"] is None else ReadingReport.of(json.loads(row["reading"])),
     )
 
 

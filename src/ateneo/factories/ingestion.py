@@ -12,4 +12,5 @@ def ingestion_options(settings: Settings) -> dict[str, Any]:
         "chunk_overlap": settings.chunk_overlap,
         "max_bytes": settings.max_upload_mb * 1024 * 1024,
         "timeout_s": settings.extract_timeout_s,
+        "ocr": settings.ocr == "auto",
     }

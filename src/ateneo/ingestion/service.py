@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from dataclasses import replace as replaced
 from inspect import isawaitable
 from pathlib import Path
@@ -37,7 +38,7 @@ from ateneo.ingestion.upload import (
     upload_of,
 )
 from ateneo.text.clean import clean
-from ateneo.types import Chunk, Document, Matrix, Origin, StoredDocument, Tenant
+from ateneo.types import Chunk, Document, Matrix, Origin, ReadingReport, StoredDocument, Tenant
 from ateneo.validation_messages import unreadable
 
 
@@ -53,9 +54,10 @@ class IngestionService:
         chunk_overlap: int = 32,
         max_bytes: int = 50 * 1024 * 1024,
         timeout_s: float = 60.0,
+        ocr: bool = True,
     ) -> None:
         """`db`: a Database, or an asyncpg connection or pool; `max_bytes`: largest file; `timeout_s`: seconds that
-        reading one may take."""
+        reading one may take; `ocr`: whether pages without text, and images, are read by OCR."""
         self.db = Database.wrap(db)
         models = Models.wrap(embedding)
         self.embedding = models.main
@@ -64,6 +66,7 @@ class IngestionService:
         self._chunk_overlap = chunk_overlap
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
+        self._ocr = ocr
 
     async def process_document(
         self,
@@ -152,6 +155,7 @@ class IngestionService:
             bytes=len(data),
             pages=document.pages,
             metadata=cleaned(document.metadata),
+            reading=ReadingReport.of(cleaned(asdict(document.reading))),
             identity=arrived.identity,
             given_title=upload.title,
             given=upload.metadata,
@@ -191,6 +195,7 @@ class IngestionService:
             timeout_s=self._timeout_s,
             max_tokens=self._chunk_tokens,
             overlap=self._chunk_overlap,
+            ocr=self._ocr,
         )
         if title:
             document = replaced(document, title=title)

@@ -5,9 +5,11 @@ from ateneo.types.agents import Agent, Answer, AnswerState, Citation, TextBlock,
 from ateneo.types.chat import ChatPart, ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
 from ateneo.types.documents import Chunk, Document, Origin, Section, StoredDocument, StoredPassage
 from ateneo.types.embedding import Embedded, EmbeddingResult, Generation, Kind, Limits, Matrix, Pending
+from ateneo.types.reading import NO_REPORT, ReadingReport, Skipped
 from ateneo.types.search import DocumentHits, Fusion, Hit, Mode, Passage, SearchResult
 
 __all__ = [
+    "NO_REPORT",
     "Agent",
     "Answer",
     "AnswerState",
@@ -33,11 +35,13 @@ __all__ = [
     "Passage",
     "Pending",
     "QuotePart",
+    "ReadingReport",
     "Scope",
     "SearchPart",
     "SearchResult",
     "SearchRound",
     "Section",
+    "Skipped",
     "StoredDocument",
     "StoredPassage",
     "Tenant",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ateneo.text.source_label import label
+from ateneo.types.reading import NO_REPORT, ReadingReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Document:
     sections: tuple[Section, ...]
     pages: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reading: ReadingReport = NO_REPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class StoredDocument:
     """A document of one company; `source` is its name, `status` what an ingestion did: docs/how-to/documents.md.
 
     `same_name` and `same_bytes`, where it was created: the company's newest others with its name, or its bytes.
+    `reading` is None for one that was stored before there were such reports.
     """
 
     document_id: str
@@ -76,6 +79,7 @@ class StoredDocument:
     external_id: str | None = None
     same_name: tuple[str, ...] = ()
     same_bytes: tuple[str, ...] = ()
+    reading: ReadingReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 EPUB = "application/epub+zip"
+IMAGES = {"image/png", "image/jpeg", "image/tiff", "image/webp"}
 
 MOST_UNPACKED_BYTES = 512 * 1024 * 1024
 MOST_PACKED_RATIO = 200
@@ -41,7 +42,8 @@ _OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".ods", ".epub"}
 _BY_MEMBER = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX))
 _BY_MIMETYPE_MEMBER = {ODT, ODS, EPUB}
 _MAGIC = {
-    b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"\x1f\x8b": "application/gzip",
+    b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"II*\0": "image/tiff", b"MM\0*": "image/tiff",
+    b"GIF8": "image/gif", b"\x1f\x8b": "application/gzip",
     b"7z\xbc\xaf": "application/x-7z-compressed", b"Rar!": "application/vnd.rar", b"\x7fELF": "application/x-elf",
     b"MZ": "application/x-msdownload",
 }  # fmt: skip
@@ -87,6 +89,8 @@ def detect(data: bytes, name: str) -> str:
         return _ole_kind(data, name, extension)
     if data.startswith(b"{\\rtf"):
         return RTF
+    if (mime := _by_magic(data)) in IMAGES:
+        return mime
     text = decode(data)
     if text is None or extension in _OFFICE_NAMES | {".pdf"}:
         raise _not_readable(data, name, extension)
@@ -196,8 +200,13 @@ def _not_readable(data: bytes, name: str, extension: str) -> DocumentCorrupt | D
             name=name,
             detail=tr("su contenido no es el de su extensión.", "its content is not what its extension says."),
         )
-    mime = next((mime for magic, mime in _MAGIC.items() if data.startswith(magic)), "application/octet-stream")
-    return DocumentUnsupported(name=name, mime=mime)
+    return DocumentUnsupported(name=name, mime=_by_magic(data))
+
+
+def _by_magic(data: bytes) -> str:
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((mime for magic, mime in _MAGIC.items() if data.startswith(magic)), "application/octet-stream")
 
 
 def damaged() -> str:

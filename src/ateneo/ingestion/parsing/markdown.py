@@ -167,7 +167,7 @@ def _add(builder: SectionBuilder, block: list[str]) -> None:
         closed = len(block) > 1 and _FENCE.match(block[-1])
         builder.text("\n".join(block[1:-1] if closed else block[1:]))
     elif len(block) > 1 and "|" in block[0] and _is_table_rule(block[1]):
-        builder.text(table_text([[*map(plain, _cells(line))] for at, line in enumerate(block) if at != 1]))
+        builder.table(table_text([[*map(plain, _cells(line))] for at, line in enumerate(block) if at != 1]))
     else:
         _add_prose(builder, block)
 

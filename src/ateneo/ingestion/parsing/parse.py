@@ -4,23 +4,32 @@ A reader a format: PDF, Word, spreadsheets and mail have their own; what is left
 Any of it may hang, crash or take all memory with a hostile file: `sandbox.read_file` does it in another process.
 """
 
+import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentEncrypted, DocumentError, DocumentTooLarge
+from ateneo.errors import (
+    DocumentCorrupt,
+    DocumentEmpty,
+    DocumentEncrypted,
+    DocumentError,
+    DocumentTooLarge,
+    DocumentUnsupported,
+)
 from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.csv_rows import read_csv
 from ateneo.ingestion.parsing.mail import Attachment, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
+from ateneo.ingestion.parsing.ocr import Ocr
 from ateneo.ingestion.parsing.office import read_office
 from ateneo.ingestion.parsing.pdf_pages import read_pages
-from ateneo.ingestion.parsing.pdf_text import read_pdf
+from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.structured import read_json, read_xml
@@ -37,20 +46,34 @@ _BLANK_LINES = re.compile(r"\n\s*\n")
 _Read = tuple[SectionBuilder, Mapping[str, Any], int | None]
 
 
-def parse(data: bytes, name: str, *, max_bytes: int, depth: int = 0) -> Document:
-    """Reads a file; `name` is its name, for its extension, its title and messages. `max_bytes` limits `data`.
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """`depth`: of how many others a file is an attachment."""
+
+    max_bytes: int
+    ocr: Ocr
+    depth: int = 0
+
+
+def parse(data: bytes, name: str, *, max_bytes: int, ocr_s: float = math.inf) -> Document:
+    """Reads a file; `name` is its name, for its extension, its title and messages. `max_bytes` limits `data`;
+    `ocr_s`: for so many seconds pages without text are read by OCR, those after are not; 0: none.
 
     The title is the one in the metadata, else the first heading, else the name; the first two also lead each
-    section's headings. `depth`: of how many others this one is an attachment. Raises DocumentTooLarge, DocumentEmpty,
-    DocumentEncrypted, DocumentCorrupt or DocumentUnsupported.
+    section's headings. Raises DocumentTooLarge, DocumentEmpty, DocumentEncrypted, DocumentCorrupt or
+    DocumentUnsupported.
     """
-    mime = check(data, name, max_bytes=max_bytes)
+    return _parse(data, name, _Limits(max_bytes, Ocr(ocr_s)))
+
+
+def _parse(data: bytes, name: str, limits: _Limits) -> Document:
+    mime = check(data, name, max_bytes=limits.max_bytes)
     if mime in _IN_PROCESS:
         builder, metadata, pages = _read_text(formats.decode(data) or "", mime, PurePath(name).suffix.lower())
     elif mime == formats.EMAIL:
-        builder, metadata, pages = _read_mail(data, max_bytes, depth)
+        builder, metadata, pages = _read_mail(data, limits)
     else:
-        builder, metadata, pages = _read_binary(data, name, mime)
+        builder, metadata, pages = _read_binary(data, name, mime, limits)
     return _document(name, mime, builder, metadata, pages)
 
 
@@ -82,6 +105,7 @@ def _document(
         sections=under_title(sections, title) if title else sections,
         pages=pages,
         metadata=kept(metadata, names),
+        reading=builder.report,
     )
 
 
@@ -101,7 +125,7 @@ def _read_text(text: str, mime: str, extension: str) -> _Read:
         return structured, {}, None
     builder = SectionBuilder()
     if mime == formats.CSV:
-        builder.text(table_text(read_csv(text)))
+        builder.table(table_text(read_csv(text)))
     else:
         _add_paragraphs(builder, text)
     return builder, {}, None
@@ -119,7 +143,7 @@ _STRUCTURED = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".
 # --- mail ---------------------------------------------------------------------------------------------------------
 
 
-def _read_mail(data: bytes, max_bytes: int, depth: int) -> _Read:
+def _read_mail(data: bytes, limits: _Limits) -> _Read:
     builder = SectionBuilder()
     mails = list(read_mails(data))
     for mail in mails:
@@ -131,9 +155,13 @@ def _read_mail(data: bytes, max_bytes: int, depth: int) -> _Read:
         else:
             _add_paragraphs(builder, mail.text)
         for attachment in mail.attachments:
-            _add_attachment(builder, attachment, max_bytes, depth)
+            _add_attachment(builder, attachment, limits)
     metadata = {"subject": mails[0].subject, "title": mails[0].subject} if len(mails) == 1 else {}
     return builder, metadata, None
+
+
+def _pages(numbers: Sequence[int]) -> str:
+    return tr("páginas ", "pages ") + ", ".join(map(str, numbers))
 
 
 def _add_html(builder: SectionBuilder, page: str) -> None:
@@ -142,17 +170,26 @@ def _add_html(builder: SectionBuilder, page: str) -> None:
         builder.text("\n".join((*section.headings[-1:], section.text)))
 
 
-def _add_attachment(builder: SectionBuilder, attachment: Attachment, max_bytes: int, depth: int) -> None:
+def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Limits) -> None:
     """What was attached, below a heading with its name; one that cannot be read is named, with the reason."""
     builder.heading(1, tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}"))
-    if depth >= _DEEPEST_ATTACHMENT:
-        builder.text(tr("No se leyó: está dentro de demasiados otros.", "Not read: it is within too many others."))
-        return
     try:
-        document = parse(attachment.data, attachment.name, max_bytes=max_bytes, depth=depth + 1)
+        _add_document(builder, attachment, limits)
     except DocumentError as error:
         builder.text(error.message)
-        return
+        builder.report = builder.report.with_skipped(attachment.name, error.message)
+
+
+def _add_document(builder: SectionBuilder, attachment: Attachment, limits: _Limits) -> None:
+    """Raises DocumentError where it cannot be read."""
+    if limits.depth >= _DEEPEST_ATTACHMENT:
+        detail = tr("no se leyó: está dentro de demasiados otros.", "not read: it is within too many others.")
+        raise DocumentCorrupt(name=attachment.name, detail=detail)
+    document = _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
+    report = document.reading
+    if report.unread_pages:
+        report = report.with_skipped(_pages(report.unread_pages), tr("sin texto", "without text"))
+    builder.report = builder.report.with_attachment(attachment.name, report)
     for section in document.sections:
         for level, heading in enumerate(section.headings, start=2):
             builder.heading(level, heading)
@@ -162,25 +199,43 @@ def _add_attachment(builder: SectionBuilder, attachment: Attachment, max_bytes: 
 # --- binary formats -----------------------------------------------------------------------------------------------
 
 
-def _read_binary(data: bytes, name: str, mime: str) -> _Read:
+def _read_binary(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
     if mime == formats.PDF:
-        return _read_pdf(data, name)
+        return _read_pdf(data, name, limits)
+    if mime in formats.IMAGES:
+        return _read_image(data, name, mime, limits.ocr)
     if mime in _ZIPPED_XML:
         return _read_zipped_xml(data, name, mime)
     reading, metadata = read_office(data, name, mime)
     return reading.builder, metadata, reading.builder.page
 
 
-def _read_pdf(data: bytes, name: str) -> _Read:
+def _read_image(data: bytes, name: str, mime: str, ocr: Ocr) -> _Read:
+    from PIL import Image
+
+    if ocr.is_over():
+        raise DocumentUnsupported(name=name, mime=mime)
+    try:
+        pages, report = read_image(data, ocr)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
+    builder = read_pages(pages)
+    builder.report = report
+    return builder, {}, len(pages)
+
+
+def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
     import pypdfium2
 
     try:
-        pages, metadata = read_pdf(data)
+        pages, metadata, report = read_pdf(data, limits.ocr)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower() or "security" in str(error).lower():
             raise DocumentEncrypted(name=name) from error
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
-    return read_pages(pages, title_of(metadata)), metadata, len(pages)
+    builder = read_pages(pages, title_of(metadata))
+    builder.report = report
+    return builder, metadata, len(pages)
 
 
 _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {

@@ -1,16 +1,20 @@
-"""The lines and tables of a PDF's pages, by PDFium: text in the file's order, tables by where their cells stand."""
+"""The lines and tables of a PDF's pages, by PDFium: text in the file's order, tables by where their cells stand. Pages
+without text, and images, by OCR."""
 
 import ctypes
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
+from itertools import islice, pairwise
+from statistics import fmean, median
 from typing import Any
 
+from ateneo.ingestion.parsing.ocr import Ocr, Recognized, is_scanned
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
 from ateneo.ingestion.parsing.pdf_tables import Rule, Segment, Table, find_tables
 from ateneo.ingestion.parsing.tables import table_lines
+from ateneo.types import ReadingReport
 
 _HYPHEN = "\x02"
 """What PDFium puts where a word is divided at the end of a line."""
@@ -24,6 +28,9 @@ _PARAGRAPH_GAP = 1.35
 """Between two paragraphs there is at least this much of the usual distance of lines."""
 _HEADING_SIZE = 1.15
 _LONGEST_HEADING = 120
+_PAGE_WIDTH = 595.0
+"""Points: an image is taken for a page of this width."""
+_MOST_FRAMES = 100
 
 
 @dataclass(slots=True)
@@ -37,11 +44,15 @@ class _Drawn:
 
 @dataclass(slots=True)
 class _Page:
+    """`scanned`: whether it has no text of its own; `confidence`: of the OCR, None where nothing was read so."""
+
     drawn: list[_Drawn]
     tables: list[Table]
+    scanned: bool = False
+    confidence: float | None = None
 
 
-def read_pdf(data: bytes) -> tuple[list[str], dict[str, Any]]:
+def read_pdf(data: bytes, ocr: Ocr) -> tuple[list[str], dict[str, Any], ReadingReport]:
     """The lines of each page as `pdf_pages.read_pages` takes them, and what the file says of itself. Raises
     pypdfium2.PdfiumError for a file that cannot be opened."""
     import pypdfium2
@@ -50,7 +61,31 @@ def read_pdf(data: bytes) -> tuple[list[str], dict[str, Any]]:
         if pdf.get_formtype():
             pdf.init_forms()
         metadata = _metadata(pdf.get_metadata_dict())
-        pages = [_page(pdf, number) for number in range(len(pdf))]
+        pages = [_page(pdf, number, ocr) for number in range(len(pdf))]
+    return _texts(pages), metadata, _report(pages)
+
+
+def read_image(data: bytes, ocr: Ocr) -> tuple[list[str], ReadingReport]:
+    """As `read_pdf`, an image a page. Raises OSError, and others of PIL, for a file that cannot be opened."""
+    from PIL import Image, ImageOps, ImageSequence
+
+    with Image.open(io.BytesIO(data)) as image:
+        frames = (ImageOps.exif_transpose(one).convert("L") for one in ImageSequence.Iterator(image))
+        pages = [_recognized(ocr.read_image(one, one.width / _PAGE_WIDTH)) for one in islice(frames, _MOST_FRAMES)]
+    return _texts(pages), _report(pages)
+
+
+def _report(pages: Sequence[_Page]) -> ReadingReport:
+    read = {at: page.confidence for at, page in enumerate(pages, 1) if page.confidence is not None}
+    return ReadingReport(
+        pages_without_text=tuple(at for at, page in enumerate(pages, 1) if page.scanned),
+        ocr_pages=tuple(read),
+        ocr_confidence=round(fmean(read.values()), 3) if read else None,
+        tables=sum(len(page.tables) for page in pages),
+    )
+
+
+def _texts(pages: Sequence[_Page]) -> list[str]:
     sizes = [line.size for page in pages for line in page.drawn for _ in range(len(line.text))]
     body = median(sizes) if sizes else 0.0
     former: Table | None = None
@@ -64,7 +99,7 @@ def read_pdf(data: bytes) -> tuple[list[str], dict[str, Any]]:
             rows.append(lines)
             former = table
         texts.append("\n".join(_lines(page, rows, body)))
-    return texts, metadata
+    return texts
 
 
 def _metadata(entries: dict[str, str]) -> dict[str, Any]:
@@ -89,7 +124,7 @@ def _pdf_date(value: str) -> str | None:
     return f"{year}-{month}-{day}T{':'.join(clock)}{zone}"
 
 
-def _page(pdf: Any, number: int) -> _Page:
+def _page(pdf: Any, number: int, ocr: Ocr) -> _Page:
     from pypdfium2 import raw
 
     page = pdf[number]
@@ -103,10 +138,21 @@ def _page(pdf: Any, number: int) -> _Page:
             drawn = list(_drawn(text_page))
         finally:
             text_page.close()
+        if is_scanned(page, "".join(line.text for line in drawn)):
+            found = _recognized(ocr.read_page(page))
+            return found if found.drawn else _Page(drawn, [], scanned=True)
         rules = list(_rules(page))
     finally:
         page.close()
     return _Page(drawn, find_tables([segment for line in drawn for segment in line.segments], rules))
+
+
+def _recognized(found: Recognized | None) -> _Page:
+    if found is None:
+        return _Page([], [], scanned=True)
+    drawn = [_Drawn(" ".join(one.text for one in line), line, line[0].size) for line in found.lines]
+    tables = find_tables([segment for line in found.lines for segment in line], ())
+    return _Page(drawn, tables, scanned=True, confidence=found.confidence)
 
 
 def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[str]:

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -93,7 +94,7 @@ class Frames:
 
 def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, Any]:
     try:
-        document = parse(data, request["name"], max_bytes=request["max_bytes"])
+        document = parse(data, request["name"], max_bytes=request["max_bytes"], ocr_s=request["ocr_s"])
         chunks = chunk(document, frames, max_tokens=request["max_tokens"], overlap=request["overlap"])
     except AteneoError as error:
         return {"error": type(error).__name__, "fields": error.fields}
@@ -102,7 +103,7 @@ def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, 
         frames.send({"chunks": some})
     metadata = {**document.metadata, "language": _language(document)}
     told = {"title": document.title, "mime": document.mime, "pages": document.pages, "metadata": metadata}
-    return {"document": told}
+    return {"document": told, "reading": asdict(document.reading)}
 
 
 def _language(document: Document) -> str:

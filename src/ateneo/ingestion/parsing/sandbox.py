@@ -24,22 +24,32 @@ from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
 from ateneo.ports import TokenCounter
-from ateneo.types import Chunk, Document
+from ateneo.types import Chunk, Document, ReadingReport
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_FRAME = 32 * 1024 * 1024
 _MOST_PROCESSES = 4
 _SECONDS_TO_START = 60.0
+_OCR_SHARE = 0.7
 _COMMAND = (
     "import sys; sys.path += sys.argv[2:]; from ateneo.ingestion.parsing.reader import main; main(int(sys.argv[1]))"
 )
 
 
 async def read_file(
-    data: bytes, name: str, counter: TokenCounter, *, max_bytes: int, timeout_s: float, max_tokens: int, overlap: int
+    data: bytes,
+    name: str,
+    counter: TokenCounter,
+    *,
+    max_bytes: int,
+    timeout_s: float,
+    max_tokens: int,
+    overlap: int,
+    ocr: bool = True,
 ) -> tuple[Document, list[Chunk]]:
-    """`parse`, `detect` and `chunk` in a process of their own, stopped after `timeout_s` seconds or on cancellation.
+    """`parse`, `detect` and `chunk` in a process of their own, stopped after `timeout_s` seconds or on cancellation;
+    OCR, unless it is off, ends before, and the report says which pages it did not read.
 
     The document comes without its sections; its metadata has the language. Raises what `parse` and `chunk` raise,
     DocumentTooSlow where the process was stopped, DocumentCorrupt where it crashed, ReaderUnavailable where none can be
@@ -54,6 +64,7 @@ async def read_file(
         "max_tokens": max_tokens,
         "overlap": overlap,
         "cpu_s": int(timeout_s) + 5,
+        "ocr_s": timeout_s * _OCR_SHARE if ocr else 0.0,
         "lang": i18n.current(),
     }
     turn = _Turn(request, data, counter, timeout_s)
@@ -88,7 +99,7 @@ def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, l
         assert isinstance(kind, type)
         assert issubclass(kind, AteneoError)
         raise kind(**last["fields"])
-    return Document(sections=(), **last["document"]), outcome.chunks
+    return Document(sections=(), **last["document"], reading=ReadingReport.of(last["reading"])), outcome.chunks
 
 
 # --- a file's turn with a process ---------------------------------------------------------------------------------

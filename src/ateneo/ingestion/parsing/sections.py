@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass, field, replace
 
-from ateneo.types import Section
+from ateneo.types import NO_REPORT, ReadingReport, Section
 
 LONGEST_HEADING = 200
 
 
 @dataclass(slots=True)
 class SectionBuilder:
-    """Collects headings and text in reading order. `page` is where what comes next stands."""
+    """Collects headings and text in reading order. `page` is where what comes next stands; `report` what the reader
+    says of its reading."""
 
     page: int | None = None
     first_heading: str = ""
+    report: ReadingReport = NO_REPORT
     _path: list[tuple[int, str]] = field(default_factory=list)
     _blocks: list[list[str]] = field(default_factory=list)
     _sections: list[Section] = field(default_factory=list)
@@ -36,6 +38,12 @@ class SectionBuilder:
         if block.strip():
             self._blocks.append([block.strip()])
             self._bare = False
+
+    def table(self, lines: str) -> None:
+        """A table's rows, each a line."""
+        if lines.strip():
+            self.report = self.report.with_table()
+            self.text(lines)
 
     def line(self, text: str) -> None:
         """A further line of the last block: a list item, a table's row."""

@@ -131,4 +131,4 @@ def _add(builder: SectionBuilder, name: str, rows: Sequence[Sequence[str]], *, h
         builder.heading(1, tr(f"{name} (hoja oculta)", f"{name} (hidden sheet)"))
     elif not alone or not _USUAL_NAME.fullmatch(name):
         builder.heading(1, name)
-    builder.text(text)
+    builder.table(text)

@@ -73,7 +73,7 @@ class _Reader:
             if isinstance(block, _Paragraph):
                 self._add(block, following)
             elif block:
-                self._builder.text("\n".join(block))
+                self._builder.table("\n".join(block))
         for line in self._edges("word/footer"):
             self._builder.text(line)
         return self._builder
