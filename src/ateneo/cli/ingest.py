@@ -38,9 +38,25 @@ from ateneo.validation_messages import unreadable
 
 SOME_FAILED = 3
 # what is taken from a folder; a file that is named is always tried
-_TEXT = (".md", ".markdown", ".txt", ".rst", ".tex", ".html", ".htm", ".xml", ".json", ".csv", ".tsv", ".eml", ".msg")
-_OFFICE = (".pdf", ".docx", ".doc", ".odt", ".rtf", ".xlsx", ".xls", ".ods", ".pptx", ".ppt", ".odp", ".epub")
-SUFFIXES = frozenset(_TEXT + _OFFICE)
+_TEXT = (".md", ".markdown", ".txt", ".rst", ".tex", ".html", ".htm", ".xml", ".json", ".csv", ".tsv")
+_OFFICE = (
+    ".pdf",
+    ".docx",
+    ".doc",
+    ".odt",
+    ".rtf",
+    ".xlsx",
+    ".xlsm",
+    ".xls",
+    ".ods",
+    ".pptx",
+    ".ppt",
+    ".odp",
+    ".epub",
+    ".zip",
+)
+_CONTAINERS = (".eml", ".msg", ".mbox", ".mht", ".mhtml", ".zip")
+SUFFIXES = frozenset(_TEXT + _OFFICE + _CONTAINERS)
 _FAILURES_IN_A_ROW = 2
 """So many files in a row that the provider does not answer for are the provider's trouble, and not the files'."""
 _SHOWN = 10

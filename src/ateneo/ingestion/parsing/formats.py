@@ -25,6 +25,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 EPUB = "application/epub+zip"
+ZIP = "application/zip"
 IMAGES = {"image/png", "image/jpeg", "image/tiff", "image/webp"}
 
 MOST_UNPACKED_BYTES = 512 * 1024 * 1024
@@ -163,15 +164,17 @@ def _zip_kind(data: bytes, name: str, extension: str) -> str:
                 if declared in _BY_MIMETYPE_MEMBER:
                     return declared
     except _ZIP_ERRORS as error:
-        if extension in _OFFICE_NAMES:
+        if extension in _OFFICE_NAMES | {".zip"}:
             raise DocumentCorrupt(name=name, detail=damaged()) from error
-        raise DocumentUnsupported(name=name, mime="application/zip") from error
+        raise DocumentUnsupported(name=name, mime=ZIP) from error
     for prefix, mime in _BY_MEMBER:
         if any(member.startswith(prefix) for member in names):
             return mime
     if extension in _OFFICE_NAMES:
         raise DocumentCorrupt(name=name, detail=damaged())
-    raise DocumentUnsupported(name=name, mime="application/zip")
+    if extension == ".zip":
+        return ZIP
+    raise DocumentUnsupported(name=name, mime=ZIP)
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, name: str) -> None:

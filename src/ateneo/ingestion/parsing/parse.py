@@ -23,6 +23,7 @@ from ateneo.errors import (
 )
 from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
+from ateneo.ingestion.parsing.containers import embedded_files, read_zip
 from ateneo.ingestion.parsing.csv_rows import read_csv
 from ateneo.ingestion.parsing.mail import Attachment, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
@@ -37,7 +38,7 @@ from ateneo.ingestion.parsing.tables import table_text
 from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
 from ateneo.ingestion.parsing.word import read_docx
 from ateneo.text.clean import clean
-from ateneo.types import Document
+from ateneo.types import Document, Skipped
 
 _IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
 _DEEPEST_ATTACHMENT = 3
@@ -72,6 +73,8 @@ def _parse(data: bytes, name: str, limits: _Limits) -> Document:
         builder, metadata, pages = _read_text(formats.decode(data) or "", mime, PurePath(name).suffix.lower())
     elif mime == formats.EMAIL:
         builder, metadata, pages = _read_mail(data, limits)
+    elif mime == formats.ZIP:
+        builder, metadata, pages = _read_zip(data, name, limits)
     else:
         builder, metadata, pages = _read_binary(data, name, mime, limits)
     return _document(name, mime, builder, metadata, pages)
@@ -174,26 +177,59 @@ def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Li
     """What was attached, below a heading with its name; one that cannot be read is named, with the reason."""
     builder.heading(1, tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}"))
     try:
-        _add_document(builder, attachment, limits)
+        document = _attached(attachment, limits)
     except DocumentError as error:
         builder.text(error.message)
         builder.report = builder.report.with_skipped(attachment.name, error.message)
+        return
+    _add_document(builder, attachment.name, document)
 
 
-def _add_document(builder: SectionBuilder, attachment: Attachment, limits: _Limits) -> None:
+def _attached(attachment: Attachment, limits: _Limits) -> Document:
     """Raises DocumentError where it cannot be read."""
     if limits.depth >= _DEEPEST_ATTACHMENT:
         detail = tr("no se leyó: está dentro de demasiados otros.", "not read: it is within too many others.")
         raise DocumentCorrupt(name=attachment.name, detail=detail)
-    document = _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
+    return _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
+
+
+def _add_document(builder: SectionBuilder, name: str, document: Document) -> None:
     report = document.reading
     if report.unread_pages:
         report = report.with_skipped(_pages(report.unread_pages), tr("sin texto", "without text"))
-    builder.report = builder.report.with_attachment(attachment.name, report)
+    builder.report = builder.report.with_attachment(name, report)
     for section in document.sections:
         for level, heading in enumerate(section.headings, start=2):
             builder.heading(level, heading)
         builder.text(section.text)
+
+
+def _read_zip(data: bytes, name: str, limits: _Limits) -> _Read:
+    """Each file below a heading with its name; those that cannot be read are in the report."""
+    builder = SectionBuilder()
+    try:
+        for file in read_zip(data, limits.max_bytes):
+            _add_file(builder, file, limits)
+    except _DAMAGED as error:
+        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
+    if builder.report.skipped and not builder.report.attachments:
+        one = builder.report.skipped[0]
+        detail = tr("ninguno de sus archivos se pudo leer", "none of its files could be read")
+        raise DocumentCorrupt(name=name, detail=f"{detail}: {one.name} ({one.reason.rstrip('.')}).")
+    return builder, {"title": PurePath(name).stem}, None
+
+
+def _add_file(builder: SectionBuilder, file: Attachment | Skipped, limits: _Limits) -> None:
+    if isinstance(file, Skipped):
+        builder.report = builder.report.with_skipped(file.name, file.reason)
+        return
+    try:
+        document = _attached(file, limits)
+    except DocumentError as error:
+        builder.report = builder.report.with_skipped(file.name, error.message)
+    else:
+        builder.heading(1, file.name)
+        _add_document(builder, file.name, document)
 
 
 # --- binary formats -----------------------------------------------------------------------------------------------
@@ -229,12 +265,15 @@ def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
 
     try:
         pages, metadata, report = read_pdf(data, limits.ocr)
+        embedded = embedded_files(data)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower() or "security" in str(error).lower():
             raise DocumentEncrypted(name=name) from error
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
     builder = read_pages(pages, title_of(metadata))
     builder.report = report
+    for attachment in embedded:
+        _add_attachment(builder, attachment, limits)
     return builder, metadata, len(pages)
 
 
@@ -243,8 +282,8 @@ _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]]
     formats.XLSX: lambda data: (read_xlsx(data), {}),
     formats.ODS: lambda data: (read_ods(data), {}),
 }
-_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, zipfile.BadZipFile, zlib.error,
-            SyntaxError)  # fmt: skip
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, EOFError, RuntimeError,
+            zipfile.BadZipFile, zlib.error, SyntaxError)  # fmt: skip
 """What their readers raise for a file that is not what it should be."""
 
 
