@@ -15,7 +15,7 @@ from ateneo.container import Container
 from ateneo.ingestion.upload import File, place
 from ateneo.search.options import NamedOptions, SearchOptions
 from ateneo.settings import load
-from ateneo.types import Answer, SearchResult, StoredDocument, Tenant
+from ateneo.types import Answer, MarkedPage, SearchResult, StoredDocument, Tenant
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,6 +116,16 @@ class Ateneo:
         last = None if after is None else place(after)
         return await self._opened().ingestion.list_documents(empresa_id, limit=limit, after=last)
 
+    async def locate(
+        self, file: File, quote: str, *, name: str | None = None, page: int | None = None
+    ) -> tuple[MarkedPage, ...]:
+        """Where a citation's `quote` stands in its PDF: pages with boxes to mark, in points from the lower left corner.
+
+        () where that is not sure: it stands nowhere as it is, or in several places (of `page`, where that is given), or
+        the file is no PDF. Raises BadArgument, DocumentError.
+        """
+        return await self._opened().ingestion.locate(file, quote, name=name, page=page)
+
     async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
         """Deletes a document with its chunks and vectors. Raises UnknownDocument."""
         await self._opened().ingestion.delete_document(empresa_id, document_id)
@@ -163,6 +173,7 @@ class AteneoSync:
     ingest = _blocking(Ateneo.ingest)
     ask = _blocking(Ateneo.ask)
     documents = _blocking(Ateneo.documents)
+    locate = _blocking(Ateneo.locate)
     delete_document = _blocking(Ateneo.delete_document)
 
     def _call(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:

@@ -23,7 +23,7 @@ from ateneo.embedding.current_model import CurrentModel, Model, Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
 from ateneo.i18n import tr
-from ateneo.ingestion.parsing.sandbox import read_file
+from ateneo.ingestion.parsing.sandbox import locate_in_file, read_file
 from ateneo.ingestion.upload import (
     LARGEST_PAGE,
     File,
@@ -38,7 +38,7 @@ from ateneo.ingestion.upload import (
     upload_of,
 )
 from ateneo.text.clean import clean
-from ateneo.types import Chunk, Document, Matrix, Origin, ReadingReport, StoredDocument, Tenant
+from ateneo.types import Chunk, Document, MarkedPage, Matrix, Origin, ReadingReport, StoredDocument, Tenant
 from ateneo.validation_messages import unreadable
 
 
@@ -124,6 +124,18 @@ class IngestionService:
         who = Identity(checked_id("document_id", document_id), must_exist=True)
         upload = upload_of(file, name, title, metadata, None)
         return await self._process(file, empresa_id, upload, who, force=False, arrival=arrival)
+
+    async def locate(
+        self, file: File, quote: str, *, name: str | None = None, page: int | None = None
+    ) -> tuple[MarkedPage, ...]:
+        """Where a citation's quote stands in its PDF: the pages (two where the end of one divides it) with boxes.
+
+        () where that is not sure: the quote stands nowhere as it is, or in several places, of `page` alone where it is
+        given; and for files of other kinds. Raises BadArgument and the DocumentErrors.
+        """
+        source = upload_of(file, name, None, None, None).source
+        data = await _read(file, source, self._max_bytes)
+        return await locate_in_file(data, source, quote, page, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
 
     async def arrive(self, empresa_id: Tenant) -> int:
         """An upload's number in the order of arrivals: for one whose bytes take their time to come."""

@@ -5,6 +5,7 @@ from ateneo.types.agents import Agent, Answer, AnswerState, Citation, TextBlock,
 from ateneo.types.chat import ChatPart, ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
 from ateneo.types.documents import Chunk, Document, Origin, Section, StoredDocument, StoredPassage
 from ateneo.types.embedding import Embedded, EmbeddingResult, Generation, Kind, Limits, Matrix, Pending
+from ateneo.types.marks import Box, MarkedPage
 from ateneo.types.reading import NO_REPORT, ReadingReport, Skipped
 from ateneo.types.search import DocumentHits, Fusion, Hit, Mode, Passage, SearchResult
 
@@ -14,6 +15,7 @@ __all__ = [
     "Answer",
     "AnswerState",
     "ApiKey",
+    "Box",
     "Caller",
     "ChatPart",
     "ChatRequest",
@@ -29,6 +31,7 @@ __all__ = [
     "Hit",
     "Kind",
     "Limits",
+    "MarkedPage",
     "Matrix",
     "Mode",
     "Origin",

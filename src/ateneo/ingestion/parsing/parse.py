@@ -13,14 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from ateneo.errors import (
-    DocumentCorrupt,
-    DocumentEmpty,
-    DocumentEncrypted,
-    DocumentError,
-    DocumentTooLarge,
-    DocumentUnsupported,
-)
+from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnsupported
 from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.containers import embedded_files, read_zip
@@ -29,6 +22,7 @@ from ateneo.ingestion.parsing.mail import Attachment, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.ocr import Ocr
 from ateneo.ingestion.parsing.office import read_office
+from ateneo.ingestion.parsing.pdf_errors import pdf_errors
 from ateneo.ingestion.parsing.pdf_pages import read_pages
 from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
@@ -261,15 +255,9 @@ def _read_image(data: bytes, name: str, mime: str, ocr: Ocr) -> _Read:
 
 
 def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
-    import pypdfium2
-
-    try:
+    with pdf_errors(name):
         pages, metadata, report = read_pdf(data, limits.ocr)
         embedded = embedded_files(data)
-    except pypdfium2.PdfiumError as error:
-        if "password" in str(error).lower() or "security" in str(error).lower():
-            raise DocumentEncrypted(name=name) from error
-        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
     builder = read_pages(pages, title_of(metadata))
     builder.report = report
     for attachment in embedded:

@@ -2,7 +2,8 @@
 
 Frames are lines of JSON, because what comes out of a process that read a hostile file is not to be unpickled.
 In: a request, then, after {"ready"}, `size` bytes of the file. Out: any number of {"count": texts}, each answered by
-{"tokens": counts}, and of {"chunks": rows}; then one of {"document"}, {"error", "fields"} or {"failed"}.
+{"tokens": counts}, and of {"chunks": rows}; then one of {"document"}, {"error", "fields"} or {"failed"}. For a
+request with a quote: {"marked": pages}.
 """
 
 import ctypes
@@ -20,7 +21,10 @@ from typing import Any, BinaryIO, TypeVar
 from ateneo import i18n
 from ateneo.errors import AteneoError
 from ateneo.ingestion.chunking import chunk
-from ateneo.ingestion.parsing.parse import parse
+from ateneo.ingestion.parsing.formats import PDF
+from ateneo.ingestion.parsing.parse import check, parse
+from ateneo.ingestion.parsing.pdf_errors import pdf_errors
+from ateneo.ingestion.parsing.pdf_locate import locate
 from ateneo.text.language import detect
 from ateneo.types import Document
 
@@ -50,7 +54,7 @@ def main(parent: int) -> None:
         frames.send({"ready": True})
         data = frames.take(request["size"])
         try:
-            last = _read(data, request, frames)
+            last = _located(data, request) if "quote" in request else _read(data, request, frames)
         except Exception as error:  # noqa: BLE001  the process's outermost edge; the parent logs it
             frames.send({"failed": type(error).__name__})
             return
@@ -104,6 +108,16 @@ def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, 
     metadata = {**document.metadata, "language": _language(document)}
     told = {"title": document.title, "mime": document.mime, "pages": document.pages, "metadata": metadata}
     return {"document": told, "reading": asdict(document.reading)}
+
+
+def _located(data: bytes, request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        if check(data, request["name"], max_bytes=request["max_bytes"]) != PDF:
+            return {"marked": []}  # other kinds have no places to mark
+        with pdf_errors(request["name"]):
+            return {"marked": [asdict(page) for page in locate(data, request["quote"], request["page"])]}
+    except AteneoError as error:
+        return {"error": type(error).__name__, "fields": error.fields}
 
 
 def _language(document: Document) -> str:

@@ -24,7 +24,7 @@ from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
 from ateneo.ports import TokenCounter
-from ateneo.types import Chunk, Document, ReadingReport
+from ateneo.types import Box, Chunk, Document, MarkedPage, ReadingReport
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +67,38 @@ async def read_file(
         "ocr_s": timeout_s * _OCR_SHARE if ocr else 0.0,
         "lang": i18n.current(),
     }
-    turn = _Turn(request, data, counter, timeout_s)
+    outcome = await _run(_Turn(request, data, counter, timeout_s))
+    last = _last(name, timeout_s, outcome)
+    return Document(sections=(), **last["document"], reading=ReadingReport.of(last["reading"])), outcome.chunks
+
+
+async def locate_in_file(
+    data: bytes, name: str, quote: str, page: int | None, *, max_bytes: int, timeout_s: float
+) -> tuple[MarkedPage, ...]:
+    """`pdf_locate.locate` in such a process. Raises as `read_file`."""
+    request = {
+        "name": name,
+        "size": len(data),
+        "max_bytes": max_bytes,
+        "quote": quote,
+        "page": page,
+        "cpu_s": int(timeout_s) + 5,
+        "lang": i18n.current(),
+    }
+    outcome = await _run(_Turn(request, data, None, timeout_s))
+    return tuple(
+        MarkedPage(**{**page, "boxes": tuple(Box(**box) for box in page["boxes"])})
+        for page in _last(name, timeout_s, outcome)["marked"]
+    )
+
+
+async def _run(turn: "_Turn") -> "_Outcome":
     reading = asyncio.wrap_future(_threads.submit(turn.run))
     try:
-        outcome = await reading
+        return await reading
     except asyncio.CancelledError:
         turn.stop()
         raise
-    return _result(name, timeout_s, outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +110,8 @@ class _Outcome:
     stopped: bool = False
 
 
-def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, list[Chunk]]:
+def _last(name: str, timeout_s: float, outcome: _Outcome) -> Mapping[str, Any]:
+    """The reader's last frame. Raises what it failed with."""
     last = outcome.last
     if last is None and outcome.stopped:
         raise DocumentTooSlow(name=name, seconds=timeout_s)
@@ -99,7 +124,7 @@ def _result(name: str, timeout_s: float, outcome: _Outcome) -> tuple[Document, l
         assert isinstance(kind, type)
         assert issubclass(kind, AteneoError)
         raise kind(**last["fields"])
-    return Document(sections=(), **last["document"], reading=ReadingReport.of(last["reading"])), outcome.chunks
+    return last
 
 
 # --- a file's turn with a process ---------------------------------------------------------------------------------
@@ -112,7 +137,7 @@ class _Gone(Exception):
 class _Turn:
     """One file's turn. `run` works in a thread of the pool; `stop` may come from any other."""
 
-    def __init__(self, request: Mapping[str, Any], data: bytes, counter: TokenCounter, timeout_s: float) -> None:
+    def __init__(self, request: Mapping[str, Any], data: bytes, counter: TokenCounter | None, timeout_s: float) -> None:
         self._request = request
         self._data = data
         self._counter = counter
@@ -202,14 +227,14 @@ class _Process:
         if "ready" not in self._receive():
             raise _Gone
 
-    def read(self, data: bytes, counter: TokenCounter, chunks: list[Chunk]) -> Mapping[str, Any]:
+    def read(self, data: bytes, counter: TokenCounter | None, chunks: list[Chunk]) -> Mapping[str, Any]:
         """Sends the file, counts the tokens that the reader asks for, collects the chunks; returns the last frame."""
         assert self._process.stdin is not None
         self._process.stdin.write(data)
         self._process.stdin.flush()
         while True:
             frame = self._receive()
-            if "count" in frame:
+            if "count" in frame and counter is not None:
                 self._send({"tokens": counter.count_tokens(frame["count"])})
             elif "chunks" in frame:
                 chunks += [_chunk(*fields) for fields in frame["chunks"]]
