@@ -64,6 +64,16 @@ def test_no_text_has_no_sentences(text: str) -> None:
     assert sentence_spans(text) == []
 
 
+def test_a_row_of_a_table_is_one_sentence() -> None:
+    rows = [
+        "Hay tres. Son estos:",
+        "Pintura | Stock: 3 u. | Nota: Seca en 2 h. Se diluye.",
+        "ácido | Stock: 1 u. | Nota: ¿Quema? Sí.",
+        "y nada más.",
+    ]
+    assert split_sentences("\n".join(rows)) == ["Hay tres.", "Son estos:", *rows[1:]]
+
+
 @given(st.text() | st.text(alphabet=" .!?¿¡\n«»)aBñ1 SrDpág", max_size=200))
 def test_no_character_is_lost_or_counted_twice(text: str) -> None:
     spans = sentence_spans(text)

@@ -2,6 +2,7 @@
 items on their own line."""
 
 import re
+from bisect import bisect_right
 from itertools import pairwise
 
 _CANDIDATE = re.compile(
@@ -45,18 +46,34 @@ _STARTS_A_SENTENCE = re.compile(
     r"(?=\s+[^\W_A-ZÁÉÍÓÚÑÜ]|,))"
 )
 _ROMAN = re.compile(r"[IVXLC]+$")
+_ROW = re.compile(r"^.* \| .*$", re.MULTILINE)
+
+
+class _Rows:
+    """The lines of a text that are rows of a table, cells between ` | `."""
+
+    def __init__(self, text: str) -> None:
+        found = [row.span() for row in _ROW.finditer(text)]
+        self._starts = [start for start, _ in found]
+        self._ends = [end for _, end in found]
+
+    def hold(self, at: int) -> bool:
+        """Whether `at` is in a row, or at its end."""
+        before = bisect_right(self._starts, at) - 1
+        return before >= 0 and at <= self._ends[before]
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Returns (start, end) of each sentence, in order, without the white space around it.
 
     Together they hold all of the text that is not white space. A blank line always ends a sentence; a single new
-    line does unless the text flows on in lower case.
+    line does unless the text flows on in lower case. A row of a table (` | ` between its cells) is one sentence.
     """
     spans: list[tuple[int, int]] = []
+    rows = _Rows(text)
     start = 0
     for found in _CANDIDATE.finditer(text):
-        if _ends_here(text, start, found):
+        if _ends_here(text, start, found, rows):
             _append(spans, text, start, found.end())
             start = found.end()
     _append(spans, text, start, len(text))
@@ -83,11 +100,13 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
         spans.append((start + left, start + right))
 
 
-def _ends_here(text: str, start: int, found: re.Match[str]) -> bool:
-    if found["wide"]:
-        return True
-    gap = found["gap"] or found["line"]
+def _ends_here(text: str, start: int, found: re.Match[str], rows: _Rows) -> bool:
+    gap = found["gap"] or found["line"] or ""
     if gap.count("\n") > 1 or found.end() == len(text):
+        return True
+    if rows.hold(found.start()) or rows.hold(found.end()):
+        return "\n" in gap
+    if found["wide"]:
         return True
     if _goes_on_in_lower_case(text, found.end()):
         return False
