@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from ateneo.errors import AteneoError
     from ateneo.guide import AgentService, EmbeddingService, IngestionService, VectorSearchService
     from ateneo.search.options import SearchOptions
-    from ateneo.types import Answer, Citation, DocumentHits, Hit, Passage, SearchResult, StoredDocument, Turn
+    from ateneo.types import (
+        Answer,
+        Citation,
+        DocumentHits,
+        Hit,
+        MarkedPage,
+        Passage,
+        SearchResult,
+        StoredDocument,
+        Turn,
+    )
 
     __version__: str
 
@@ -38,6 +48,7 @@ __all__ = [
     "EmbeddingService",
     "Hit",
     "IngestionService",
+    "MarkedPage",
     "Passage",
     "SearchOptions",
     "SearchResult",
@@ -56,7 +67,17 @@ _MODULES = {
     "ateneo.errors": ("AteneoError",),
     "ateneo.guide": ("AgentService", "EmbeddingService", "IngestionService", "VectorSearchService"),
     "ateneo.search.options": ("SearchOptions",),
-    "ateneo.types": ("Answer", "Citation", "DocumentHits", "Hit", "Passage", "SearchResult", "StoredDocument", "Turn"),
+    "ateneo.types": (
+        "Answer",
+        "Citation",
+        "DocumentHits",
+        "Hit",
+        "MarkedPage",
+        "Passage",
+        "SearchResult",
+        "StoredDocument",
+        "Turn",
+    ),
 }
 
 

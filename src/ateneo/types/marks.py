@@ -16,8 +16,11 @@ class Box:
     def is_on_line_of(self, other: Self) -> bool:
         """Whether the other one goes on to the right of this one, in the same line."""
         size = max(self.top - self.bottom, other.top - other.bottom)
-        overlaps = other.bottom < self.top and other.top > self.bottom
-        return overlaps and self.left <= other.left < self.right + 3 * size
+        return self.is_beside(other) and self.left <= other.left < self.right + 3 * size
+
+    def is_beside(self, other: Self) -> bool:
+        """Whether both have a height in common."""
+        return other.bottom < self.top and other.top > self.bottom
 
     def joined(self, other: Self) -> Self:
         return type(self)(

@@ -2,13 +2,45 @@
 
 import ctypes
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from ateneo.types import Box, MarkedPage
 
 _LEAST_LETTERS = 8
 """A shorter quote may stand anywhere."""
+_CELL = " | "
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is compared of a page's text; for each character of it its place in the page's text, and its box."""
+
+    number: int
+    width: float
+    height: float
+    text: str
+    places: tuple[int, ...]
+    boxes: tuple[Box, ...]
+
+    def cells(self, value: str) -> Iterator[Box]:
+        """Where whole words are `value`."""
+        for begin, end in _occurrences(self.text, value):
+            if not (self._goes_on(begin) or self._goes_on(end)):
+                yield _whole(self.boxes[begin:end])
+
+    def divides_number(self, at: int) -> bool:
+        """Whether `at` is in a number: 3 does not stand in 35."""
+        return self._goes_on(at) and self.text[at - 1].isdecimal() and self.text[at].isdecimal()
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether a word goes on at `at`."""
+        return 0 < at < len(self.text) and self.places[at] - self.places[at - 1] <= 1
+
+    def marked(self, boxes: Sequence[Box]) -> MarkedPage:
+        return MarkedPage(self.number, self.width, self.height, tuple(boxes))
 
 
 def locate(data: bytes, quote: str, page: int | None = None) -> tuple[MarkedPage, ...]:
@@ -16,7 +48,8 @@ def locate(data: bytes, quote: str, page: int | None = None) -> tuple[MarkedPage
     several places of `page` (None: of the file), or is too short to be sure.
 
     Letters and digits are compared, in any case: white space, hyphens, punctuation and ligatures are written in the
-    file as its program liked. Raises pypdfium2.PdfiumError for a file that cannot be opened.
+    file as its program liked. A row of a table ("Name | Price: 3") is where its cells stand side by side. Raises
+    pypdfium2.PdfiumError for a file that cannot be opened.
     """
     import pypdfium2
 
@@ -24,13 +57,10 @@ def locate(data: bytes, quote: str, page: int | None = None) -> tuple[MarkedPage
     if len(wanted) < _LEAST_LETTERS:
         return ()
     with pypdfium2.PdfDocument(data) as pdf:
-        text, places = _read(pdf)
-        found = [at for at in _occurrences(text, wanted) if page is None or places[at][0] == page]
-        if len(found) != 1:
-            return ()
-        letters = places[found[0] : found[0] + len(wanted)]
-        pages = dict.fromkeys(number for number, _ in letters)
-        return tuple(_marked(pdf, one, [at for number, at in letters if number == one]) for one in pages)
+        pages = [_page(pdf, number) for number in range(1, len(pdf) + 1)]
+    found = [*(_rows(pages, quote) if _CELL in quote else _passages(pages, wanted))]
+    found = [one for one in found if page is None or one[0].page == page]
+    return found[0] if len(found) == 1 else ()
 
 
 def _simple(text: str) -> Iterator[tuple[str, int]]:
@@ -43,49 +73,80 @@ def _simple(text: str) -> Iterator[tuple[str, int]]:
                 yield one, at
 
 
-def _occurrences(text: str, wanted: str) -> Iterator[int]:
+def _occurrences(text: str, wanted: str) -> Iterator[tuple[int, int]]:
     at = text.find(wanted)
     while at >= 0:
         end = at + len(wanted)
         if end == len(text) or not unicodedata.combining(text[end]):  # "ano" does not stand in "año"
-            yield at
+            yield at, end
         at = text.find(wanted, at + 1)
 
 
-def _read(pdf: Any) -> tuple[str, list[tuple[int, int]]]:
-    """What is compared of the file's text, and for each character its page (from 1) and its place among the page's."""
-    from pypdfium2 import raw
-
-    text: list[str] = []
-    places: list[tuple[int, int]] = []
-    for number in range(len(pdf)):
-        page = pdf[number]
-        text_page = page.get_textpage()
-        drawn = "".join(chr(raw.FPDFText_GetUnicode(text_page, at)) for at in range(text_page.count_chars()))
-        text_page.close()
-        page.close()
-        for char, at in _simple(drawn):
-            text.append(char)
-            places.append((number + 1, at))
-    return "".join(text), places
-
-
-def _marked(pdf: Any, number: int, characters: list[int]) -> MarkedPage:
+def _page(pdf: Any, number: int) -> _Page:
     from pypdfium2 import raw
 
     page = pdf[number - 1]
     text_page = page.get_textpage()
-    edges = [ctypes.c_double() for _ in range(4)]
-    boxes: list[Box] = []
-    for at in characters:
-        raw.FPDFText_GetCharBox(text_page, at, *edges)
-        left, right, bottom, top = (edge.value for edge in edges)
-        box = Box(left, bottom, right, top)
-        if boxes and boxes[-1].is_on_line_of(box):
-            boxes[-1] = boxes[-1].joined(box)
-        else:
-            boxes.append(box)
+    drawn = "".join(chr(raw.FPDFText_GetUnicode(text_page, at)) for at in range(text_page.count_chars()))
+    simple = list(_simple(drawn))
+    places = tuple(at for _, at in simple)
+    boxes = tuple(_box(text_page, at) for at in places)
     width, height = page.get_size()
     text_page.close()
     page.close()
-    return MarkedPage(number, width, height, tuple(boxes))
+    return _Page(number, width, height, "".join(char for char, _ in simple), places, boxes)
+
+
+def _box(text_page: Any, at: int) -> Box:
+    from pypdfium2 import raw
+
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    raw.FPDFText_GetCharBox(text_page, at, left, right, bottom, top)
+    return Box(left.value, bottom.value, right.value, top.value)
+
+
+def _passages(pages: Sequence[_Page], wanted: str) -> Iterator[tuple[MarkedPage, ...]]:
+    """Each place where the text goes on as `wanted`, over the ends of pages, too."""
+    starts = [0]
+    for one in pages:
+        starts.append(starts[-1] + len(one.text))
+    for begin, end in _occurrences("".join(one.text for one in pages), wanted):
+        parts = [
+            (one, start)
+            for one, start in zip(pages, starts, strict=False)
+            if begin < start + len(one.text) and start < end
+        ]
+        if not any(one.divides_number(begin - start) or one.divides_number(end - start) for one, start in parts):
+            yield tuple(one.marked(_lines(one.boxes[max(begin - start, 0) : end - start])) for one, start in parts)
+
+
+def _lines(boxes: Sequence[Box]) -> list[Box]:
+    lines: list[Box] = []
+    for box in boxes:
+        if lines and lines[-1].is_on_line_of(box):
+            lines[-1] = lines[-1].joined(box)
+        else:
+            lines.append(box)
+    return lines
+
+
+def _rows(pages: Sequence[_Page], quote: str) -> Iterator[tuple[MarkedPage, ...]]:
+    """Each height of a page at which all cells of the row stand, as one box."""
+    cells = [_value(cell) for cell in quote.split(_CELL)]
+    values = sorted({value for value in cells if value}, key=len, reverse=True)
+    for page in pages:
+        places = [[*page.cells(one)] for one in values]
+        for anchor in places[0]:
+            beside = [[box for box in found if box.is_beside(anchor)] for found in places[1:]]
+            if all(beside):
+                yield (page.marked([_whole([anchor, *(box for found in beside for box in found)])]),)
+
+
+def _value(cell: str) -> str:
+    """What is compared of a cell, without its column's name."""
+    _, named, value = cell.partition(": ")
+    return "".join(char for char, _ in _simple(value if named else cell))
+
+
+def _whole(boxes: Sequence[Box]) -> Box:
+    return reduce(Box.joined, boxes)
