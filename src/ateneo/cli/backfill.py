@@ -5,21 +5,29 @@ import dataclasses
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ateneo import i18n
 from ateneo.cli import backfill_screen as screen
 from ateneo.cli.json_output import print_json
-from ateneo.cli.runtime import INTERRUPTED, described, err, out, prepare, run_or_exit, stop_embedded_on_end
+from ateneo.cli.runtime import (
+    INTERRUPTED,
+    answered,
+    described,
+    err,
+    means_yes,
+    nobody_answers,
+    out,
+    prepare,
+    stop_embedded_on_end,
+)
 from ateneo.cli.usage import Commands, run
 from ateneo.db.pool import Database
 from ateneo.embedding.backfill import Backfill, BackfillPlan, BackfillReport
 from ateneo.embedding.service import EmbeddingService
-from ateneo.errors import InputError
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models
 from ateneo.i18n import tr
@@ -49,10 +57,10 @@ class Options:
         return self.program + only
 
 
-def command(program: str) -> Callable[..., None]:
+def command(program: str) -> Callable[..., Coroutine[Any, Any, int]]:
     """The command for typer. Made in a function because its help is text: it needs the language to be known."""
 
-    def backfill(
+    async def backfill(
         empresa_id: Annotated[
             str | None, typer.Option("--empresa-id", help=tr("Solo una empresa.", "Only one company."))
         ] = None,
@@ -70,12 +78,11 @@ def command(program: str) -> Callable[..., None]:
             typer.Option("--batch-size", help=tr("Chunks por tanda, 1 a 5000.", "Chunks a page, 1 to 5000.")),
         ] = None,
         concurrency: Annotated[
-            int | None,
-            typer.Option("--concurrency", help=tr("Tandas a la vez, 1 a 64.", "Pages at a time, 1 to 64.")),
+            int | None, typer.Option("--concurrency", help=tr("Tandas a la vez, 1 a 64.", "Pages at a time, 1 to 64."))
         ] = None,
-    ) -> None:
+    ) -> int:
         options = Options(program, empresa_id, limit, dry_run, yes, as_json, batch_size, concurrency)
-        run_or_exit(_run(options), as_json=as_json)
+        return await _run(options)
 
     return backfill
 
@@ -93,7 +100,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 async def _run(options: Options) -> int:
     settings = load()
-    i18n.use(settings.lang)
     if options.concurrency is not None:
         settings = settings.model_copy(update={"embedding_concurrency": max(1, options.concurrency)})
     if not options.as_json:
@@ -162,25 +168,9 @@ def _head(embedding: EmbeddingService, options: Options) -> dict[str, object]:
 
 def _confirmed(options: Options) -> bool:
     """Asks. An answer may also come through a pipe; none at all is an error, not a no."""
-    question = tr("\n¿Continuar? [y/N]: ", "\nContinue? [y/N]: ")
-    answer = None
-    if not options.as_json:
-        # asyncio would swallow the first Ctrl-C of a question that blocks its loop
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            answer = input(question)
-        except EOFError:
-            out.print()
-        finally:
-            signal.signal(signal.SIGINT, before)
-    if answer is None:
-        raise InputError(
-            detail=tr(
-                "Hace falta confirmar y nadie puede responder acá: agregá --yes (o --dry-run para ver qué haría).",
-                "This needs a confirmation and nobody can answer here: add --yes (or --dry-run to see what it does).",
-            )
-        )
-    agreed = answer.strip().lower() in {"y", "yes", "s", "si", "sí"}
+    if options.as_json:
+        raise nobody_answers()
+    agreed = means_yes(answered(tr("\n¿Continuar? [y/N]: ", "\nContinue? [y/N]: "), out))
     if not agreed:
         out.print(tr("❌ Migración cancelada", "❌ Migration cancelled"))
     return agreed

@@ -51,10 +51,7 @@ async def set_budget(
 
 
 @app.command(help=tr("Los presupuestos y lo gastado este mes.", "The budgets, and what was spent this month."))
-async def show(
-    empresa_id: OneEmpresa = None,
-    as_json: AsJson = False,
-) -> None:
+async def show(empresa_id: OneEmpresa = None, as_json: AsJson = False) -> None:
     async with database() as db:
         spent = await usage.month(db, empresa_id)
         budgets = {one.empresa_id: one for one in await usage.budgets(db, empresa_id)}

@@ -113,16 +113,7 @@ async def purge(
 
 @app.command("export", help=tr("Las calificadas, para `ateneo eval`.", "The rated ones, for `ateneo eval`."))
 async def export_(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help=tr(
-                "Carpeta de salida.",
-                "Folder to write.",
-            )
-        ),
-    ],
-    empresa_id: EmpresaId,
+    folder: Annotated[Path, typer.Argument(help=tr("Carpeta de salida.", "Folder to write."))], empresa_id: EmpresaId
 ) -> None:
     async with database() as db:
         try:

@@ -4,13 +4,12 @@ import secrets
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.syntax import Syntax
 from rich.text import Text
 
 from ateneo.cli import schema_screen
 from ateneo.cli.options import Yes
-from ateneo.cli.runtime import confirmed, database, err, out, run_or_exit
+from ateneo.cli.runtime import confirmed, database, err, out
 from ateneo.cli.usage import Commands
 from ateneo.db import generations, migrate, tenant_secret
 from ateneo.factories.databases import model_difference, open_database
@@ -23,7 +22,7 @@ app = Commands()
 
 
 @app.command(help=tr("Crea o adopta las tablas. Se puede repetir.", "Creates or adopts the tables. Can be repeated."))
-def upgrade(
+async def upgrade(
     plan: Annotated[
         bool, typer.Option("--plan", help=tr("Muestra el SQL y no cambia nada.", "Shows the SQL, changes nothing."))
     ] = False,
@@ -40,9 +39,10 @@ def upgrade(
         ),
     ] = False,
 ) -> None:
-    run_or_exit(
-        _plan(allow_downgrade=allow_downgrade) if plan else _upgrade(verbose=verbose, allow_downgrade=allow_downgrade)
-    )
+    if plan:
+        await _plan(allow_downgrade=allow_downgrade)
+    else:
+        await _upgrade(verbose=verbose, allow_downgrade=allow_downgrade)
 
 
 async def _plan(*, allow_downgrade: bool) -> None:
@@ -65,20 +65,18 @@ async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
     settings = load()
     embedding = make_embedding_service(settings)
     async with await open_database(settings) as db, embedding:
-        columns = SpinnerColumn(), TextColumn("{task.description}")
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task(tr("Preparando la base...", "Preparing the database..."))
+        with err.status(tr("Preparando la base...", "Preparing the database...")) as shown:
             seen = 0
 
             def on_page(words: int, vectors: int) -> None:
                 nonlocal seen
                 seen += words
                 text = tr("Indexando palabras", "Indexing words")
-                progress.update(task, description=f"{text}: {count(seen, 'chunk', 'chunks')}")
+                shown.update(f"{text}: {count(seen, 'chunk', 'chunks')}")
 
             def on_rebuilt(done: int, total: int) -> None:
                 text = tr("Palabras analizadas de nuevo", "Words anew")
-                progress.update(task, description=f"{text}: {number(done)}/{count(total, 'chunk', 'chunks')}")
+                shown.update(f"{text}: {number(done)}/{count(total, 'chunk', 'chunks')}")
 
             steps = await upgrade_database(db, embedding, on_page, on_rebuilt, allow_downgrade=allow_downgrade)
             different = await model_difference(db, settings, embedding)
@@ -119,9 +117,7 @@ def _ask_the_administrator(missing: list[str]) -> None:
     "forget-embeddings",
     help=tr("Descarta todos los vectores, para empezar de cero.", "Discards every vector, to begin anew."),
 )
-async def forget_embeddings(
-    yes: Yes = False,
-) -> None:
+async def forget_embeddings(yes: Yes = False) -> None:
     async with database() as db:
         question = tr(
             "Se descartan los vectores de todas las empresas; hasta el próximo backfill se busca solo por palabras.",
@@ -149,8 +145,7 @@ def _indexed(seen: int) -> str:
 
 
 @app.command(
-    "sign-tenants",
-    help=tr("La base cree solo a empresas firmadas.", "The database believes signed companies alone."),
+    "sign-tenants", help=tr("La base cree solo a empresas firmadas.", "The database believes signed companies alone.")
 )
 async def sign_tenants(
     off: Annotated[bool, typer.Option("--off", help=tr("Sin firma, otra vez.", "Unsigned again."))] = False,

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ateneo import i18n
 from ateneo.cli import embeddings_screen as screen
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson
+from ateneo.cli.options import AsJson, Yes
+from ateneo.cli.progress import step
 from ateneo.cli.runtime import confirmed, note
 from ateneo.cli.usage import Commands
 from ateneo.db import generations
@@ -34,10 +34,8 @@ from ateneo.types import Generation
 
 app = Commands()
 
-_YES = Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))]
 _QUESTIONS = Annotated[
-    Path | None,
-    typer.Option("--questions", help=tr("Preguntas propias, JSONL.", "Questions of your own, JSONL.")),
+    Path | None, typer.Option("--questions", help=tr("Preguntas propias, JSONL.", "Questions of your own, JSONL."))
 ]
 _SAMPLE = Annotated[
     int,
@@ -92,10 +90,9 @@ async def switch(
     force: Annotated[
         bool, typer.Option("--force", help=tr("Cambia aunque compare mal.", "Switches though it compares badly."))
     ] = False,
-    yes: _YES = False,
+    yes: Yes = False,
 ) -> int:
     settings = load()
-    i18n.use(settings.lang)
     options = Options(dry_run, prepare, yes, force, questions, sample, min_recall)
     async with await open_database(settings) as db:
         target = await _target(db, settings, provider, model, dimensions)
@@ -106,7 +103,6 @@ async def switch(
 @app.command(help=tr("Muestra los modelos que hay y cómo van.", "Shows the models there are and how they go."))
 async def status(as_json: AsJson = False) -> None:
     settings = load()
-    i18n.use(settings.lang)
     async with await open_database(settings) as db, make_models(settings) as models:
         found = await change.status(db, models)
     if as_json:
@@ -126,7 +122,6 @@ async def compare(
     as_json: AsJson = False,
 ) -> None:
     settings = load()
-    i18n.use(settings.lang)
     async with await open_database(settings) as db, make_models(settings) as models:
         before, after = await _both(db, models)
         found = await _compared(db, before, after, questions, sample, empresa_id=empresa_id, k=k, quiet=as_json)
@@ -137,9 +132,8 @@ async def compare(
 
 
 @app.command(help=tr("Vuelve al modelo anterior, en el acto.", "Goes back to the model before, at once."))
-async def rollback(yes: _YES = False) -> int:
+async def rollback(yes: Yes = False) -> int:
     settings = load()
-    i18n.use(settings.lang)
     async with await open_database(settings) as db, make_models(settings) as models, change.alone(db):
         kept = await generations.searchable(db)
         if len(kept) > 1 and not yes and not confirmed(screen.back_question(kept[0], kept[1])):
@@ -155,10 +149,9 @@ async def prune(
     generation: Annotated[
         int | None, typer.Option(help=tr("Solo esta; también una sin terminar.", "This one; also one not finished."))
     ] = None,
-    yes: _YES = False,
+    yes: Yes = False,
 ) -> int:
     settings = load()
-    i18n.use(settings.lang)
     async with await open_database(settings) as db, change.alone(db):
         targets = await change.prunable(db, generation)
         screen.prunable(targets)
@@ -215,7 +208,7 @@ async def _switch(db: Database, settings: Settings, target: Target, options: Opt
     threshold = settings.hnsw_threshold
     if not options.dry_run:
         await change.refuse_second(db)
-    with screen.step(tr("Mirando qué hay que hacer", "Looking at what there is to do")) as tell:
+    with step(tr("Mirando qué hay que hacer", "Looking at what there is to do")) as tell:
         plan = await work.plan(threshold=threshold, count_tokens=target.embedding.price != 0, on_count=tell)
     screen.plan(plan, yes=options.yes)
     if options.dry_run:
@@ -232,17 +225,17 @@ async def _switch(db: Database, settings: Settings, target: Target, options: Opt
             if options.prepare:
                 screen.prepared()
                 return 0
-            with screen.step(tr("Últimos cambios", "Latest edits")):
+            with step(tr("Últimos cambios", "Latest edits")):
                 await work.activate(generation, force=options.force)
         return await _settle(db, generation)
 
 
 async def _prepare(work: Switch, generation: Generation, plan: Plan, threshold: int) -> None:
-    with screen.step(tr("Embeddings", "Embeddings")) as tell:
+    with step(tr("Embeddings", "Embeddings")) as tell:
         filled = await work.fill(generation, lambda done: tell(done.processed + done.dead, plan.chunks))
     screen.filled(filled)
     screen.unpaid(await change.over_budget(work.db, generation.number), generation)
-    with screen.step(tr("Índices", "Indexes")) as tell:
+    with step(tr("Índices", "Indexes")) as tell:
         indexes = work.index(generation, threshold=threshold, on_progress=lambda _, how: tell(how.done, how.total))
         built = [tuned async for tuned in indexes]
     for tuned in built:
@@ -276,7 +269,7 @@ def _refuse_worse(found: list[SideBySide], options: Options) -> None:
 
 async def _settle(db: Database, generation: Generation) -> int:
     """After the switch: the guide's column."""
-    with screen.step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
+    with step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
         refilled = await legacy_column.refill(db, tell)
     return screen.switched(generation, refilled)
 
@@ -285,9 +278,9 @@ async def _complete(db: Database, models: Models, generation: Generation) -> Non
     """After a way back: what it lacks, where its model is at hand, and the guide's column."""
     embedding = models.of(generation)
     if embedding is not None:
-        with screen.step(tr("Lo que le falta", "What it lacks")):
+        with step(tr("Lo que le falta", "What it lacks")):
             await Switch(db, embedding).fill(generation)
-    with screen.step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
+    with step(tr("Columna knowledge_chunks.embedding", "Column knowledge_chunks.embedding")) as tell:
         screen.column(await legacy_column.refill(db, tell))
 
 
@@ -330,7 +323,7 @@ async def _compared(
         asked = await side_by_side.judge_questions(old, own)
     else:
         asked = await side_by_side.sample_questions(db, empresa_id, sample)
-    with screen.step(tr("Comparando", "Comparing"), quiet=quiet) as tell:
+    with step(tr("Comparando", "Comparing"), quiet=quiet) as tell:
         found = await side_by_side.compare_models(old, new, asked, k=k, on_question=tell)
     # the worst cases show a company's questions and passages to whoever operates the database
     shown = Counter(pair.asked.empresa_id for one in found for pair in one.worst)
@@ -340,23 +333,14 @@ async def _compared(
 
 
 def _plain(one: change.Status) -> dict[str, Any]:
-    generation = dataclasses.asdict(one.filled.generation)
-    rest = {f.name: getattr(one.filled, f.name) for f in dataclasses.fields(one.filled) if f.name != "generation"}
-    return (
-        generation
-        | rest
-        | {
-            "missing": one.filled.missing,
-            "at_hand": one.at_hand,
-            "over_budget": one.over_budget,
-            "at_work": one.at_work,
-        }
-    )
+    filled = dataclasses.asdict(one.filled)
+    more = {"missing": one.filled.missing, "at_hand": one.at_hand, "over_budget": one.over_budget}
+    generation: dict[str, Any] = filled.pop("generation")
+    return generation | filled | more | {"at_work": one.at_work}
 
 
 def _comparison(one: SideBySide) -> dict[str, Any]:
-    plain = {f.name: getattr(one, f.name) for f in dataclasses.fields(one) if f.name not in ("worst", "difference")}
-    plain["difference"] = None if one.difference is None else dataclasses.asdict(one.difference)
+    plain = dataclasses.asdict(dataclasses.replace(one, worst=(), origins={})) | {"origins": one.origins}
     plain["worst"] = [
         {
             "question": pair.asked.text,

@@ -1,18 +1,17 @@
 """What `ateneo embeddings` shows: results on stdout in 80 columns, progress on stderr."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
+from ateneo.cli.output import Column, facts, say, table, warn
 from ateneo.cli.runtime import err, out
 from ateneo.db.switch import Filled
 from ateneo.embedding.engine import Totals
 from ateneo.embedding.legacy_column import Refilled
 from ateneo.embedding.switch import Plan, Status
 from ateneo.evaluation.side_by_side import Pair, SideBySide
+from ateneo.evaluation.significance import Difference
 from ateneo.i18n import count, dollars, number, percent, size, tr
 from ateneo.indexing.maintenance import Tuned
 from ateneo.providers.prices import PRICES_AS_OF
@@ -27,25 +26,6 @@ _STATES = {
     "active": lambda: tr("activo", "active"),
     "previous": lambda: tr("anterior", "previous"),
 }
-
-
-def _say(text: str, style: str = "") -> None:
-    out.print(text, style=style, soft_wrap=True)
-
-
-def _warn(text: str) -> None:
-    err.print(f"! {text}", style="yellow", soft_wrap=True)
-
-
-@contextmanager
-def step(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A line on stderr while something is done; gives what is to be told (done, of how many)."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=err, transient=True, disable=quiet or not err.is_terminal
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total or None)
 
 
 @asynccontextmanager
@@ -68,28 +48,25 @@ async def resumable() -> AsyncIterator[None]:
 def plan(found: Plan, *, yes: bool) -> None:
     new = f"{found.provider}/{found.model} ({found.dims})"
     if found.done:
-        _say(tr(f"{new} ya es el modelo activo.", f"{new} is the active model already."))
+        say(tr(f"{new} ya es el modelo activo.", f"{new} is the active model already."))
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row(tr("modelo actual", "present model"), found.active.label)
-    table.add_row(tr("modelo nuevo", "new model"), new + (tr(", empezado", ", begun") if found.begun else ""))
     left, total = number(found.chunks), number(found.total)
-    chunks = tr(f"{left} por embeber, de {total}", f"{left} to embed, of {total}")
-    table.add_row("chunks", chunks)
-    table.add_row("tokens", "-" if found.tokens is None else number(found.tokens))
-    table.add_row(tr("costo", "cost"), _cost(found))
-    table.add_row(tr("tiempo", "time"), "~" + _duration(found.seconds))
     disk, column_size = size(found.disk.table_bytes + found.disk.index_bytes), size(found.disk.column_bytes)
-    table.add_row(
-        tr("disco", "disk"),
-        tr(
+    rows = {
+        tr("modelo actual", "present model"): found.active.label,
+        tr("modelo nuevo", "new model"): new + (tr(", empezado", ", begun") if found.begun else ""),
+        "chunks": tr(f"{left} por embeber, de {total}", f"{left} to embed, of {total}"),
+        "tokens": "-" if found.tokens is None else number(found.tokens),
+        tr("costo", "cost"): _cost(found),
+        tr("tiempo", "time"): "~" + _duration(found.seconds),
+        tr("disco", "disk"): tr(
             f"~{disk} hasta borrar el anterior; la columna, otra vez: ~{column_size}",
             f"~{disk} until the one before is pruned; the column, anew: ~{column_size}",
         ),
-    )
-    out.print(table)
+    }
+    out.print(facts(rows))
     if found.column is not None:
-        _warn(
+        warn(
             tr(
                 f"knowledge_chunks.embedding es {found.column}: se va a buscar con el modelo nuevo, pero la columna no"
                 " puede guardar sus vectores hasta que sea «vector», sin largo fijo.",
@@ -98,7 +75,7 @@ def plan(found: Plan, *, yes: bool) -> None:
             )
         )
     if not yes:
-        _say(
+        say(
             tr(
                 "Mientras tanto se sigue buscando con el actual. Si un programa tuyo escribe\n"
                 "embeddings, pasalo al modelo nuevo después del cambio.",
@@ -119,9 +96,9 @@ def _cost(found: Plan) -> str:
 def filled(done: Totals) -> None:
     es = count(done.processed, "chunk embebido", "chunks embebidos")
     en = count(done.processed, "chunk embedded", "chunks embedded")
-    _say(f"  ✓ {tr(es, en)}")
+    say(f"  ✓ {tr(es, en)}")
     if done.dead:
-        _warn(
+        warn(
             tr(
                 count(done.dead, "texto", "textos") + " que el proveedor no acepta",
                 count(done.dead, "text", "texts") + " that the provider refuses",
@@ -132,25 +109,25 @@ def filled(done: Totals) -> None:
 def indexed(tuned: Tuned) -> None:
     if tuned.action == "create":
         mark = "✓" if tuned.done else "!"
-        _say(f"  {mark} HNSW {tuned.empresa_id}: {number(tuned.vectors)} ({number(tuned.seconds, 1)} s)")
+        say(f"  {mark} HNSW {tuned.empresa_id}: {number(tuned.vectors)} ({number(tuned.seconds, 1)} s)")
 
 
 def prepared() -> None:
-    _say(tr(f"Todo listo para el cambio: {_AGAIN}", f"All is ready for the switch: {_AGAIN}"), "green")
+    say(tr(f"Todo listo para el cambio: {_AGAIN}", f"All is ready for the switch: {_AGAIN}"), "green")
 
 
 def switched(generation: Generation, refilled: Refilled) -> int:
-    _say(tr(f"Se busca con {generation.label}.", f"Searches use {generation.label}."), "bold green")
+    say(tr(f"Se busca con {generation.label}.", f"Searches use {generation.label}."), "bold green")
     code = column(refilled)
     asked = f", ATENEO_EMBEDDING_DIMENSIONS={generation.asked_dims}" if generation.asked_dims else ""
     names = f"ATENEO_EMBEDDING_PROVIDER={generation.provider}, ATENEO_EMBEDDING_MODEL={generation.model}{asked}"
-    _say(
+    say(
         tr(
             f"Los servidores en marcha que tengan su clave ya lo siguen.\nPonelo en la configuración:\n  {names}",
             f"Running servers that have its key follow already.\nPut it in the settings:\n  {names}",
         )
     )
-    _say(
+    say(
         tr(
             "Volver al anterior:           ateneo embeddings rollback\n"
             "Dejar de guardar el anterior: ateneo embeddings prune",
@@ -165,15 +142,12 @@ def column(refilled: Refilled) -> int:
     if refilled.changed:
         es = count(refilled.changed, "fila al día", "filas al día")
         en = count(refilled.changed, "row brought up to date", "rows brought up to date")
-        _say(f"  ✓ knowledge_chunks.embedding: {tr(es, en)}")
+        say(f"  ✓ knowledge_chunks.embedding: {tr(es, en)}")
     if refilled.busy:
         es = count(refilled.busy, "fila de knowledge_chunks está tomada", "filas de knowledge_chunks están tomadas")
         en = count(refilled.busy, "row of knowledge_chunks is held", "rows of knowledge_chunks are held")
-        _warn(
-            tr(
-                f"{es} por otra transacción; para seguir: {_AGAIN}",
-                f"{en} by another transaction; to go on: {_AGAIN}",
-            )
+        warn(
+            tr(f"{es} por otra transacción; para seguir: {_AGAIN}", f"{en} by another transaction; to go on: {_AGAIN}")
         )
         return _NOT_ALL
     return 0
@@ -184,24 +158,17 @@ def column(refilled: Refilled) -> int:
 
 def status(found: Sequence[Status]) -> None:
     if not found:
-        _say(tr("Todavía no hay vectores.", "There are no vectors yet."))
+        say(tr("Todavía no hay vectores.", "There are no vectors yet."))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("", tr("modelo", "model"), tr("estado", "state")):
-        table.add_column(name, overflow="fold")
-    for name in (tr("vectores", "vectors"), tr("faltan", "missing"), tr("tamaño", "size")):
-        table.add_column(name, justify="right")
-    for one in found:
-        generation = one.filled.generation
-        table.add_row(
-            str(generation.number),
-            generation.label,
-            _STATES[generation.state](),
-            number(one.filled.vectors),
-            number(one.filled.missing),
-            size(one.filled.bytes),
-        )
-    out.print(table)
+    columns: list[Column[Status]] = [
+        Column("", lambda one: str(one.filled.generation.number)),
+        Column(tr("modelo", "model"), lambda one: one.filled.generation.label),
+        Column(tr("estado", "state"), lambda one: _STATES[one.filled.generation.state]()),
+        Column(tr("vectores", "vectors"), lambda one: number(one.filled.vectors), right=True),
+        Column(tr("faltan", "missing"), lambda one: number(one.filled.missing), right=True),
+        Column(tr("tamaño", "size"), lambda one: size(one.filled.bytes), right=True),
+    ]
+    out.print(table(found, columns, padding=(0, 2, 0, 0)))
     _remarks(found)
 
 
@@ -209,14 +176,14 @@ def _remarks(found: Sequence[Status]) -> None:
     for one in found:
         generation = one.filled.generation
         if one.filled.dead:
-            _warn(
+            warn(
                 tr(
                     count(one.filled.dead, "texto", "textos") + f" que {generation.model} no acepta: ateneo queue list",
                     count(one.filled.dead, "text", "texts") + f" that {generation.model} refuses: ateneo queue list",
                 )
             )
         if not one.at_hand:
-            _warn(
+            warn(
                 tr(
                     f"La configuración no tiene con qué usar {generation.label}: ver docs/how-to/switch-model.md.",
                     f"The settings have not what it takes to use {generation.label}: see docs/how-to/switch-model.md.",
@@ -226,9 +193,9 @@ def _remarks(found: Sequence[Status]) -> None:
         if generation.state == "filling":
             going = tr(f"Un cambio a {generation.model}, en marcha.", f"A switch to {generation.model} is under way.")
             begun = tr(f"Un cambio sin terminar. Para seguir: {_AGAIN}", f"A switch not finished. To go on: {_AGAIN}")
-            _say(going if one.at_work else begun)
+            say(going if one.at_work else begun)
         if generation.active and not generation.legacy:
-            _say(_column_behind(one.at_work))
+            say(_column_behind(one.at_work))
 
 
 def unpaid(chunks: int, generation: Generation) -> None:
@@ -236,7 +203,7 @@ def unpaid(chunks: int, generation: Generation) -> None:
     if chunks:
         es = count(chunks, "chunk espera", "chunks esperan") + " presupuesto para"
         en = count(chunks, "chunk waits", "chunks wait") + " for a budget for"
-        _warn(f"{tr(es, en)} {generation.model}: ateneo budget show")
+        warn(f"{tr(es, en)} {generation.model}: ateneo budget show")
 
 
 def _column_behind(at_work: bool) -> str:
@@ -260,14 +227,14 @@ def rolled_back(left: Generation, returned: Generation) -> None:
         f"Se busca otra vez con {returned.label}; {left.label} queda guardado.",
         f"Searches use {returned.label} again; {left.label} is kept.",
     )
-    _say(text, "bold green")
+    say(text, "bold green")
 
 
 def prunable(targets: Sequence[Filled]) -> None:
     for one in targets:
-        _say(f"  {one.generation.number}: {one.generation.label} · {number(one.vectors)} · {size(one.bytes)}")
+        say(f"  {one.generation.number}: {one.generation.label} · {number(one.vectors)} · {size(one.bytes)}")
     if any(one.generation.state == "previous" for one in targets):
-        _say(
+        say(
             tr(
                 "Sin ellos no hay rollback, y los servidores que solo tienen esa configuración dejan de buscar.",
                 "Without them there is no rollback, and servers that have only those settings stop searching.",
@@ -277,7 +244,7 @@ def prunable(targets: Sequence[Filled]) -> None:
 
 def pruned(targets: Sequence[Filled], *, done: bool) -> int:
     if not done:
-        _warn(
+        warn(
             tr(
                 "Una transacción abierta no deja borrar las tablas todavía: repetí el comando más tarde.",
                 "An open transaction keeps the tables for now: run the command again later.",
@@ -286,7 +253,7 @@ def pruned(targets: Sequence[Filled], *, done: bool) -> int:
         return _NOT_ALL
     freed = size(sum(one.bytes for one in targets))
     nothing = tr("No había nada que borrar.", "There was nothing to delete.")
-    _say(tr(f"Borrado; se liberan {freed}.", f"Deleted; {freed} are freed.") if targets else nothing, "green")
+    say(tr(f"Borrado; se liberan {freed}.", f"Deleted; {freed} are freed.") if targets else nothing, "green")
     return 0
 
 
@@ -294,32 +261,21 @@ def pruned(targets: Sequence[Filled], *, done: bool) -> int:
 
 
 def comparison(found: Sequence[SideBySide], before: Generation, after: Generation) -> None:
-    _say(f"A: {before.label}   B: {after.label}", "bold")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(count(found[0].questions, tr("pregunta", "question"), tr("preguntas", "questions")))
-    headings = (
-        f"recall@{found[0].k} A",
-        "B",
-        "B/A",
-        tr("en común", "in common"),
-        tr("MRR, B menos A", "MRR, B less A"),
-    )
-    for name in headings:
-        table.add_column(name, justify="right")
-    for one in found:
-        difference = one.difference
-        table.add_row(
-            {"hybrid": tr("híbrida", "hybrid"), "dense": tr("por significado", "by meaning")}.get(one.mode, one.mode),
-            _share(one.before_recall),
-            _share(one.after_recall),
-            _share(one.ratio),
-            percent(one.overlap),
-            "-" if difference is None else _interval(difference.mean, difference.low, difference.high),
-        )
-    out.print(table)
-    _say("  " + _origins(found[0]), "dim")
+    say(f"A: {before.label}   B: {after.label}", "bold")
+    modes = {"hybrid": tr("híbrida", "hybrid"), "dense": tr("por significado", "by meaning")}
+    asked = count(found[0].questions, tr("pregunta", "question"), tr("preguntas", "questions"))
+    columns: list[Column[SideBySide]] = [
+        Column(asked, lambda one: modes.get(one.mode, one.mode)),
+        Column(f"recall@{found[0].k} A", lambda one: _share(one.before_recall), right=True),
+        Column("B", lambda one: _share(one.after_recall), right=True),
+        Column("B/A", lambda one: _share(one.ratio), right=True),
+        Column(tr("en común", "in common"), lambda one: percent(one.overlap), right=True),
+        Column(tr("MRR, B menos A", "MRR, B less A"), lambda one: _interval(one.difference), right=True),
+    ]
+    out.print(table(found, columns, padding=(0, 2, 0, 0)))
+    say("  " + _origins(found[0]), "dim")
     if not any(one.judged for one in found):
-        _warn(
+        warn(
             tr(
                 "Ninguna pregunta tiene respuesta conocida: no hay recall que comparar, mirá los casos.",
                 "No question has a known answer: there is no recall to compare, look at the cases.",
@@ -344,7 +300,7 @@ def _origins(found: SideBySide) -> str:
 
 
 def _worst(pairs: Sequence[Pair]) -> None:
-    _say(tr("\nLo que más cambia para peor (búsqueda híbrida), A y B:", "\nWhat changes most for the worse, A and B:"))
+    say(tr("\nLo que más cambia para peor (búsqueda híbrida), A y B:", "\nWhat changes most for the worse, A and B:"))
     for pair in pairs:
         moved = f"{_rank(pair.before_rank)} → {_rank(pair.after_rank)}"
         ranks = tr(f"puesto {moved}", f"rank {moved}")
@@ -373,8 +329,10 @@ def _share(value: float | None) -> str:
     return "-" if value is None else number(value, 3)
 
 
-def _interval(*values: float) -> str:
-    mean, low, high = (number(one, 3, sign=True) for one in values)
+def _interval(difference: Difference | None) -> str:
+    if difference is None:
+        return "-"
+    mean, low, high = (number(one, 3, sign=True) for one in (difference.mean, difference.low, difference.high))
     return f"{mean} ({low}…{high})"
 
 

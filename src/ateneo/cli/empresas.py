@@ -31,9 +31,7 @@ async def list_empresas(as_json: AsJson = False) -> None:
 
 @app.command(help=tr("Borra TODO lo de una empresa.", "Deletes EVERYTHING of a company."))
 async def delete(
-    empresa_id: Annotated[str, typer.Argument(help="empresa_id")],
-    yes: Yes = False,
-    as_json: AsJson = False,
+    empresa_id: Annotated[str, typer.Argument(help="empresa_id")], yes: Yes = False, as_json: AsJson = False
 ) -> int:
     async with database() as db:
         if not yes:

@@ -10,12 +10,12 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ateneo import i18n
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
 from ateneo.cli.eval_plot import bar_chart
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
+from ateneo.cli.progress import stages
 from ateneo.cli.runtime import end_on_sigterm
 from ateneo.cli.usage import Commands
 from ateneo.db.scratch import scratch_database
@@ -65,7 +65,7 @@ async def retrieval(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            help=tr("Carpetas BEIR o archivos de preguntas JSONL.", "BEIR folders or JSONL files of questions."),
+            help=tr("Carpetas BEIR o archivos de preguntas JSONL.", "BEIR folders or JSONL files of questions.")
         ),
     ] = None,
     mode: Annotated[Mode, typer.Option(help=tr("Cómo buscar.", "How to search."))] = "hybrid",
@@ -99,7 +99,6 @@ async def retrieval(
     as_json: AsJson = False,
 ) -> None:
     settings = load()
-    i18n.use(settings.lang)
     options = Options(
         folders=tuple(folders or ()),
         configuration=Configuration(mode, dense_weight),
@@ -221,7 +220,7 @@ async def _runs(
     )
     runner = Runner(search, k=options.k)
     runs: list[Run] = []
-    with screen.progress(quiet=options.as_json) as stage:
+    with stages(quiet=options.as_json) as stage:
         for dataset in datasets:
             loaded = await loader.load(dataset, stage(tr(f"{dataset.name}: carga", f"{dataset.name}: loading")))
             screen.loaded(dataset, loaded)

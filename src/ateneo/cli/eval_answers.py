@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ateneo import i18n
 from ateneo.agents.service import AgentService
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers_screen import show
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
+from ateneo.cli.progress import stages
 from ateneo.cli.runtime import end_on_sigterm
 from ateneo.db.pool import Database
 from ateneo.db.scratch import scratch_database
@@ -34,9 +34,7 @@ from ateneo.settings import Settings, load
 async def answers(
     folder: Annotated[
         Path,
-        typer.Argument(
-            help=tr("Carpeta o archivo de preguntas JSONL.", "A folder, or a JSONL file of questions."),
-        ),
+        typer.Argument(help=tr("Carpeta o archivo de preguntas JSONL.", "A folder, or a JSONL file of questions.")),
     ],
     limit: Annotated[
         int | None, typer.Option(min=1, help=tr("Solo las primeras de cada clase.", "Only the first of each sort."))
@@ -44,7 +42,6 @@ async def answers(
     as_json: AsJson = False,
 ) -> None:
     settings = load()
-    i18n.use(settings.lang)
     report = await _measured(folder, limit, settings, quiet=as_json)
     if as_json:
         print_json(report.as_json())
@@ -65,12 +62,7 @@ async def _measured(folder: Path, limit: int | None, settings: Settings, *, quie
 
 
 async def _asked(
-    db: Database,
-    dataset: QuestionSet,
-    without: tuple[tuple[str, str, str], ...],
-    settings: Settings,
-    *,
-    quiet: bool,
+    db: Database, dataset: QuestionSet, without: tuple[tuple[str, str, str], ...], settings: Settings, *, quiet: bool
 ) -> AnswersReport:
     async with make_embedding_service(settings) as embedding:
         chat = make_chat_model(settings, embedding)
@@ -82,7 +74,7 @@ async def _asked(
             search = VectorSearchService(db, embedding, **search_options(settings))
             agent = AgentService(search, chat, **agent_options(settings))
             loader = Loader(db, IngestionService(db, embedding, **ingestion_options(settings)), None)
-            with screen.progress(quiet=quiet) as stage:
+            with stages(quiet=quiet) as stage:
                 loaded = await loader.load(dataset, stage(tr("carga", "loading")))
                 screen.loaded(dataset, loaded)
                 nowhere = [

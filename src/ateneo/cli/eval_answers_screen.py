@@ -3,6 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
+from ateneo.cli.eval_screen import narrow_table
 from ateneo.cli.runtime import out
 from ateneo.evaluation.answers import AnswersReport, Shares
 from ateneo.i18n import number, percent, tr
@@ -30,9 +31,8 @@ def show(report: AnswersReport) -> None:
 
 
 def _answerable(report: AnswersReport) -> Table:
-    table = _table(report.dataset, tr("preguntas", "questions"), tr("responde", "answers"))
-    for title in (tr("cita bien", "cites right"), tr("no lo sé", "do not know"), tr("falla", "fails")):
-        table.add_column(title, justify="right", no_wrap=True)
+    figures = [tr("preguntas", "questions"), tr("responde", "answers"), tr("cita bien", "cites right")]
+    table = narrow_table([report.dataset], [*figures, tr("no lo sé", "do not know"), tr("falla", "fails")])
     for kind in (*report.kinds, None):
         one = report.shares(answerable=True, kind=kind)
         assert one is not None
@@ -42,23 +42,11 @@ def _answerable(report: AnswersReport) -> Table:
 
 
 def _unanswerable(one: Shares) -> Table:
-    table = _table(
-        tr("que ningún documento responde", "that no document answers"),
-        tr("preguntas", "questions"),
-        tr("no lo sé", "do not know"),
-    )
-    for title in (tr("responde igual", "answers all the same"), tr("falla", "fails")):
-        table.add_column(title, justify="right", no_wrap=True)
+    figures = [tr("preguntas", "questions"), tr("no lo sé", "do not know")]
+    figures += [tr("responde igual", "answers all the same"), tr("falla", "fails")]
+    table = narrow_table([tr("que ningún documento responde", "that no document answers")], figures)
     cells = (one.unknown, one.answered, one.failed)
     table.add_row("", number(one.questions), *map(_percent, cells))
-    return table
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column(first, overflow="ellipsis", no_wrap=True)
-    for title in numbers:
-        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 

@@ -1,16 +1,15 @@
 """What `ateneo eval` shows: tables of 80 columns on stdout, progress and warnings on stderr."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ateneo.cli.output import warn
 from ateneo.cli.runtime import err, out
 from ateneo.embedding.service import EmbeddingService
 from ateneo.evaluation.comparison import Calibration, Change, Comparison
 from ateneo.evaluation.datasets import BeirFolder, Dataset
-from ateneo.evaluation.loading import Loaded, OnProgress
+from ateneo.evaluation.loading import Loaded
 from ateneo.evaluation.report import Metrics, Report, Run
 from ateneo.evaluation.significance import Difference
 from ateneo.i18n import count, number, percent, tr
@@ -24,16 +23,17 @@ def intention(embedding: EmbeddingService, names: Sequence[str]) -> None:
     """What will be done, and with which model: a paid one gets every text."""
     err.print(f"{', '.join(names)} · {embedding.provider}/{embedding.model}", style="dim", soft_wrap=True)
     if embedding.price != 0:
-        sent = tr(
-            "Los textos y las preguntas se envían al proveedor, que los cobra.",
-            "The texts and the questions go to the provider, which charges for them.",
+        warn(
+            tr(
+                "Los textos y las preguntas se envían al proveedor, que los cobra.",
+                "The texts and the questions go to the provider, which charges for them.",
+            )
         )
-        err.print(f"! {sent}", style="yellow", soft_wrap=True)
 
 
 def billed(model: str) -> None:
     """That a model of a provider's is going to answer every question."""
-    _warn(
+    warn(
         tr(
             f"Las preguntas y sus pasajes se envían a {model}, que los cobra.",
             f"The questions and their passages go to {model}, which charges for them.",
@@ -52,7 +52,7 @@ def loaded(dataset: Dataset, what: Loaded) -> None:
         style="dim",
     )
     if isinstance(dataset, BeirFolder) and dataset.unjudged:
-        _warn(
+        warn(
             tr(
                 count(
                     dataset.unjudged,
@@ -80,24 +80,7 @@ def loaded(dataset: Dataset, what: Loaded) -> None:
 def _named(what: str, which: Sequence[str]) -> None:
     if which:
         rest = f" ... (+{number(len(which) - _NAMED)})" if len(which) > _NAMED else ""
-        _warn(f"{what}: {number(len(which))}: {'; '.join(which[:_NAMED])}{rest}")
-
-
-def _warn(text: str) -> None:
-    err.print(f"! {text}", style="yellow", soft_wrap=True)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[str], OnProgress]]:
-    """Gives what opens a stage by its name: a bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bars:
-
-        def stage(name: str) -> OnProgress:
-            task = bars.add_task(name, total=None)
-            return lambda done, total: bars.update(task, completed=done, total=total)
-
-        yield stage
+        warn(f"{what}: {number(len(which))}: {'; '.join(which[:_NAMED])}{rest}")
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -107,9 +90,9 @@ def results(report: Report) -> None:
     """A row a run; then, for question files, a row a kind."""
     several = len({run.configuration for run in report.runs}) > 1
     how = tr("búsqueda", "search") if several else tr("+ modelo", "+ model")
-    table = _table(tr("conjunto", "dataset"), tr("variante", "variant"), *([how] if several else []))
-    for title in (*_metric_titles(report.k, (1, 5, report.k)), "ms p50/p95", *([] if several else [how])):
-        table.add_column(title, justify="right", no_wrap=True)
+    names = [tr("conjunto", "dataset"), tr("variante", "variant"), *([how] if several else [])]
+    figures = [*_metric_titles(report.k, (1, 5, report.k)), "ms p50/p95", *([] if several else [how])]
+    table = narrow_table(names, figures)
     for run in report.runs:
         metrics = run.metrics()
         label, total = run.configuration.label, _times(metrics.total_p50_ms, metrics.total_p95_ms)
@@ -130,9 +113,8 @@ def results(report: Report) -> None:
 
 
 def _kinds(run: Run, k: int) -> None:
-    table = _table(f"{run.dataset} · {run.variant} · {run.configuration.label}")
-    for title in (tr("preguntas", "questions"), *_metric_titles(k, _KIND_CUTS)):
-        table.add_column(title, justify="right", no_wrap=True)
+    figures = (tr("preguntas", "questions"), *_metric_titles(k, _KIND_CUTS))
+    table = narrow_table([f"{run.dataset} · {run.variant} · {run.configuration.label}"], figures)
     for kind in (*run.kinds, None):
         metrics = run.metrics(kind)
         name = tr("todas", "all") if kind is None else kind
@@ -141,11 +123,14 @@ def _kinds(run: Run, k: int) -> None:
     out.print(table)
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+def narrow_table(names: Sequence[str], figures: Iterable[str] = ()) -> Table:
+    """Without rows: columns of names, which are cut, then of figures, which are whole."""
+    made = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     for name in names:
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    return table
+        made.add_column(name, overflow="ellipsis", no_wrap=True)
+    for title in figures:
+        made.add_column(title, justify="right", no_wrap=True)
+    return made
 
 
 def _metric_titles(k: int, cuts: Sequence[int]) -> list[str]:
@@ -187,7 +172,7 @@ def comparison(one: Comparison) -> None:
         )
     )
     if one.missing:
-        _warn(
+        warn(
             tr(
                 count(
                     one.missing,
@@ -218,9 +203,8 @@ def _difference(found: Difference) -> str:
 def _changes(title: str, changes: Sequence[Change]) -> None:
     if not changes:
         return
-    table = _table()
-    table.add_column(tr("puesto", "rank"), min_width=9, no_wrap=True)
-    table.add_column(title, overflow="ellipsis", no_wrap=True)
+    table = narrow_table([tr("puesto", "rank"), title])
+    table.columns[0].min_width = 9
     for change in changes[:_SHOWN]:
         table.add_row(f"{_rank(change.before.rank)} → {_rank(change.after.rank)}", change.before.question)
     out.print()
@@ -235,14 +219,9 @@ def calibration(found: Calibration) -> None:
     """nDCG by weight on both halves, the weight that the first half chose, and what it brings on the second."""
     out.print()
     out.print(f"{found.dataset} · {found.variant}", style="bold")
-    table = _table()
-    for title in (
-        tr("peso denso", "dense weight"),
-        tr("mitad que elige", "choosing half"),
-        tr("mitad apartada", "held-out half"),
-        "",
-    ):
-        table.add_column(title, justify="right" if title else "left", no_wrap=True)
+    titles = tr("peso denso", "dense weight"), tr("mitad que elige", "choosing half")
+    table = narrow_table([], [*titles, tr("mitad apartada", "held-out half")])
+    table.add_column(no_wrap=True)
     for weight, chosen, held in zip(found.weights, found.chosen_on, found.held_out, strict=True):
         marks = [tr("en uso", "in use")] if weight == found.current else []
         marks += [tr("el mejor", "the best")] if weight == found.best else []

@@ -1,16 +1,16 @@
 """`ateneo index`: how the search index is, its upkeep, and its rebuild from the chunks table."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.status import Status as RichStatus
+from rich.text import Text
 
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
 from ateneo.cli.output import Column, table
+from ateneo.cli.progress import step
 from ateneo.cli.runtime import database, err, out
 from ateneo.cli.usage import Commands
 from ateneo.db import indexes
@@ -37,12 +37,9 @@ async def status(
     settings = load()
     async with await open_database(settings) as db:
         if recall:
-            with _progress() as progress:
-                task = progress.add_task(tr("Midiendo recall", "Measuring recall"), total=None)
+            with err.status(tr("Midiendo recall", "Measuring recall")) as shown:
                 async for found in maintenance.measure_all(db):
-                    progress.update(
-                        task, description=tr(f"Recall de {found.empresa_id}", f"Recall of {found.empresa_id}")
-                    )
+                    shown.update(Text(tr(f"Recall de {found.empresa_id}", f"Recall of {found.empresa_id}")))
         found_status = await maintenance.status(db, threshold=settings.hnsw_threshold)
     if as_json:
         print_json(found_status)
@@ -60,26 +57,18 @@ async def tune(as_json: AsJson = False) -> int:
     settings = load()
     done: list[dict[str, Any]] = []
     async with await open_database(settings) as db:
-        with _progress() as progress:
-            task = progress.add_task(tr("Mirando el índice", "Looking at the index"), total=None)
+        with err.status(tr("Mirando el índice", "Looking at the index")) as shown:
 
             def on_progress(doing: indexes.Task, how: indexes.Progress) -> None:
-                progress.update(
-                    task,
-                    description=f"{_action(doing.action)} {doing.name}: {how.phase}",
-                    completed=how.done,
-                    total=how.total or None,
-                )
+                share = f" {percent(how.done / how.total)}" if how.total else ""
+                shown.update(Text(f"{_action(doing.action)} {doing.name}: {how.phase}{share}"))
 
             async for tuned in maintenance.tune(
-                db,
-                threshold=settings.hnsw_threshold,
-                bm25=(settings.bm25_k1, settings.bm25_b),
-                on_progress=on_progress,
+                db, threshold=settings.hnsw_threshold, bm25=(settings.bm25_k1, settings.bm25_b), on_progress=on_progress
             ):
                 done.append(asdict(tuned))
                 if not as_json:
-                    _print_above(progress, _line(tuned))
+                    _print_above(shown, _line(tuned))
     if as_json:
         print_json(done)
     elif not done:
@@ -100,11 +89,8 @@ async def rebuild(
     as_json: AsJson = False,
 ) -> int:
     async with database() as db:
-        with _progress() as progress:
-            task = progress.add_task(tr("Rehaciendo el índice", "Rebuilding the index"), total=None)
-            made = await maintenance.rebuild_index(
-                db, empresa_id, on_page=lambda done, total: progress.update(task, completed=done, total=total)
-            )
+        with step(tr("Rehaciendo el índice", "Rebuilding the index")) as tell:
+            made = await maintenance.rebuild_index(db, empresa_id, on_page=tell)
     if as_json:
         print_json(made)
         return _NOT_ALL if made.busy else 0
@@ -134,10 +120,7 @@ def _show(status: Status) -> None:
         Column(tr("vectores", "vectors"), lambda one: number(one.vectors), right=True, whole=True),
         Column(tr("búsqueda", "search"), _kind, whole=True),
         Column(
-            tr("desgaste", "churn"),
-            lambda one: "" if one.churn is None else percent(one.churn),
-            right=True,
-            whole=True,
+            tr("desgaste", "churn"), lambda one: "" if one.churn is None else percent(one.churn), right=True, whole=True
         ),
         Column(tr("estadísticas", "statistics"), _statistics, whole=True),
         Column(
@@ -194,19 +177,8 @@ def _line(tuned: maintenance.Tuned) -> str:
     )
 
 
-def _print_above(progress: Progress, line: str) -> None:
-    """On stdout, while the bar lives on stderr: on a terminal that shows both the bar has to go first."""
-    if err.is_terminal:
-        progress.stop()
+def _print_above(shown: RichStatus, line: str) -> None:
+    """On stdout, while the status lives on stderr: on a terminal that shows both it has to go first."""
+    shown.stop()
     out.print(line, soft_wrap=True)
-    if err.is_terminal:
-        progress.start()
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal
-    ) as progress:
-        yield progress
+    shown.start()

@@ -77,10 +77,7 @@ async def rotate(
 
 
 @app.command("list", help=tr("Las claves que hay, sin mostrarlas.", "The keys there are, without showing them."))
-async def list_keys(
-    empresa_id: OneEmpresa = None,
-    as_json: AsJson = False,
-) -> None:
+async def list_keys(empresa_id: OneEmpresa = None, as_json: AsJson = False) -> None:
     async with database() as db:
         found = await keys.list_keys(db, empresa_id)
         await note(db, empresa_id, "keys_list", results=len(found))
@@ -113,9 +110,7 @@ def _state(key: ApiKey) -> Text:
 
 
 @app.command(help=tr("Revoca una clave: deja de valer en el acto.", "Revokes a key: it ends at once."))
-async def revoke(
-    key_id: _KeyId,
-) -> None:
+async def revoke(key_id: _KeyId) -> None:
     async with database() as db:
         gone = await keys.revoke(db, key_id)
         await note(db, gone.empresa_id, "keys_revoke", target=key_id)

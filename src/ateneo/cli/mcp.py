@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ateneo.cli.runtime import err, run_or_exit
+from ateneo.cli.runtime import err
 from ateneo.i18n import tr
 from ateneo.settings import load
 
@@ -13,7 +13,7 @@ from ateneo.settings import load
 _TRANSPORTS = "ateneo.mcp.transports"
 
 
-def mcp(
+async def mcp(
     http: Annotated[
         bool, typer.Option("--http", help=tr("Por HTTP, en /mcp, en lugar de stdio.", "By HTTP, at /mcp, not stdio."))
     ] = False,
@@ -22,20 +22,14 @@ def mcp(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8001,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help=tr("Nombre público, detrás de un proxy.", "Public name, behind a proxy.")),
+        list[str] | None, typer.Option(help=tr("Nombre público, detrás de un proxy.", "Public name, behind a proxy."))
     ] = None,
 ) -> None:
-    run_or_exit(_http(host, port, allow_host or []) if http else _stdio())
-
-
-async def _stdio() -> None:
-    await _transport("serve_stdio")(load())
-
-
-async def _http(host: str, port: int, allowed: list[str]) -> None:
-    err.print(f"MCP: http://{host}:{port}/mcp")
-    await _transport("serve_http")(load(), host, port, allowed)
+    if http:
+        err.print(f"MCP: http://{host}:{port}/mcp")
+        await _transport("serve_http")(load(), host, port, allow_host or [])
+    else:
+        await _transport("serve_stdio")(load())
 
 
 def _transport(name: str) -> Any:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.output import Column, table
-from ateneo.cli.runtime import err, out, run_or_exit
+from ateneo.cli.output import Column, facts, table
+from ateneo.cli.runtime import err, out
 from ateneo.cli.usage import Commands
 from ateneo.embedding import local_models
 from ateneo.embedding.local_models import Installed, SelfTest
@@ -98,7 +97,7 @@ async def verify(
         "and prefixes from its files.",
     )
 )
-def add(
+async def add(
     folder: Annotated[Path, typer.Argument(help=tr("Carpeta del modelo.", "The model's folder."), file_okay=False)],
     name: Annotated[str | None, typer.Option(help=tr("Otro nombre.", "Another name."))] = None,
     graph: Annotated[
@@ -123,7 +122,19 @@ def add(
         "max_tokens": max_tokens,
         "dense_weight": dense_weight,
     }
-    run_or_exit(_add(folder, graph, {field: value for field, value in told.items() if value is not None}))
+    settings = load()
+    changes = {field: value for field, value in told.items() if value is not None}
+    model, tested = await local_models.add(folder, _models_dir(settings), graph=graph, changes=changes)
+    _show(model, settings)
+    _judge(tested)
+    out.print(tr("Para usarlo:", "To use it:"))
+    out.print(f"  ATENEO_EMBEDDING_PROVIDER=local ATENEO_MODEL_DIR={model.folder}", soft_wrap=True)
+    out.print(
+        tr(
+            "Su peso en la búsqueda híbrida se calibra con tus preguntas:\n  ateneo eval retrieval --calibrate",
+            "Calibrate its weight in hybrid search on your own questions:\n  ateneo eval retrieval --calibrate",
+        )
+    )
 
 
 def _marks(model: Installed, settings: Settings) -> str:
@@ -165,26 +176,7 @@ def _show(model: Installed, settings: Settings) -> None:
         tr("en uso", "in use"): tr("sí", "yes") if _in_use(model, settings) else "no",
     }
     out.print(model.name, style="bold")
-    columns: list[Column[tuple[str, str]]] = [
-        Column("", lambda one: Text(one[0], style="dim"), whole=True),
-        Column("", lambda one: one[1]),
-    ]
-    out.print(table([one for one in rows.items() if one[1]], columns, show_header=False, pad_edge=False))
-
-
-async def _add(folder: Path, graph: str | None, changes: dict[str, Any]) -> None:
-    settings = load()
-    model, tested = await local_models.add(folder, _models_dir(settings), graph=graph, changes=changes)
-    _show(model, settings)
-    _judge(tested)
-    out.print(tr("Para usarlo:", "To use it:"))
-    out.print(f"  ATENEO_EMBEDDING_PROVIDER=local ATENEO_MODEL_DIR={model.folder}", soft_wrap=True)
-    out.print(
-        tr(
-            "Su peso en la búsqueda híbrida se calibra con tus preguntas:\n  ateneo eval retrieval --calibrate",
-            "Calibrate its weight in hybrid search on your own questions:\n  ateneo eval retrieval --calibrate",
-        )
-    )
+    out.print(facts(rows))
 
 
 def _judge(tested: SelfTest) -> None:

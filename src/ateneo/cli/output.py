@@ -1,6 +1,6 @@
 """What commands show: rows as a table for people, or as JSON for programs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,15 @@ class Column(Generic[Row]):
     whole: bool = False
 
 
+def say(text: str, style: str = "") -> None:
+    """On stdout, its lines as long as they are."""
+    out.print(text, style=style, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    err.print(f"! {text}", style="yellow", soft_wrap=True)
+
+
 def table(rows: Iterable[Row], columns: Sequence[Column[Row]], **style: Any) -> Table:
     made = Table(**{"box": None, "header_style": "bold", **style})
     for one in columns:
@@ -31,6 +40,15 @@ def table(rows: Iterable[Row], columns: Sequence[Column[Row]], **style: Any) -> 
     for row in rows:
         made.add_row(*(one.cell(row) for one in columns))
     return made
+
+
+def facts(rows: Mapping[str, str]) -> Table:
+    """Names and what they are, but for what is nothing."""
+    columns: list[Column[tuple[str, str]]] = [
+        Column("", lambda one: Text(one[0], style="dim"), whole=True),
+        Column("", lambda one: one[1]),
+    ]
+    return table([one for one in rows.items() if one[1]], columns, show_header=False, pad_edge=False)
 
 
 def show_rows(rows: Sequence[Row], columns: Sequence[Column[Row]], *, as_json: bool, empty: str) -> None:

@@ -169,27 +169,34 @@ def end_on_sigterm() -> None:
 
 def confirmed(question: str) -> bool:
     """Asks yes or no, as `answered` does."""
-    choice = " [s/N]: " if i18n.current() == "es" else " [y/N]: "
-    return answered(question + choice).lower() in {"y", "yes", "s", "si", "sí"}
+    return means_yes(answered(question + (" [s/N]: " if i18n.current() == "es" else " [y/N]: ")))
 
 
-def answered(question: str) -> str:
+def means_yes(answer: str) -> bool:
+    return answer.lower() in {"y", "yes", "s", "si", "sí"}
+
+
+def answered(question: str, console: Console = err) -> str:
     """What is typed. It may also come through a pipe; nothing at all is an error (InputError), not an answer."""
     # asyncio would swallow the first Ctrl-C of a question that blocks its loop
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        err.print(question, end="", soft_wrap=True)
+        console.print(question, end="", soft_wrap=True)
         return input().strip()
     except EOFError:
-        err.print()
-        raise InputError(
-            detail=tr(
-                "Hace falta confirmar y nadie puede responder acá: agregá --yes.",
-                "This needs a confirmation and nobody can answer here: add --yes.",
-            )
-        ) from None
+        console.print()
+        raise nobody_answers() from None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def nobody_answers() -> InputError:
+    return InputError(
+        detail=tr(
+            "Hace falta confirmar y nadie puede responder acá: agregá --yes.",
+            "This needs a confirmation and nobody can answer here: add --yes.",
+        )
+    )
 
 
 def report(error: AteneoError, *, logged: bool = False) -> None:

@@ -30,13 +30,7 @@ def serve(
 
     # uvicorn's own access log would keep what people ask; the API logs each request without it.
     uvicorn.run(
-        APP,
-        factory=True,
-        host=host,
-        port=port,
-        ws="none",
-        access_log=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD,
+        APP, factory=True, host=host, port=port, ws="none", access_log=False, h11_max_incomplete_event_size=LONGEST_HEAD
     )
 
 

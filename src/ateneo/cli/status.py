@@ -20,9 +20,7 @@ _SILENT_S = 12.0
 """Two beats of a worker, and some."""
 
 
-async def status(
-    as_json: AsJson = False,
-) -> None:
+async def status(as_json: AsJson = False) -> None:
     settings = load()
     different: Difference | None = None
     async with await open_database(settings) as db:
@@ -64,8 +62,7 @@ def _queue(found: SystemStatus) -> None:
         out.print(text, style="yellow")
     if queue.suspects:
         text = tr(
-            "De a pocos, porque murió el worker que los tenía",
-            "A few at a time, because the worker that had them died",
+            "De a pocos, porque murió el worker que los tenía", "A few at a time, because the worker that had them died"
         )
         out.print(f"{text}: {number(queue.suspects)}.", style="yellow")
     if queue.dead:

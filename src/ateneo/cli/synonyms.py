@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ateneo.cli.options import EmpresaId
-from ateneo.cli.runtime import database, err, note, out, run_or_exit
+from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import synonyms
 from ateneo.errors import BadArgument
@@ -22,11 +22,11 @@ _File = Annotated[Path, typer.Argument(help=tr("Archivo CSV.", "CSV file."))]
 
 
 @app.command("add", help=tr("celular móvil: cada una encuentra a las otras.", "cell mobile: each finds the others."))
-def add(words: Words, empresa_id: EmpresaId) -> None:
+async def add(words: Words, empresa_id: EmpresaId) -> None:
     if len(words) < 2:
         rule = tr("hacen falta al menos dos palabras", "at least two words are needed")
         raise typer.BadParameter(rule)
-    run_or_exit(_add(empresa_id, [words]))
+    await _add(empresa_id, [words])
 
 
 @app.command("import", help=tr("CSV: una línea por grupo de palabras.", "CSV: a line for each group of words."))
@@ -51,10 +51,9 @@ async def _add(empresa_id: str, groups: list[list[str]]) -> None:
 
 
 @app.command(
-    "regional",
-    help=tr("Las palabras de un país: zapallo, calabaza.", "The words of a country: zapallo, calabaza."),
+    "regional", help=tr("Las palabras de un país: zapallo, calabaza.", "The words of a country: zapallo, calabaza.")
 )
-def regional_(
+async def regional_(
     country: Annotated[str, typer.Argument(help=tr("Código ISO: AR, MX, CO…", "ISO code: AR, MX, CO…"))],
     empresa_id: EmpresaId,
     show: Annotated[bool, typer.Option("--show", help=tr("Solo las muestra.", "Only shows them."))] = False,
@@ -67,7 +66,7 @@ def regional_(
         for group in groups:
             out.print(", ".join(group))
     else:
-        run_or_exit(_add(empresa_id, groups))
+        await _add(empresa_id, groups)
 
 
 @app.command("list", help=tr("Las que hay.", "Those there are."))

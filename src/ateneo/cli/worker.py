@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ateneo import i18n
 from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
 from ateneo.db.pool import Database
 from ateneo.embedding.engine import usual_concurrency
@@ -28,8 +27,7 @@ def worker(
         bool, typer.Option("--once", help=tr("Termina cuando no queda nada por hacer.", "Ends when nothing is left."))
     ] = False,
     concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", min=1, max=64, help=tr("Tandas a la vez.", "Batches at a time.")),
+        int | None, typer.Option("--concurrency", min=1, max=64, help=tr("Tandas a la vez.", "Batches at a time."))
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=1, max=5000, help=tr("Chunks por tanda.", "Chunks a batch."))
@@ -40,7 +38,6 @@ def worker(
 
 async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> None:
     settings = load()
-    i18n.use(settings.lang)
     batches = concurrency or usual_concurrency(make_embedding_service(settings), settings.embedding_concurrency)
     settings = settings.model_copy(
         update={
