@@ -55,6 +55,7 @@ def in_this_process(main: Callable[[], None], env: dict[str, str], typed: str = 
     """Its exit code and what it says, without the second that a process takes to import and to load the model. It has
     a thread, since the test may have an event loop, and so leaves signals alone."""
     out, err = io.BytesIO(), io.BytesIO()
+    encoding = env.get("PYTHONIOENCODING", "utf-8")
     codes: list[int] = []
 
     def run() -> None:
@@ -72,12 +73,12 @@ def in_this_process(main: Callable[[], None], env: dict[str, str], typed: str = 
         patch.object(asyncio.SelectorEventLoop, "add_signal_handler", lambda *_: None),
         patch.object(asyncio.SelectorEventLoop, "remove_signal_handler", lambda *_: False),
         patch.object(sys, "stdin", io.StringIO(typed)),
-        redirect_stdout(io.TextIOWrapper(out, "utf-8", write_through=True)),
-        redirect_stderr(io.TextIOWrapper(err, "utf-8", write_through=True)),
+        redirect_stdout(io.TextIOWrapper(out, encoding, write_through=True)),
+        redirect_stderr(io.TextIOWrapper(err, encoding, write_through=True)),
     ):
         thread.start()
         thread.join(120)
-        said = out.getvalue().decode(), err.getvalue().decode()
+        said = out.getvalue().decode(encoding), err.getvalue().decode(encoding)
     structlog.configure(**logging)
     assert codes, said
     return Ended([], codes[0], *said)

@@ -17,20 +17,20 @@ def test_from_nothing_to_an_answer(bare_url: str, tmp_path: Path) -> None:
     (tmp_path / "sub" / "manual.md").write_text(
         "# Otro\n\nEl depósito cierra a las seis de la tarde.", encoding="utf-8"
     )
-    plan = ateneo_process("db", "upgrade", "--plan", url=bare_url)
+    plan = ateneo("db", "upgrade", "--plan", url=bare_url)
     assert plan.returncode == 0
     assert "CREATE EXTENSION" in plan.stdout
     assert "@vector@" not in plan.stdout
     assert ateneo_process("db", "upgrade", url=bare_url).returncode == 0
-    again = ateneo_process("db", "upgrade", url=bare_url)
+    again = ateneo("db", "upgrade", url=bare_url)
     assert "ya estaba al día" in again.stdout
     load = ateneo_process("ingest", "--empresa-id", "acme", str(tmp_path), url=bare_url)
     assert load.returncode == 0, load.stderr
     assert "2 nuevos" in load.stdout
-    assert "2 sin cambios" in ateneo_process("ingest", "-e", "acme", str(tmp_path), url=bare_url).stdout
+    assert "2 sin cambios" in ateneo("ingest", "-e", "acme", str(tmp_path), url=bare_url).stdout
     found = ateneo_process("search", "-e", "acme", "mudanza", "--json", url=bare_url)
     assert json.loads(found.stdout)["hits"][0]["source"] == "manual.md"
-    shown = ateneo_process("search", "-e", "acme", "mudanza", url=bare_url)
+    shown = ateneo("search", "-e", "acme", "mudanza", url=bare_url)
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert "significado" in shown.stdout
     answer = ateneo_process("ask", "-e", "acme", "¿cuántos días de licencia dan por mudanza?", url=bare_url)

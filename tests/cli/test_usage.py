@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.run import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo, ateneo_process
 from tests.cli.test_cli import MANUAL
 
 import ateneo as package
@@ -134,9 +134,9 @@ def test_json_for_every_terminal(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "poliza.md").write_text(f"# Póliza\n\n{text}\n", encoding="utf-8")
     assert ateneo("ingest", "-e", "acme", str(tmp_path / "poliza.md"), url=database_url).returncode == 0
     for encoding in ("ascii", "cp1252", "latin-1", "utf-8"):
-        run = _raw("search", "-e", "acme", "póliza", "--json", url=database_url, PYTHONIOENCODING=encoding)
+        run = ateneo("search", "-e", "acme", "póliza", "--json", url=database_url, PYTHONIOENCODING=encoding)
         assert run.returncode == 0, run.stderr
-        assert json.loads(run.stdout.decode(encoding))["hits"][0]["contenido"].endswith(text)
+        assert json.loads(run.stdout)["hits"][0]["contenido"].endswith(text)
         if encoding != "utf-8":
             assert run.stdout.isascii()
 
@@ -147,23 +147,8 @@ def test_a_screen_degrades_and_never_fails(database_url: str, tmp_path: Path) ->
         environment: dict[str, Any] = {"PYTHONIOENCODING": encoding}
         for call in (["ingest", "-e", "acme", str(tmp_path)], ["search", "-e", "acme", "mudanza"], ["doctor"], ["nada"],
                      ["ask", "-e", "acme", "¿cuántos días dan por mudanza?"], ["--help"], ["status"]):  # fmt: skip
-            run = _raw(*call, url=database_url, **environment)
-            assert b"Traceback" not in run.stderr, (call, run.stderr)
-            run.stdout.decode(encoding), run.stderr.decode(encoding)
-    shown = _raw("nada", url=None, PYTHONIOENCODING="ascii").stderr
-    assert shown.splitlines()[0] == b"x No existe el comando 'nada'."
-    assert b"semantica" in _raw("--help", url=None, PYTHONIOENCODING="ascii").stdout
-
-
-def _raw(*arguments: str, url: str | None, **environment: str) -> "subprocess.CompletedProcess[bytes]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ATENEO_", "DATABASE_"))}
-    database = {"DATABASE_URL": url} if url else {}
-    secrets = {"ATENEO_SECRETS_FILE": "/nonexistent", "COLUMNS": "80"}
-    return subprocess.run(
-        [ATENEO, *arguments],
-        capture_output=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=clean | secrets | database | environment,
-    )
+            run = ateneo(*call, url=database_url, **environment)  # what it says is of that encoding
+            assert "Traceback" not in run.stderr, (call, run.stderr)
+    shown = ateneo_process("nada", url=None, PYTHONIOENCODING="ascii").stderr
+    assert shown.splitlines()[0] == "x No existe el comando 'nada'."
+    assert "semantica" in ateneo_process("--help", url=None, PYTHONIOENCODING="ascii").stdout
