@@ -16,10 +16,6 @@ from ateneo.types import Document
 
 FILES = Path(__file__).parents[1] / "files" / "documents"
 CASES = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
-NOT_YET = {
-    "14/contrato_cambios_notas.doc": "the old Word format comes with what was deleted in it",
-    "15/becas_tablas.doc": "the old Word format comes without its tables",
-}
 
 
 @lru_cache
@@ -51,12 +47,6 @@ def problems(case: dict[str, Any]) -> list[str]:
     ]
 
 
-def marked(case: dict[str, Any]) -> Any:
-    reason = NOT_YET.get(case["file"])
-    marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-    return pytest.param(case, id=case["file"], marks=marks)
-
-
-@pytest.mark.parametrize("case", [marked(one) for one in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[one["file"] for one in CASES])
 def test_a_document_is_read_as_its_reader_reads_it(case: dict[str, Any]) -> None:
     assert problems(case) == []

@@ -5,6 +5,7 @@ import random
 import zipfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from ateneo.ingestion.parsing.parse import parse
 from ateneo.ingestion.parsing.sandbox import read_file
 
 LIMIT = 10_000_000
+FILES = Path(__file__).parents[1] / "files" / "documents"
 MUTATIONS = 150
 
 _MAIL = (
@@ -43,6 +45,8 @@ WHOLE = {
     "a.odt": zipped(
         {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "<office:document-content/>"}
     ),
+    "a.doc": (FILES / "15" / "becas_tablas.doc").read_bytes(),
+    "b.doc": (FILES / "14" / "contrato_cambios_notas.doc").read_bytes(),
     "a.epub": zipped({"mimetype": "application/epub+zip", "META-INF/container.xml": "<container/>"}),
 }
 TEXTS = ("a.md", "a.txt", "utf16.txt", "a.csv", "a.html", "a.json", "a.xml")

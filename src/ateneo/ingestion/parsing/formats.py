@@ -24,6 +24,7 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
+DOC = "application/msword"
 EPUB = "application/epub+zip"
 ZIP = "application/zip"
 IMAGES = {"image/png", "image/jpeg", "image/tiff", "image/webp"}
@@ -36,7 +37,7 @@ _RATIO_MATTERS_FROM = 16 * 1024 * 1024
 _BY_EXTENSION = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".html": HTML, ".htm": HTML, ".xhtml": HTML,
     ".eml": EMAIL, ".mbox": EMAIL, ".mht": EMAIL, ".mhtml": EMAIL,
-    ".doc": "application/msword", ".xls": "application/vnd.ms-excel",
+    ".doc": DOC, ".xls": "application/vnd.ms-excel",
     ".ppt": "application/vnd.ms-powerpoint", ".msg": "application/vnd.ms-outlook",
 }  # fmt: skip
 _OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".ods", ".epub"}

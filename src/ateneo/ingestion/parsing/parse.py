@@ -6,6 +6,7 @@ Any of it may hang, crash or take all memory with a hostile file: `sandbox.read_
 
 import math
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from ateneo.ingestion.parsing.structured import read_json, read_xml
 from ateneo.ingestion.parsing.tables import table_text
 from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
 from ateneo.ingestion.parsing.word import read_docx
+from ateneo.ingestion.parsing.word_97 import EncryptedWord, OtherWord, read_doc
 from ateneo.text.clean import clean
 from ateneo.types import Document, Skipped
 
@@ -236,8 +238,22 @@ def _read_binary(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
         return _read_image(data, name, mime, limits.ocr)
     if mime in _ZIPPED_XML:
         return _read_zipped_xml(data, name, mime)
+    if mime == formats.DOC and (read := _read_doc(data, name)):
+        return read
     reading, metadata = read_office(data, name, mime)
     return reading.builder, metadata, reading.builder.page
+
+
+def _read_doc(data: bytes, name: str) -> _Read | None:
+    """None for a version of Word before 1997."""
+    try:
+        return *read_doc(data), None
+    except OtherWord:
+        return None
+    except EncryptedWord as error:
+        raise DocumentEncrypted(name=name) from error
+    except (struct.error, *_DAMAGED) as error:
+        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
 
 
 def _read_image(data: bytes, name: str, mime: str, ocr: Ocr) -> _Read:
