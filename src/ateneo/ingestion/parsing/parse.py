@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from ateneo.errors import DocumentCorrupt, DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnsupported
+from ateneo.errors import (
+    DocumentCorrupt,
+    DocumentEmpty,
+    DocumentEncrypted,
+    DocumentError,
+    DocumentTooLarge,
+    DocumentUnsupported,
+)
 from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.containers import embedded_files, read_zip
