@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ateneo.cli.options import AsJson
+from ateneo.cli.options import AsJson, EmpresaId
 from ateneo.cli.output import Column, show_rows
 from ateneo.cli.runtime import database
 from ateneo.db import audit as store
@@ -14,7 +14,7 @@ from ateneo.i18n import number, tr
 
 
 async def audit(
-    empresa_id: Annotated[str, typer.Option("--empresa-id", "-e", help=tr("De quién.", "Whose."))],
+    empresa_id: EmpresaId,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000)] = 50,
     before: Annotated[
         int | None, typer.Option(help=tr("Solo lo anterior a este número.", "Only what is before this number."))

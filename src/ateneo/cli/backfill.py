@@ -1,9 +1,7 @@
 """`ateneo backfill`, and the guide's script `python -m scripts.migrate_embeddings`: the same command."""
 
-import asyncio
 import dataclasses
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,11 +16,11 @@ from ateneo.cli.runtime import (
     answered,
     described,
     err,
+    finishing,
     means_yes,
     nobody_answers,
     out,
     prepare,
-    stop_embedded_on_end,
 )
 from ateneo.cli.usage import Commands, run
 from ateneo.db.pool import Database
@@ -59,11 +57,10 @@ class Options:
 
 def command(program: str) -> Callable[..., Coroutine[Any, Any, int]]:
     """The command for typer. Made in a function because its help is text: it needs the language to be known."""
+    from ateneo.cli.options import AsJson, OneEmpresa, Yes
 
     async def backfill(
-        empresa_id: Annotated[
-            str | None, typer.Option("--empresa-id", help=tr("Solo una empresa.", "Only one company."))
-        ] = None,
+        empresa_id: OneEmpresa = None,
         limit: Annotated[
             int | None, typer.Option("--limit", help=tr("Máximo de chunks a procesar.", "At most this many chunks."))
         ] = None,
@@ -71,8 +68,8 @@ def command(program: str) -> Callable[..., Coroutine[Any, Any, int]]:
             bool,
             typer.Option("--dry-run", help=tr("Solo muestra qué haría y qué costaría.", "Only shows what and cost.")),
         ] = False,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help=tr("No pregunta.", "Does not ask."))] = False,
-        as_json: Annotated[bool, typer.Option("--json", help=tr("Un objeto JSON.", "One JSON object."))] = False,
+        yes: Yes = False,
+        as_json: AsJson = False,
         batch_size: Annotated[
             int | None,
             typer.Option("--batch-size", help=tr("Chunks por tanda, 1 a 5000.", "Chunks a page, 1 to 5000.")),
@@ -119,7 +116,9 @@ async def _run(options: Options) -> int:
             screen.estimate(plan, embedding)
         if not options.yes and not _confirmed(options):
             return 1
-        report = await _work(work, plan, options)
+        on_index = None if options.as_json else screen.index_news
+        with finishing(work.stop), screen.progress(plan.chunks, quiet=options.as_json) as on_progress:
+            report = await work.run(options.empresa_id, options.limit, on_progress, on_index)
     return _show_report(report, embedding, options)
 
 
@@ -174,31 +173,6 @@ def _confirmed(options: Options) -> bool:
     if not agreed:
         out.print(tr("❌ Migración cancelada", "❌ Migration cancelled"))
     return agreed
-
-
-async def _work(work: Backfill, plan: BackfillPlan, options: Options) -> BackfillReport:
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends at once
-        work.stop()
-        told = tr(
-            "\nTermino lo que está en curso y guardo; Ctrl-C otra vez corta ya.\n",
-            "\nFinishing what is under way; Ctrl-C again ends at once.\n",
-        )
-        sys.stderr.write(told)  # not by `err`, which would write into a bar of `out`
-        sys.stderr.flush()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        with screen.progress(plan.chunks, quiet=options.as_json) as on_progress:
-            on_index = None if options.as_json else screen.index_news
-            return await work.run(options.empresa_id, options.limit, on_progress, on_index)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        stop_embedded_on_end()
 
 
 def _show_report(report: BackfillReport, embedding: EmbeddingService, options: Options) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson, OneEmpresa
+from ateneo.cli.options import AsJson, EmpresaId, OneEmpresa
 from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
@@ -23,7 +23,7 @@ app = Commands()
 
 @app.command("set", help=tr("Fija o quita el máximo mensual.", "Sets or lifts a monthly limit."))
 async def set_budget(
-    empresa_id: Annotated[str, typer.Option("--empresa-id", "-e", help=tr("De qué empresa.", "Whose."))],
+    empresa_id: EmpresaId,
     tokens: Annotated[int | None, typer.Option("--tokens", min=0, help=tr("Tokens al mes.", "Tokens."))] = None,
     usd: Annotated[float | None, typer.Option("--usd", min=0, help=tr("Dólares al mes.", "US dollars."))] = None,
     none: Annotated[bool, typer.Option("--none", help=tr("Sin máximo.", "No limit."))] = False,

@@ -197,30 +197,26 @@ async def _record(db: Database, models: Models | None, active: Generation | None
 
 async def _index_faults(db: Database) -> AsyncIterator[Finding]:
     faults = await health.index_faults(db)
-    if faults.unindexed:
-        what = tr(
-            "cuyas palabras faltan en el índice, o están dañadas.", "whose words the index lacks, or has damaged."
-        )
-        yield Finding(False, count(faults.unindexed, "chunk ", "chunks ") + what, "ateneo db upgrade")
-    if faults.orphans:
-        what = tr("que ya no están, con restos en el índice.", "that are gone, with remains in the index.")
-        yield Finding(False, count(faults.orphans, "chunk ", "chunks ") + what, "ateneo db upgrade")
-    if faults.emptied:
-        what = tr("sin ningún chunk en knowledge_chunks.", "without a chunk in knowledge_chunks.")
-        remedy = tr(
-            "Si se borraron a mano, ingerí sus archivos de nuevo.",
-            "If they were deleted by hand, ingest their files again.",
-        )
-        yield Finding(
-            None, count(faults.emptied, tr("documento ", "document "), tr("documentos ", "documents ")) + what, remedy
-        )
-    if faults.unkeyed:
-        what = tr("con id y empresa_id de más de 2000 bytes: no se indexan.",
-                  "with id and empresa_id of over 2,000 bytes: not indexed.")  # fmt: skip
-        remedy = tr("Acortá esos id.", "Shorten those ids.")
-        yield Finding(None, count(faults.unkeyed, "chunk ", "chunks ") + what, remedy)
-    if faults.cut:
-        what = tr("demasiado largos: se buscan solo su comienzo y sus palabras más frecuentes.",
-                  "too long: only their beginning and their most frequent words are searched.")  # fmt: skip
-        remedy = tr("Dividí esos textos en chunks más cortos.", "Divide those texts into shorter chunks.")
-        yield Finding(None, count(faults.cut, "chunk ", "chunks ") + what, remedy)
+    chunk, document = ("chunk ", "chunks "), (tr("documento ", "document "), tr("documentos ", "documents "))
+    upgrade = "ateneo db upgrade"
+    for found, names, ok, what, remedy in (
+        (faults.unindexed, chunk, False,
+         tr("cuyas palabras faltan en el índice, o están dañadas.", "whose words the index lacks, or has damaged."),
+         upgrade),
+        (faults.orphans, chunk, False,
+         tr("que ya no están, con restos en el índice.", "that are gone, with remains in the index."), upgrade),
+        (faults.emptied, document, None,
+         tr("sin ningún chunk en knowledge_chunks.", "without a chunk in knowledge_chunks."),
+         tr("Si se borraron a mano, ingerí sus archivos de nuevo.",
+            "If they were deleted by hand, ingest their files again.")),
+        (faults.unkeyed, chunk, None,
+         tr("con id y empresa_id de más de 2000 bytes: no se indexan.",
+            "with id and empresa_id of over 2,000 bytes: not indexed."),
+         tr("Acortá esos id.", "Shorten those ids.")),
+        (faults.cut, chunk, None,
+         tr("demasiado largos: se buscan solo su comienzo y sus palabras más frecuentes.",
+            "too long: only their beginning and their most frequent words are searched."),
+         tr("Dividí esos textos en chunks más cortos.", "Divide those texts into shorter chunks.")),
+    ):  # fmt: skip
+        if found:
+            yield Finding(ok, count(found, *names) + what, remedy)

@@ -10,7 +10,7 @@ import typer
 
 from ateneo.cli import embeddings_screen as screen
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson, Yes
+from ateneo.cli.options import AsJson, OneEmpresa, Yes
 from ateneo.cli.progress import step
 from ateneo.cli.runtime import confirmed, note
 from ateneo.cli.usage import Commands
@@ -115,9 +115,7 @@ async def status(as_json: AsJson = False) -> None:
 async def compare(
     questions: _QUESTIONS = None,
     sample: _SAMPLE = 100,
-    empresa_id: Annotated[
-        str | None, typer.Option("--empresa-id", help=tr("Solo de esta empresa.", "Of this company only."))
-    ] = None,
+    empresa_id: OneEmpresa = None,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help=tr("Corte.", "Cut-off."))] = 10,
     as_json: AsJson = False,
 ) -> None:

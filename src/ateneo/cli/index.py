@@ -8,7 +8,7 @@ from rich.status import Status as RichStatus
 from rich.text import Text
 
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson
+from ateneo.cli.options import AsJson, OneEmpresa
 from ateneo.cli.output import Column, table
 from ateneo.cli.progress import step
 from ateneo.cli.runtime import database, err, out
@@ -82,12 +82,7 @@ async def tune(as_json: AsJson = False) -> int:
         "Makes the index anew from knowledge_chunks while it is in use; interrupted, it goes on where it was.",
     )
 )
-async def rebuild(
-    empresa_id: Annotated[
-        str | None, typer.Option("--empresa-id", help=tr("Solo esta empresa.", "This company only."))
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
+async def rebuild(empresa_id: OneEmpresa = None, as_json: AsJson = False) -> int:
     async with database() as db:
         with step(tr("Rehaciendo el índice", "Rebuilding the index")) as tell:
             made = await maintenance.rebuild_index(db, empresa_id, on_page=tell)

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson, OneEmpresa
+from ateneo.cli.options import AsJson, EmpresaId, OneEmpresa
 from ateneo.cli.runtime import database, err, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import chunks, keys
@@ -22,7 +22,7 @@ _KeyId = Annotated[str, typer.Argument(help=tr("El id que muestra `list`.", "The
 
 @app.command(help=tr("Crea una clave y la muestra esta única vez.", "Makes a key and shows it this once."))
 async def create(
-    empresa_id: Annotated[str, typer.Option("--empresa-id", "-e", help=tr("De quién es la clave.", "Whose key."))],
+    empresa_id: EmpresaId,
     name: Annotated[str, typer.Option(help=tr("Para qué es, para reconocerla.", "What for, to know it by."))] = "",
     scope: Annotated[
         list[str] | None,

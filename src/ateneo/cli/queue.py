@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from ateneo.cli.json_output import print_json
-from ateneo.cli.options import AsJson
+from ateneo.cli.options import AsJson, OneEmpresa
 from ateneo.cli.output import Column, table
 from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
@@ -19,14 +19,13 @@ from ateneo.i18n import count, number, tr
 
 app = Commands()
 
-_EMPRESA = Annotated[str | None, typer.Option("--empresa-id", "-e", help=tr("De una sola empresa.", "Of one company."))]
 _ALL = Annotated[bool, typer.Option("--all", help=tr("Todos.", "All of them."))]
 _CHUNK = Annotated[str | None, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))]
 
 
 @app.command("list", help=tr("Los apartados, o los de otro estado.", "The dead letters, or another state."))
 async def list_dead_letters(
-    empresa_id: _EMPRESA = None,
+    empresa_id: OneEmpresa = None,
     state: Annotated[
         str, typer.Option("--state", help=tr("dead, pending, dropped o all.", "dead, pending, dropped or all."))
     ] = "dead",
@@ -60,7 +59,7 @@ async def list_dead_letters(
 @app.command(help=tr("Uno, con su motivo.", "One entry, with its reason."))
 async def show(
     chunk_id: Annotated[str, typer.Argument(help=tr("El id del chunk.", "The chunk's id."))],
-    empresa_id: _EMPRESA = None,
+    empresa_id: OneEmpresa = None,
     as_json: AsJson = False,
 ) -> None:
     async with database() as db:
@@ -91,7 +90,7 @@ async def show(
 
 
 @app.command(help=tr("Vuelve a intentar uno, o todos.", "Tries one again, or all."))
-async def retry(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
+async def retry(chunk_id: _CHUNK = None, empresa_id: OneEmpresa = None, everything: _ALL = False) -> None:
     _some(chunk_id, empresa_id, everything)
     async with database() as db:
         found = _found(await dead_letters.retry(db, empresa_id, chunk_id), chunk_id)
@@ -100,7 +99,7 @@ async def retry(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything
 
 
 @app.command(help=tr("Abandona un apartado, o todos.", "Gives one dead letter up, or all."))
-async def drop(chunk_id: _CHUNK = None, empresa_id: _EMPRESA = None, everything: _ALL = False) -> None:
+async def drop(chunk_id: _CHUNK = None, empresa_id: OneEmpresa = None, everything: _ALL = False) -> None:
     _some(chunk_id, empresa_id, everything)
     async with database() as db:
         found = _found(await dead_letters.drop(db, empresa_id, chunk_id), chunk_id)

@@ -8,8 +8,8 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -153,6 +153,34 @@ def _end(number: int, _frame: object) -> None:
     embedded.stop_all()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
+
+
+@contextmanager
+def finishing(stop: Callable[[], None]) -> Iterator[None]:
+    """A first Ctrl-C or SIGTERM calls `stop`, and what is under way goes on to its end; another one ends at once."""
+    import asyncio
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    numbers = signal.SIGINT, signal.SIGTERM
+
+    def interrupt() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, task.cancel)
+        stop()
+        told = tr("Termino lo que está en curso; otra vez Ctrl-C corta ya.",
+                  "Finishing what is under way; Ctrl-C again ends at once.")  # fmt: skip
+        sys.stderr.write(f"\n{told}\n")  # not by `err`, which would write into a bar of `out`
+        sys.stderr.flush()
+
+    for number in numbers:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        stop_embedded_on_end()
 
 
 def end_on_sigterm() -> None:

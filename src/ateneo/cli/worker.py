@@ -1,13 +1,12 @@
 """`ateneo worker`: keeps the embeddings up to date, until Ctrl-C or SIGTERM."""
 
 import asyncio
-import signal
 import time
 from typing import Annotated
 
 import typer
 
-from ateneo.cli.runtime import err, out, run_or_exit, stop_embedded_on_end
+from ateneo.cli.runtime import err, finishing, out, run_or_exit
 from ateneo.db.pool import Database
 from ateneo.embedding.engine import usual_concurrency
 from ateneo.embedding.queue import Batch
@@ -61,7 +60,9 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             on_pause=screen.pause,
         )
         try:
-            await _until_stopped(work, screen, once)
+            with finishing(work.stop):
+                screen.begin()  # from here on a signal ends it in peace
+                await work.run(once=once)
         finally:
             await models.close()
     screen.end(work)
@@ -79,32 +80,6 @@ async def _database(settings: Settings, screen: "_Screen", once: bool) -> Databa
             pause_s = min(2 * pause_s, 60.0)
             screen.pause(error, pause_s)
         await asyncio.sleep(pause_s)
-
-
-async def _until_stopped(work: Worker, screen: "_Screen", once: bool) -> None:
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def interrupt() -> None:
-        for which in (signal.SIGINT, signal.SIGTERM):  # a second one ends at once
-            loop.add_signal_handler(which, task.cancel if task else work.stop)
-        work.stop()
-        err.print(
-            tr(
-                "Termino lo que está en curso; otra vez Ctrl-C corta ya.",
-                "Finishing what is under way; Ctrl-C again ends at once.",
-            )
-        )
-
-    for which in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(which, interrupt)
-    screen.begin()  # from here on a signal ends it in peace
-    try:
-        await work.run(once=once)
-    finally:
-        for which in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(which)
-        stop_embedded_on_end()
 
 
 class _Screen:
