@@ -39,22 +39,7 @@ from ateneo.validation_messages import unreadable
 SOME_FAILED = 3
 # what is taken from a folder; a file that is named is always tried
 _TEXT = (".md", ".markdown", ".txt", ".rst", ".tex", ".html", ".htm", ".xml", ".json", ".csv", ".tsv")
-_OFFICE = (
-    ".pdf",
-    ".docx",
-    ".doc",
-    ".odt",
-    ".rtf",
-    ".xlsx",
-    ".xlsm",
-    ".xls",
-    ".ods",
-    ".pptx",
-    ".ppt",
-    ".odp",
-    ".epub",
-    ".zip",
-)
+_OFFICE = (".pdf", ".docx", ".doc", ".odt", ".rtf", ".xlsx", ".xlsm", ".xls", ".ods", ".pptx", ".ppt", ".odp", ".epub")
 _CONTAINERS = (".eml", ".msg", ".mbox", ".mht", ".mhtml", ".zip")
 SUFFIXES = frozenset(_TEXT + _OFFICE + _CONTAINERS)
 _FAILURES_IN_A_ROW = 2

@@ -23,6 +23,7 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
+ODP = "application/vnd.oasis.opendocument.presentation"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 DOC = "application/msword"
 EPUB = "application/epub+zip"
@@ -40,9 +41,9 @@ _BY_EXTENSION = {
     ".doc": DOC, ".xls": "application/vnd.ms-excel",
     ".ppt": "application/vnd.ms-powerpoint", ".msg": "application/vnd.ms-outlook",
 }  # fmt: skip
-_OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".ods", ".epub"}
+_OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"}
 _BY_MEMBER = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX))
-_BY_MIMETYPE_MEMBER = {ODT, ODS, EPUB}
+_BY_MIMETYPE_MEMBER = {ODT, ODP, ODS, EPUB}
 _MAGIC = {
     b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"II*\0": "image/tiff", b"MM\0*": "image/tiff",
     b"GIF8": "image/gif", b"\x1f\x8b": "application/gzip",
@@ -61,6 +62,7 @@ _ZIP_ERRORS = (
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE)
+_TABLE_START = re.compile(r"<table[\s>]", re.IGNORECASE)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([\w-]{1,40})", re.IGNORECASE)
 _ENCODINGS = ("iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc", "iso2022")
 _BYTE_ENCODINGS = ("cp1252", "cp850", "mac_roman")
@@ -98,7 +100,9 @@ def detect(data: bytes, name: str) -> str:
         raise _not_readable(data, name, extension)
     if _HTML_START.match(text):
         return HTML
-    return _BY_EXTENSION.get(extension, PLAIN)
+    if extension == ".xls":  # what programs call so that is no workbook: a page with tables, or lines with tabs
+        return HTML if _TABLE_START.search(text, 0, 2000) else CSV
+    return PLAIN if extension == ".doc" else _BY_EXTENSION.get(extension, PLAIN)
 
 
 def decode(data: bytes) -> str | None:

@@ -36,11 +36,10 @@ class Reading:
     metadata: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
-def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Reading:
+def read_markdown(text: str) -> Reading:
     """Reads headings (# and underlined), paragraphs, lists, tables and fenced code, without their inline marks.
 
-    Front matter becomes `metadata`, and its description the first text. A line that `page_marker` matches begins the
-    page that its first group numbers.
+    Front matter becomes `metadata`, and its description the first text.
     """
     lines = [*_without_comments(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))]
     metadata, lines = read_front_matter(lines)
@@ -48,11 +47,7 @@ def read_markdown(text: str, page_marker: re.Pattern[str] | None = None) -> Read
     for key in _ABSTRACTS:
         builder.text(str(metadata.get(key, "")))
     for block in _blocks(lines):
-        marker = page_marker.fullmatch(block[0].strip()) if page_marker else None
-        if marker:
-            builder.turn_to(int(marker[1]))
-        else:
-            _add(builder, block)
+        _add(builder, block)
     return Reading(builder, metadata)
 
 

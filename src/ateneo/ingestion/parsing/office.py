@@ -1,4 +1,4 @@
-"""Presentations, older Office files, RTF, EPUB and web pages, read by kreuzberg (Rust) as Markdown."""
+"""Older Office files, ODT, RTF, EPUB and web pages, read by kreuzberg (Rust) as Markdown."""
 
 import re
 from typing import Any
@@ -8,7 +8,6 @@ from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.markdown import Reading, read_markdown
 from ateneo.ingestion.parsing.web_page import main_part
 
-_PAGE_MARKER = re.compile(r"ateneo-page-(\d+)-ateneo")
 _HTML_HEADER_END = re.compile(r"## (?:title|base|canonical|meta-[\w:.-]{1,200}): ")
 _HTML_HEADER_LINES = 200
 
@@ -19,7 +18,7 @@ def read_office(data: bytes, name: str, mime: str) -> tuple[Reading, dict[str, A
         data = main_part(formats.decode(data) or "").encode("utf-8", "replace")
     result = _extract(data, name, mime)
     content = _without_header(result.content) if mime == formats.HTML else result.content
-    return read_markdown(content, _PAGE_MARKER), dict(result.metadata)
+    return read_markdown(content), dict(result.metadata)
 
 
 def _without_header(content: str) -> str:
@@ -38,11 +37,6 @@ def _extract(data: bytes, name: str, mime: str) -> Any:
         use_cache=False,
         enable_quality_processing=False,
         output_format="markdown",
-        pages=kreuzberg.PageConfig(
-            extract_pages=False,
-            insert_page_markers=mime == formats.PPTX,
-            marker_format="\n\nateneo-page-{page_num}-ateneo\n\n",
-        ),
         concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
     )
     try:

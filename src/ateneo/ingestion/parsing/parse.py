@@ -33,6 +33,7 @@ from ateneo.ingestion.parsing.office import read_office
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
 from ateneo.ingestion.parsing.pdf_pages import read_pages
 from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
+from ateneo.ingestion.parsing.presentations import read_odp, read_pptx
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.structured import read_json, read_xml
@@ -248,7 +249,7 @@ def _read_binary(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
     if mime == formats.DOC and (read := _read_doc(data, name)):
         return read
     reading, metadata = read_office(data, name, mime)
-    return reading.builder, metadata, reading.builder.page
+    return reading.builder, metadata, None
 
 
 def _read_doc(data: bytes, name: str) -> _Read | None:
@@ -290,8 +291,10 @@ def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
 
 _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {
     formats.DOCX: read_docx,
+    formats.PPTX: read_pptx,
     formats.XLSX: lambda data: (read_xlsx(data), {}),
     formats.ODS: lambda data: (read_ods(data), {}),
+    formats.ODP: lambda data: (read_odp(data), {}),
 }
 _DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, EOFError, RuntimeError,
             zipfile.BadZipFile, zlib.error, SyntaxError)  # fmt: skip
@@ -303,4 +306,4 @@ def _read_zipped_xml(data: bytes, name: str, mime: str) -> _Read:
         builder, metadata = _ZIPPED_XML[mime](data)
     except _DAMAGED as error:
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
-    return builder, metadata, None
+    return builder, metadata, builder.page

@@ -43,10 +43,11 @@ def read_docx(data: bytes) -> tuple[SectionBuilder, dict[str, str]]:
     """The text, and what the file says of itself. Raises KeyError, zipfile.BadZipFile, ElementTree.ParseError for a
     damaged file."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return _Reader(archive).read(), _properties(archive)
+        return _Reader(archive).read(), properties_of(archive)
 
 
-def _properties(archive: zipfile.ZipFile) -> dict[str, str]:
+def properties_of(archive: zipfile.ZipFile) -> dict[str, str]:
+    """What a file of Office says of itself."""
     if "docProps/core.xml" not in archive.namelist():
         return {}
     root = ElementTree.fromstring(archive.read("docProps/core.xml"))
