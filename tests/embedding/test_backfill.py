@@ -10,7 +10,7 @@ from tests.providers.server import Fault, ProviderServer, vector_for
 from ateneo.db import chunks, queue, usage
 from ateneo.db.pool import Database
 from ateneo.embedding.backfill import Backfill
-from ateneo.embedding.engine import Totals
+from ateneo.embedding.batch import Totals
 from ateneo.embedding.generation import own_generation
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (

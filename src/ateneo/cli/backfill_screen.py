@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ateneo.cli.runtime import err, out, report
 from ateneo.embedding.backfill import BackfillPlan, BackfillReport, IndexNews, Outgrown
-from ateneo.embedding.engine import Totals
+from ateneo.embedding.batch import Totals
 from ateneo.embedding.service import EmbeddingService
 from ateneo.i18n import count, dollars, number, percent, tr
 from ateneo.providers.prices import PRICES_AS_OF

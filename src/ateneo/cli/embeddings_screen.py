@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from ateneo.cli.output import Column, facts, say, table, warn
 from ateneo.cli.runtime import err, out
 from ateneo.db.switch import Filled
-from ateneo.embedding.engine import Totals
+from ateneo.embedding.batch import Totals
 from ateneo.embedding.legacy_column import Refilled
 from ateneo.embedding.switch import Plan, Status
 from ateneo.evaluation.side_by_side import Pair, SideBySide

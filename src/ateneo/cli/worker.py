@@ -8,8 +8,8 @@ import typer
 
 from ateneo.cli.runtime import err, finishing, out, run_or_exit
 from ateneo.db.pool import Database
-from ateneo.embedding.engine import usual_concurrency
-from ateneo.embedding.queue import Batch
+from ateneo.embedding.batch import Batch
+from ateneo.embedding.queue import usual_concurrency
 from ateneo.embedding.worker import Worker
 from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.factories.databases import open_database

@@ -13,9 +13,10 @@ from typing import TypeAlias
 from ateneo.db import chunks, generations, usage
 from ateneo.db.indexes import Outgrown
 from ateneo.db.pool import Database
-from ateneo.embedding.engine import Engine, Totals, usual_batch_size
+from ateneo.embedding.batch import Batch, FailedChunk, Totals
+from ateneo.embedding.engine import Engine
 from ateneo.embedding.generation import gives_way, own_generation, refuse_foreign_vectors, refuse_other_model
-from ateneo.embedding.queue import LEASE_S, Batch, FailedChunk
+from ateneo.embedding.queue import LEASE_S, usual_batch_size
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import AteneoError, BadArgument, DatabaseError, MaintenanceRunning, UnknownEmpresa
 from ateneo.i18n import tr
@@ -213,7 +214,7 @@ class Backfill:
             skipped = await chunks.count_skipped(self._db, empresa_id)
             remaining = await chunks.count_pending(self._db, empresa_id)
             spent = tuple(one.empresa_id for one in await usage.budgets(self._db, empresa_id) if one.spent)
-            to_build = await bulk_load.left(self._db, engine.queue.generation.number)
+            to_build = await bulk_load.left(self._db, engine.generation.number)
         except DatabaseError as error:
             stopped = stopped or error
         return BackfillReport(
@@ -227,7 +228,7 @@ class Backfill:
             remaining=remaining,
             interrupted=self._stop and stopped is None and remaining != 0,
             stopped=stopped,
-            stopped_at=engine.queue.outage_at,
+            stopped_at=engine.outage_at,
             copied=done.copied,
             over_budget=spent,
             indexed=tuple(run.indexed),

@@ -5,24 +5,15 @@ long as the process runs, what is done counted, and seen in `ateneo status`. See
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ateneo.db import generations, queue
-from ateneo.db.pool import Database
-from ateneo.embedding.heartbeat import Rate, seen_working
-from ateneo.embedding.locks import ReadWriteLock
-from ateneo.embedding.queue import LEASE_S, Batch, EmbeddingQueue, new_name
-from ateneo.embedding.service import EmbeddingService
+from ateneo.embedding.heartbeat import seen_working
+from ateneo.embedding.queue import EmbeddingQueue
 from ateneo.errors import AteneoError, DatabaseError, NotUpgraded
-from ateneo.types import Generation
 from ateneo.unexpected import as_ours, log_unexpected
 
 _WHERE = "worker"
-_BATCH = 500
-_LOCAL_BATCH, _LOCAL_CONCURRENCY = 64, 2
-"""The local model uses every core for one batch, so a second one is enough to keep it busy while the first is written;
-small batches let the progress move and Ctrl-C end soon."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 300.0
 _LONGEST_ASKED_S = 3600.0
 """A provider that asks for a longer pause is asked again after this one."""
@@ -31,83 +22,24 @@ _LONGEST_ASKED_S = 3600.0
 OnState: TypeAlias = Callable[[], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class Totals:
-    """Chunks so far. `processed`: stored, of them `copied` have a text that was embedded before, at no cost; `changed`:
-    edited while they were being embedded; `failed`, of them `dead` for good. `tokens` as billed; `rate` a second."""
+class Engine(EmbeddingQueue):
+    """One a process and generation."""
 
-    processed: int = 0
-    copied: int = 0
-    changed: int = 0
-    failed: int = 0
-    dead: int = 0
-    tokens: int = 0
-    rate: Rate = field(default_factory=Rate)
-
-    def add(self, batch: Batch) -> None:
-        self.rate.add(batch.processed)
-        self.processed += batch.processed
-        self.copied += batch.copied
-        self.changed += batch.changed
-        self.failed += len(batch.failed)
-        self.dead += sum(one.dead for one in batch.failed)
-        self.tokens += batch.tokens
-
-
-class Engine:
-    """One a generation. `db` must be a pool."""
-
-    def __init__(
-        self,
-        db: Database,
-        embedding: EmbeddingService,
-        generation: Generation,
-        *,
-        batch_size: int | None = None,
-        concurrency: int | None = None,
-        lease_s: float = LEASE_S,
-        on_batch: Callable[[Batch], None] = lambda _: None,
-        totals: Totals | None = None,
-        name: str | None = None,
-        lock: ReadWriteLock | None = None,
-    ) -> None:
-        """`batch_size` and `concurrency` None: what suits the provider; `totals`: of several engines together; `name`,
-        `lease_s`, `lock`: as of EmbeddingQueue."""
-        self.totals = totals or Totals()
-        self.state: Literal["working", "idle", "paused"] = "working"
-        self.failure: AteneoError | None = None
-        """What it pauses for, or what ended it early."""
-        self._db, self._embedding, self._on_batch = db, embedding, on_batch
-        self._name = name or new_name()
-        self._failures = 0
-        self._stopping = asyncio.Event()
-        self.queue = EmbeddingQueue(
-            db,
-            embedding,
-            generation,
-            batch_size=batch_size or usual_batch_size(embedding),
-            concurrency=concurrency or usual_concurrency(embedding, embedding.concurrency),
-            on_batch=self._count,
-            worker=self._name,
-            lease_s=lease_s,
-            lock=lock,
-        )
-
-    def stop(self) -> None:
-        """Claims no more; batches in progress go on to their end."""
-        self._stopping.set()
-        self.queue.stop()
+    state: Literal["working", "idle", "paused"] = "working"
+    failure: AteneoError | None = None
+    """What it pauses for, or what ended it early."""
+    _failures = 0
 
     async def fill(self, empresa_id: str | None = None, *, revive: bool = False) -> None:
         """Queues what the triggers have not seen. `revive`: refused texts are tried again."""
-        await queue.fill(self._db, self.queue.generation.number, empresa_id, revive=revive)
+        await queue.fill(self._db, self.generation.number, empresa_id, revive=revive)
 
     async def run_to_the_end(self, empresa_id: str | None = None, limit: int | None = None) -> None:
         """Embeds all there is, of one company or of all, at most `limit` chunks, beside whatever workers there are and
         seen as one of them. What ended it early is in `failure`. Raises DatabaseError."""
-        async with seen_working(self._db, self._name, self.totals.rate, lambda: self._embedding.concurrency):
-            await self.queue.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
-        self.failure = self.queue.outage
+        async with seen_working(self._db, self.worker, self.totals.rate, lambda: self._embedding.concurrency):
+            await self.drain(empresa_id=empresa_id, limit=limit, to_the_end=True)
+        self.failure = self.outage
 
     async def run_once(self) -> None:
         """Embeds what can be done now. What ended it early is in `failure`."""
@@ -132,11 +64,11 @@ class Engine:
         """Whether there was something to do, and it went well. With `on_state` it waits where there was nothing."""
         did = False
         try:
-            did = await self.queue.drain()
-            self.failure = self.queue.outage
+            did = await self.drain()
+            self.failure = self.outage
             if on_state is not None and not did and self.failure is None:
                 async with self._shown("idle", on_state):
-                    await self.queue.wait()
+                    await self.wait()
         except Exception as error:  # noqa: BLE001
             log_unexpected(error, _WHERE)
             self.failure = as_ours(error, _WHERE)
@@ -158,21 +90,8 @@ class Engine:
         """Whether the generation was dropped meanwhile, with its tables."""
         with contextlib.suppress(DatabaseError):
             known = await generations.all_generations(self._db)
-            return self.queue.generation.number not in {one.number for one in known}
+            return self.generation.number not in {one.number for one in known}
         return False
-
-    def _count(self, batch: Batch) -> None:
-        self.totals.add(batch)
-        self._on_batch(batch)
-
-
-def usual_batch_size(embedding: EmbeddingService) -> int:
-    return _LOCAL_BATCH if embedding.provider == "local" else _BATCH
-
-
-def usual_concurrency(embedding: EmbeddingService, remote: int) -> int:
-    """Batches at a time: `remote`, but of the local model."""
-    return _LOCAL_CONCURRENCY if embedding.provider == "local" else remote
 
 
 def pause_s(failures: int, asked: object) -> float:

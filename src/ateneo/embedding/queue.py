@@ -12,13 +12,13 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ateneo.db import queue
 from ateneo.db.pool import Database
 from ateneo.db.usage import Share
+from ateneo.embedding.batch import Batch, FailedChunk, Totals
 from ateneo.embedding.generation import refuse_other_model
 from ateneo.embedding.locks import ReadWriteLock
 from ateneo.embedding.service import HARMLESS, EmbeddedPart, EmbeddingService
@@ -35,6 +35,10 @@ from ateneo.text.clean import clean
 from ateneo.types import Generation, Matrix, Pending
 from ateneo.unexpected import as_ours, log_unexpected
 
+_BATCH = 500
+_LOCAL_BATCH, _LOCAL_CONCURRENCY = 64, 2
+"""The local model uses every core for one batch, so a second one is enough to keep it busy while the first is written;
+small batches let the progress move and Ctrl-C end soon."""
 LEASE_S = 30.0
 POLL_S = 1.0
 MOST_ATTEMPTS = 6
@@ -51,29 +55,6 @@ _AFTER_UNEXPECTED_S = 60.0
 _BUSY_ROW_WAITS_S = (0.05, 0.3, 1.5)
 
 
-@dataclass(frozen=True, slots=True)
-class FailedChunk:
-    """`dead`: it is parked as a dead letter, else tried again later. `reason` may quote the text, `loggable` not."""
-
-    chunk_id: str
-    empresa_id: str
-    reason: str
-    dead: bool = True
-    loggable: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What became of some chunks. `copied` needed no provider; `changed`: their text was edited meanwhile, or a writer
-    held their row, so that nothing was stored. `tokens` as billed, `usd` None where the price is not known."""
-
-    processed: int = 0
-    copied: int = 0
-    changed: int = 0
-    tokens: int = 0
-    failed: tuple[FailedChunk, ...] = ()
-
-
 class EmbeddingQueue:
     """One a process and generation. `db` must be a pool: batches use several connections at once."""
 
@@ -83,21 +64,24 @@ class EmbeddingQueue:
         embedding: EmbeddingService,
         generation: Generation,
         *,
-        batch_size: int = 500,
-        concurrency: int = 4,
-        on_batch: Callable[[Batch], None] | None = None,
+        batch_size: int | None = None,
+        concurrency: int | None = None,
+        on_batch: Callable[[Batch], None] = lambda _: None,
+        totals: Totals | None = None,
         worker: str | None = None,
         lease_s: float = LEASE_S,
         lock: ReadWriteLock | None = None,
     ) -> None:
-        """`batch_size`: chunks a claim; `concurrency`: batches at a time; `worker`: a unique name; `lease_s`: seconds
-        after which others take over its batches, should it die; `lock`: that of the whole process."""
+        """`batch_size`: chunks a claim, and `concurrency`: batches at a time, None for what suits the provider;
+        `totals`: of several queues together; `worker`: a unique name; `lease_s`: seconds after which others take over
+        its batches, should it die; `lock`: that of the whole process."""
         self._db = db
         self._embedding = embedding
         self.generation = generation
-        self._batch_size = batch_size
-        self._concurrency = concurrency
-        self._tell = on_batch or (lambda _: None)
+        self._batch_size = batch_size or usual_batch_size(embedding)
+        self._concurrency = concurrency or usual_concurrency(embedding, embedding.concurrency)
+        self._on_batch = on_batch
+        self.totals = totals or Totals()
         self.worker = worker or new_name()
         self.outage: AteneoError | None = None
         self.outage_at: str | None = None
@@ -109,17 +93,21 @@ class EmbeddingQueue:
         self._lock = lock or ReadWriteLock()
         self._model_works = False
         self._after: str | None = None
-        self._stopped = False
+        self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
 
     def stop(self) -> None:
         """Claims no more; batches in progress go on to their end."""
-        self._stopped = True
+        self._stopping.set()
         self._woken.set()
 
     def wake(self) -> None:
         """There may be new rows."""
         self._woken.set()
+
+    def _tell(self, batch: Batch) -> None:
+        self.totals.add(batch)
+        self._on_batch(batch)
 
     async def drain(self, *, empresa_id: str | None = None, limit: int | None = None, to_the_end: bool = False) -> bool:
         """Embeds what may be claimed, of one company or of all, at most `limit` chunks; returns whether that was
@@ -133,7 +121,7 @@ class EmbeddingQueue:
         did, cut_off = False, True
         beat = asyncio.create_task(self._extend_leases())
         try:
-            while not self._stopped and self.outage is None and limit != 0:
+            while not self._stopping.is_set() and self.outage is None and limit != 0:
                 if len(under_way) >= self._concurrency:
                     _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                     continue
@@ -360,6 +348,15 @@ class EmbeddingQueue:
         for chunk, error in done.refused:
             await self._refused([chunk], error)
         return done.kept
+
+
+def usual_batch_size(embedding: EmbeddingService) -> int:
+    return _LOCAL_BATCH if embedding.provider == "local" else _BATCH
+
+
+def usual_concurrency(embedding: EmbeddingService, remote: int) -> int:
+    """Batches at a time: `remote`, but of the local model."""
+    return _LOCAL_CONCURRENCY if embedding.provider == "local" else remote
 
 
 def new_name() -> str:

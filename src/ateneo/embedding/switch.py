@@ -17,11 +17,12 @@ from ateneo.db.dead_letters import Depth
 from ateneo.db.pool import Database
 from ateneo.db.switch import Disk, Filled
 from ateneo.embedding import legacy_column as column
+from ateneo.embedding.batch import Totals
 from ateneo.embedding.current_model import Models
-from ateneo.embedding.engine import Engine, Totals, usual_concurrency
+from ateneo.embedding.engine import Engine
 from ateneo.embedding.generation import is_of
 from ateneo.embedding.legacy_column import Tell
-from ateneo.embedding.queue import LEASE_S
+from ateneo.embedding.queue import LEASE_S, usual_concurrency
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import GenerationMismatch, ProviderRefusedInput, SwitchRefused
 from ateneo.i18n import number, tr

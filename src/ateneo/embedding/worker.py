@@ -17,12 +17,13 @@ import structlog
 from ateneo.db import generations, query_log, queue, workers
 from ateneo.db.pool import Database
 from ateneo.embedding import legacy_column
+from ateneo.embedding.batch import Batch, Totals
 from ateneo.embedding.current_model import Models
-from ateneo.embedding.engine import Engine, Totals, pause_s
+from ateneo.embedding.engine import Engine, pause_s
 from ateneo.embedding.generation import gives_way, mismatch, own_generation
 from ateneo.embedding.heartbeat import BEAT_S, report
 from ateneo.embedding.locks import ReadWriteLock
-from ateneo.embedding.queue import LEASE_S, Batch, new_name
+from ateneo.embedding.queue import LEASE_S, new_name
 from ateneo.errors import (
     AteneoError,
     DatabaseError,
@@ -176,7 +177,7 @@ class Worker:
             lease_s=self._lease_s,
             on_batch=self._on_batch,
             totals=self.totals,
-            name=self.name,
+            worker=self.name,
             lock=self._lock,
         )
         await engine.fill()
@@ -239,7 +240,7 @@ class Worker:
     async def _listen(self) -> None:
         def wake() -> None:
             for lane in self._lanes.values():
-                lane.engine.queue.wake()
+                lane.engine.wake()
 
         while True:
             try:

@@ -12,7 +12,7 @@ from ateneo.db import scratch, statistics
 from ateneo.db.pool import Database
 from ateneo.db.scratch import Passage, StoredText
 from ateneo.embedding.backfill import Backfill
-from ateneo.embedding.engine import Totals
+from ateneo.embedding.batch import Totals
 from ateneo.errors import DocumentError
 from ateneo.evaluation.datasets import BeirFolder, Dataset, Question, QuestionSet, corpus_passages
 from ateneo.ingestion.service import IngestionService
