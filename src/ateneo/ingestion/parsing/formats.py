@@ -27,6 +27,7 @@ ODP = "application/vnd.oasis.opendocument.presentation"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 DOC = "application/msword"
 EPUB = "application/epub+zip"
+MSG = "application/vnd.ms-outlook"
 ZIP = "application/zip"
 IMAGES = {"image/png", "image/jpeg", "image/tiff", "image/webp"}
 
@@ -39,7 +40,7 @@ _BY_EXTENSION = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".html": HTML, ".htm": HTML, ".xhtml": HTML,
     ".eml": EMAIL, ".mbox": EMAIL, ".mht": EMAIL, ".mhtml": EMAIL,
     ".doc": DOC, ".xls": "application/vnd.ms-excel",
-    ".ppt": "application/vnd.ms-powerpoint", ".msg": "application/vnd.ms-outlook",
+    ".ppt": "application/vnd.ms-powerpoint", ".msg": MSG,
 }  # fmt: skip
 _OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"}
 _BY_MEMBER = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX))

@@ -26,10 +26,11 @@ from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.containers import embedded_files, read_zip
 from ateneo.ingestion.parsing.csv_rows import read_csv
-from ateneo.ingestion.parsing.mail import Attachment, read_mails
+from ateneo.ingestion.parsing.mail import Attachment, Mail, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.ocr import Ocr
 from ateneo.ingestion.parsing.office import read_office
+from ateneo.ingestion.parsing.outlook import read_msg
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
 from ateneo.ingestion.parsing.pdf_pages import read_pages
 from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
@@ -76,7 +77,9 @@ def _parse(data: bytes, name: str, limits: _Limits) -> Document:
     if mime in _IN_PROCESS:
         builder, metadata, pages = _read_text(formats.decode(data) or "", mime, PurePath(name).suffix.lower())
     elif mime == formats.EMAIL:
-        builder, metadata, pages = _read_mail(data, limits)
+        builder, metadata, pages = _read_mails(list(read_mails(data)), limits)
+    elif mime == formats.MSG:
+        builder, metadata, pages = _read_msg(data, name, limits)
     elif mime == formats.ZIP:
         builder, metadata, pages = _read_zip(data, name, limits)
     else:
@@ -117,7 +120,7 @@ def _document(
 
 
 def _is_mail(mime: str) -> bool:
-    return mime in (formats.EMAIL, "application/vnd.ms-outlook")
+    return mime in (formats.EMAIL, formats.MSG)
 
 
 # --- text formats -------------------------------------------------------------------------------------------------
@@ -150,9 +153,17 @@ _STRUCTURED = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".
 # --- mail ---------------------------------------------------------------------------------------------------------
 
 
-def _read_mail(data: bytes, limits: _Limits) -> _Read:
+def _read_msg(data: bytes, name: str, limits: _Limits) -> _Read:
+    try:
+        mails = read_msg(data)
+    except _DAMAGED as error:
+        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
+    builder, _, pages = _read_mails(mails, limits)
+    return builder, {"subject": mails[0].subject, "title": mails[0].subject}, pages
+
+
+def _read_mails(mails: Sequence[Mail], limits: _Limits) -> _Read:
     builder = SectionBuilder()
-    mails = list(read_mails(data))
     for mail in mails:
         if len(mails) > 1 and mail.subject:
             builder.heading(1, mail.subject)
