@@ -103,6 +103,18 @@ def test_each_sentence_of_a_chunk_has_its_page(turns: list[tuple[int, bool]], ma
         assert len(one.page_breaks) == (len(pages) if len(pages) > 1 else 0)
 
 
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(40, 90))
+def test_a_head_stands_with_what_it_introduces(before: list[int], max_tokens: int) -> None:
+    lists = "\n\n".join(
+        f"{numbered(count, 10 * at)}\n\nEn el caso {at} se pide:\n\n- el documento {at}"
+        for at, count in enumerate(before)
+    )
+    chunks = chunk(document(Section(lists)), Words(), max_tokens=max_tokens, overlap=0)
+    for at in range(len(before)):
+        [holder] = [one for one in chunks if f"En el caso {at} se pide:" in one.contenido]
+        assert f"- el documento {at}" in holder.contenido
+
+
 def test_a_sentence_that_a_page_divides_begins_on_the_first() -> None:
     sections = [
         Section("Uno va antes. El plazo es", ("T",), 3),

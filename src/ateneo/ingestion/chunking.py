@@ -43,6 +43,11 @@ class _Piece:
     opens: bool
     cost: int = -1
 
+    @property
+    def introduces(self) -> bool:
+        """Whether it is the head of what follows: "Se necesita:"."""
+        return self.text.rstrip().endswith(":")
+
 
 @dataclass(frozen=True, slots=True)
 class _Context:
@@ -311,6 +316,12 @@ def _page_breaks(pieces: Sequence[_Piece], offset: int) -> tuple[tuple[int, int]
     return tuple(breaks) if len(breaks) > 1 else ()
 
 
+def _best_end(pieces: Sequence[_Piece], least: int, most: int) -> int:
+    """Where a chunk best ends: before a paragraph, and not between a list and its head."""
+    ends = [at for at in range(most, least - 1, -1) if not pieces[at - 1].introduces]
+    return next((at for at in ends if pieces[at].opens), ends[0] if ends else most)
+
+
 def _cuts(pieces: Sequence[_Piece], budget: int, overlap: int) -> list[tuple[int, int]]:
     """Half-open ranges of pieces, each within `budget`, each beginning with up to `overlap` of the one before."""
     total = [0, *accumulate(piece.cost for piece in pieces)]
@@ -320,7 +331,7 @@ def _cuts(pieces: Sequence[_Piece], budget: int, overlap: int) -> list[tuple[int
         end = max(bisect_right(total, total[start] + budget) - 1, fresh + 1)
         if end < len(pieces):
             half_full = max(bisect_left(total, total[start] + budget // 2), fresh + 1)
-            end = next((at for at in range(end, half_full - 1, -1) if pieces[at].opens), end)
+            end = _best_end(pieces, half_full, end)
         cuts.append((start, end))
         if end == len(pieces):
             break
