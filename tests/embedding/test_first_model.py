@@ -20,6 +20,7 @@ from ateneo.errors import ForeignVectors
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
 from ateneo.operations.upgrade import upgrade_database
+from ateneo.providers.local import bundled_model_dirs
 from ateneo.settings import Settings, load
 
 DOCUMENT = "# Reclamos\n\nEl reclamo de la zona norte se atiende en dos días hábiles.\n".encode()
@@ -89,7 +90,7 @@ async def test_a_key_that_comes_after_the_upgrade_is_used_by_whoever_writes(
     local: Settings, openai: Settings, database: Database, server: ProviderServer
 ) -> None:
     await upgrade(local)
-    assert await active(database) == "local/ateneo-minilm-es-v2 (384)"
+    assert await active(database) == "local/ateneo-e5-es-v3 (384)"
     async with opened(openai) as container:
         assert (await container.search.search("acme", "reclamo")).hits == ()
         stored = await container.ingestion.process_document(DOCUMENT, "acme", name="r.md")
@@ -131,7 +132,7 @@ async def test_without_the_key_it_was_upgraded_with_an_empty_database_serves(
         assert (await container.search.search("acme", "reclamo")).hits == ()
         await container.ingestion.process_document(DOCUMENT, "acme", name="r.md")
         assert (await container.search.search("acme", "reclamo")).hits
-    assert await active(database) == "local/ateneo-minilm-es-v2 (384)"
+    assert await active(database) == "local/ateneo-e5-es-v3 (384)"
 
 
 @pytest.mark.parametrize("upgraded_before", [False, True])
@@ -181,7 +182,7 @@ async def test_the_commands_say_where_settings_and_database_differ(
     for command in (["doctor"], ["status"], ["db", "upgrade"]):
         run = ateneo(*command, url=database_url, **reach(server))
         shown = " ".join((run.stdout + run.stderr).split())
-        assert run.returncode == 0 and remedy in shown and "minilm" in shown, shown
+        assert run.returncode == 0 and remedy in shown and "e5-es-v3" in shown, shown
     told = json.loads(ateneo("status", "--json", url=database_url, **reach(server)).stdout)
     assert remedy in told["model_difference"]["remedy"]
     assert json.loads(ateneo("status", "--json", url=database_url).stdout)["model_difference"] is None
@@ -196,3 +197,26 @@ async def test_doctor_and_search_tell_of_vectors_without_their_model(
         run = ateneo(*command, url=database_url)
         shown = " ".join((run.stdout + run.stderr).split())
         assert run.returncode == 0 and "1536 dimensiones" in shown and "OPENAI_API_KEY" in shown, shown
+
+
+async def test_a_database_of_the_former_bundled_model_goes_on_and_changes_by_the_command_that_doctor_shows(
+    local: Settings, database: Database, database_url: str
+) -> None:
+    former = local.model_copy(update={"model_dir": bundled_model_dirs()[1]})
+    await upgrade(former)
+    async with opened(former) as container:
+        await container.ingestion.process_document(DOCUMENT, "acme", name="r.md")
+    await upgrade(local)
+    async with opened(local) as container:
+        await container.ingestion.process_document("# Envíos\n\nSalen a diario.\n".encode(), "acme", name="e.md")
+        found = await container.search.search("acme", "¿cada cuánto despachan?", mode="dense")
+        assert len(found.hits) == 2 and found.warnings == ()
+    assert await active(database) == "local/ateneo-minilm-es-v2 (384)"
+    remedy = "ateneo embeddings switch --provider local --model ateneo-e5-es-v3"
+    assert remedy in " ".join(ateneo("doctor", url=database_url).stdout.split())
+    run = ateneo(*remedy.split()[1:], "--yes", url=database_url)
+    assert run.returncode == 0, run.stderr
+    assert await active(database) == "local/ateneo-e5-es-v3 (384)"
+    async with opened(local) as container:
+        assert (await container.search.search("acme", "¿cada cuánto despachan?")).hits[0].source == "e.md"
+    assert "switch" not in ateneo("doctor", url=database_url).stdout

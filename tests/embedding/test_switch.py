@@ -17,7 +17,7 @@ from ateneo.embedding.current_model import CurrentModel, Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.embedding.switch import Switch
 from ateneo.errors import ProviderError, SwitchRefused
-from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.local import LocalEmbedder, bundled_model_dirs
 from ateneo.providers.openai import OpenAIEmbedder
 from ateneo.search.service import VectorSearchService
 from ateneo.types import Matrix
@@ -44,7 +44,8 @@ def service(server: ProviderServer, model: str, dims: int) -> EmbeddingService:
 
 @pytest.fixture(scope="module")
 def bundled() -> EmbeddingService:
-    return EmbeddingService(LocalEmbedder(bundled_model_dir(), threads=1))
+    """The former one: without prefixes, a text has one vector as a question and as a passage."""
+    return EmbeddingService(LocalEmbedder(bundled_model_dirs()[1], threads=1))
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from tokenizers import Tokenizer
 
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import ModelError
-from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir, bundled_model_dirs
 
+FORMER = bundled_model_dirs()[1]
+"""The model bundled before, which reads words that it does not know."""
 TEXTS = [
     "El trabajo en días feriados se paga el doble.",
     "La cortadora se lubrica una vez por mes.",
@@ -47,7 +49,7 @@ async def test_unit_vectors_in_the_order_asked(embedder: LocalEmbedder) -> None:
     together = await embedder.embed(TEXTS)
     assert together.vectors.shape == (4, 384)
     assert together.vectors.dtype == np.float32
-    assert together.tokens == sum(embedder.count_tokens(TEXTS))
+    assert together.tokens == sum(embedder.count_tokens([f"passage: {text}" for text in TEXTS]))
     np.testing.assert_allclose(np.linalg.norm(together.vectors, axis=1), 1, rtol=1e-5)
     for text, vector in zip(TEXTS, together.vectors, strict=True):
         alone = (await embedder.embed([text])).vectors[0]
@@ -56,7 +58,7 @@ async def test_unit_vectors_in_the_order_asked(embedder: LocalEmbedder) -> None:
 
 async def test_what_is_closed_goes_at_once(tmp_path: Path) -> None:
     """The model takes 70 MB; whoever opens and closes must not wait for the collector of cycles to come by."""
-    folder = shutil.copytree(bundled_model_dir(), tmp_path / "model")
+    folder = shutil.copytree(FORMER, tmp_path / "model")
     gc.collect()
     gc.disable()
     try:
@@ -104,8 +106,8 @@ async def test_accents_and_capitals_matter_little(embedder: LocalEmbedder) -> No
     with_accents, without, other = (
         await embedder.embed(["¿Qué información pide la póliza?", "que informacion pide la poliza", TEXTS[1]])
     ).vectors
-    assert with_accents @ without > 0.9
-    assert with_accents @ other < with_accents @ without - 0.3
+    assert with_accents @ without > 0.75
+    assert with_accents @ other < with_accents @ without - 0.5
 
 
 async def test_the_end_of_a_long_text_counts(embedder: LocalEmbedder) -> None:
@@ -122,9 +124,9 @@ async def test_the_end_of_a_long_text_counts(embedder: LocalEmbedder) -> None:
 
 async def test_windows_are_weighted_by_their_tokens(embedder: LocalEmbedder) -> None:
     """A few words over the edge of the first window hardly move the vector."""
-    base = "vacaciones " * 254
+    base = " ".join(["vacaciones"] * 508)
     whole = f"{base} Lubricar la cortadora."
-    assert embedder.count_tokens([base]) == [254]
+    assert embedder.count_tokens([base]) == [508]
     short, long = (await embedder.embed([base, whole])).vectors
     assert short @ long > 0.97
 
@@ -225,10 +227,12 @@ async def test_a_folder_without_manifest_works(tmp_path: Path) -> None:
     assert bare.dims == 384
 
 
-async def test_prefixes_are_put_before_the_text(tmp_path: Path, embedder: LocalEmbedder) -> None:
+async def test_prefixes_are_put_before_the_text(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
     copied(tmp_path, "tokenizer.json", "model.onnx")
     (tmp_path / "ateneo.json").write_text('{"query_prefix": "pregunta: ", "passage_prefix": "pasaje: "}')
     prefixed = LocalEmbedder(tmp_path, threads=1)
+    embedder = LocalEmbedder(copied(tmp_path / "bare", "tokenizer.json", "model.onnx"), threads=1)
     for kind, text in (("query", "pregunta: hola"), ("passage", "pasaje: hola")):
         expected = (await embedder.embed([text])).vectors
         np.testing.assert_allclose((await prefixed.embed(["hola"], kind)).vectors, expected, atol=1e-5)  # type: ignore[arg-type]

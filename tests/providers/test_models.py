@@ -11,7 +11,7 @@ from tests.providers.tiny_onnx import INT32
 
 from ateneo.embedding import local_models
 from ateneo.errors import BadArgument, ModelError
-from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir, bundled_model_dirs
 from ateneo.providers.sentence_folder import read
 
 CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
@@ -39,7 +39,7 @@ async def test_added_it_works_and_stays_what_it_was(tmp_path: Path, shelf: Path)
     assert (manifest.dims, manifest.max_tokens, manifest.pooling, manifest.license) == (DIMS, 64, "mean", "mit")
     assert local_models.verify(model) == 2
     assert [one.name for one in local_models.installed(shelf)] == [
-        local_models.described(bundled_model_dir()).name,
+        *(local_models.described(folder).name for folder in bundled_model_dirs()),
         "letras",
     ]
     embedder = LocalEmbedder(model.folder)
@@ -52,7 +52,7 @@ async def test_added_it_works_and_stays_what_it_was(tmp_path: Path, shelf: Path)
         local_models.verify(local_models.find("letras", shelf))
     with pytest.raises(BadArgument, match="ya está instalado"):
         await local_models.add(source, shelf)
-    with pytest.raises(BadArgument, match="modelo incluido"):
+    with pytest.raises(BadArgument, match="un modelo incluido"):
         await local_models.add(source, shelf, changes={"name": local_models.described(bundled_model_dir()).name})
     with pytest.raises(ModelError, match="no hay tal carpeta"):
         await local_models.add(tmp_path / "ninguna", shelf)
@@ -213,5 +213,5 @@ def test_found_by_name_by_folder_or_not_at_all(tmp_path: Path, shelf: Path) -> N
     folder = write(tmp_path / "letras", graph="model.onnx")
     assert local_models.find(bundled_model_dir().name, shelf).bundled
     assert local_models.find(str(folder), shelf).name == "letras"
-    with pytest.raises(BadArgument, match="ateneo-minilm"):
+    with pytest.raises(BadArgument, match="ateneo-e5-es-v3, ateneo-minilm-es-v2"):
         local_models.find("nada", shelf)

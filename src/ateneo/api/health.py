@@ -20,7 +20,7 @@ class Health(BaseModel):
 
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
-    model: str = Field(examples=["local/ateneo-minilm-es-v2"])
+    model: str = Field(examples=["local/ateneo-e5-es-v3"])
     vectors: bool = Field(description=both("si ya hay embeddings", "whether there are embeddings yet"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ateneo.errors import BadArgument, ModelError
 from ateneo.i18n import tr
 from ateneo.providers import sentence_folder
-from ateneo.providers.local import LocalEmbedder, bundled_model_dir, sha256_of
+from ateneo.providers.local import LocalEmbedder, bundled_model_dirs, sha256_of
 from ateneo.providers.model_folder import MANIFEST, Manifest, Pooling
 from ateneo.types import Matrix
 from ateneo.validation_messages import unreadable
@@ -56,9 +56,9 @@ class SelfTest:
 
 
 def installed(models_dir: Path) -> list[Installed]:
-    """The bundled model first, then those in `models_dir` by name. Raises ModelError for a broken manifest."""
+    """The bundled ones first, then those in `models_dir` by name. Raises ModelError for a broken manifest."""
     added = sorted(path.parent for path in models_dir.glob(f"[!.]*/{MANIFEST}"))
-    return [described(bundled_model_dir()), *(described(folder) for folder in added)]
+    return [described(folder) for folder in (*bundled_model_dirs(), *added)]
 
 
 def described(folder: Path) -> Installed:
@@ -67,7 +67,7 @@ def described(folder: Path) -> Installed:
         folder=folder,
         manifest=Manifest.read(folder),
         size=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
-        bundled=folder == bundled_model_dir(),
+        bundled=folder in bundled_model_dirs(),
     )
 
 
@@ -104,8 +104,8 @@ async def add(
     if not _is_folder_name(manifest.name):
         rule = tr("no sirve como nombre de carpeta", "cannot be the name of a folder")
         raise BadArgument(name="--name", value=manifest.name, rule=rule)
-    if manifest.name == described(bundled_model_dir()).name:
-        rule = tr("así se llama el modelo incluido; usá --name", "the bundled model is called that; use --name")
+    if manifest.name in [described(folder).name for folder in bundled_model_dirs()]:
+        rule = tr("así se llama un modelo incluido; usá --name", "a bundled model is called that; use --name")
         raise BadArgument(name="--name", value=manifest.name, rule=rule)
     if target.exists():
         rule = tr(

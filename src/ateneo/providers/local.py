@@ -19,7 +19,9 @@ from ateneo.providers.model_folder import MANIFEST, Manifest, Model, Pooling
 from ateneo.providers.query_threads import in_thread
 from ateneo.types import Embedded, Kind, Limits, Matrix
 
-BUNDLED = "minilm-es-v2"
+BUNDLED = "e5-es-v3"
+FORMER = ("minilm-es-v2",)
+"""Bundled before: for databases that have their vectors."""
 
 _MAX_TOKENS_PER_TEXT = 8192
 _MOST_TEXTS = 64
@@ -31,7 +33,13 @@ _ROWS_PER_RUN = 16
 
 def bundled_model_dir() -> Path:
     """The folder of the model that comes with Ateneo."""
-    return Path(__file__).resolve().parents[1] / "models" / BUNDLED
+    return bundled_model_dirs()[0]
+
+
+def bundled_model_dirs() -> list[Path]:
+    """The folders of all models that come with Ateneo, the one for new databases first."""
+    models = Path(__file__).resolve().parents[1] / "models"
+    return [models / name for name in (BUNDLED, *FORMER)]
 
 
 def sha256_of(path: Path) -> str:
