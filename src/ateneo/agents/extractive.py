@@ -17,7 +17,7 @@ PASSAGE_WEIGHT = 1.0
 one of the three best sentences is right for 41 % with it and for 36 % without."""
 
 LEAST_EVIDENCE = 0.32
-"""Below this nothing fits. Chosen on the four domains of training/questions that no training saw (ADR 44): of their
+"""Below this nothing fits. Chosen on the four domains of training/questions that no training saw (ADR 46): of their
 questions whose passage is among the first three 80 % stay, of those about another domain 78 % are turned away, and 42 %
 of those whose one passage is gone."""
 
