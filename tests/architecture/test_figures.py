@@ -50,6 +50,7 @@ def _figures(source: str) -> list[str]:
         f"{node.lineno}: {node.value}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and TEMPLATE.search(node.value)
+        if "{urn:" not in node.value  # an XML namespace
     ]
 
 

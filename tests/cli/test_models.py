@@ -24,12 +24,12 @@ def test_from_the_bundled_one_to_another(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "letras"
     assert f"ATENEO_MODEL_DIR={folder}" in added.stdout
     listed = json.loads(ateneo("models", "list", "--json", url=None, ATENEO_MODEL_DIR=str(folder), **here).stdout)
-    assert [(one["name"], one["in_use"]) for one in listed][1:] == [("letras", True)]
-    assert listed[0]["bundled"] and not listed[0]["in_use"]
+    assert [(one["name"], one["in_use"]) for one in listed][2:] == [("letras", True)]
+    assert all(one["bundled"] and not one["in_use"] for one in listed[:2])
     assert "OpenAI" in ateneo("models", "list", url=None, OPENAI_API_KEY="k", **here).stdout
     good = ateneo("models", "verify", url=None, **here)
     assert good.returncode == 0
-    assert good.stdout.count("✓") == 2
+    assert good.stdout.count("✓") == 3
     with (folder / "model.onnx").open("ab") as file:
         file.write(b"x")
     bad = ateneo("models", "verify", url=None, **here)
