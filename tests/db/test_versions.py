@@ -64,7 +64,9 @@ async def test_an_old_process_goes_on_searching_through_the_upgrade(bare_url: st
 
         async def search() -> None:
             asked.write(b"\n")
-            found.append((await answered.readline()).strip())
+            line = await answered.readline()
+            assert line, "the old program has ended"
+            found.append(line.strip())
 
         async def searching() -> None:
             while not upgraded.is_set():

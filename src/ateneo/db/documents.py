@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from ateneo.db.chunks import content_hash, write_own_vectors
@@ -237,20 +238,16 @@ async def _write_chunks(
     )
     # arrays of arrays must be rectangular: headings travel as JSON
     await connection.execute(
-        "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings, page_breaks)"
-        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings::jsonb)), t.breaks::int[]"
-        " FROM unnest($2::text[], $3::int[], $4::text[], $5::text[]) AS t(id, page, headings, breaks)",
+        "INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings, metadata)"
+        " SELECT $1, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings::jsonb)), t.metadata::jsonb"
+        " FROM unnest($2::text[], $3::int[], $4::text[], $5::text[]) AS t(id, page, headings, metadata)",
         empresa_id,
         ids,
         [one.page for one in chunks],
         [json.dumps(one.headings, ensure_ascii=False) for one in chunks],
-        [_array(one.page_breaks) if one.page_breaks else None for one in chunks],
+        [json.dumps({"$page_breaks": [*chain(*one.page_breaks)]} if one.page_breaks else {}) for one in chunks],
     )
     return ids
-
-
-def _array(breaks: Sequence[tuple[int, int]]) -> str:
-    return "{" + ",".join(f"{offset},{page}" for offset, page in breaks) + "}"
 
 
 async def _delete_own_chunks(connection: Connection, empresa_id: str, document_id: str) -> None:

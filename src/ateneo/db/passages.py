@@ -45,7 +45,7 @@ ORDER BY near.chunk_index, near.id
 _STORED = """
 SELECT k.id AS chunk_id, k.document_id::text AS document_id, k.chunk_index::int AS chunk_index,
   k.contenido::text AS contenido, d.title, d.source, m.page, coalesce(m.headings, '{}') AS headings,
-  (coalesce(d.metadata, '{}') || coalesce(m.metadata, '{}'))::text AS metadata
+  (coalesce(d.metadata, '{}') || coalesce(m.metadata - '$page_breaks', '{}'))::text AS metadata
 FROM unnest($2::text[]) WITH ORDINALITY AS asked(id, place)
 JOIN public.knowledge_chunks k ON k.empresa_id = $1 AND k.id = asked.id
 LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = k.id

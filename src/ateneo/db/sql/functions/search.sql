@@ -149,7 +149,7 @@ BEGIN
         ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
       $17 || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
         || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END
-        || CASE WHEN meta.page_breaks IS NULL THEN '{}' ELSE jsonb_build_object('page_breaks', meta.page_breaks) END, %5$s
+        || CASE WHEN meta.metadata ? '$page_breaks' THEN jsonb_build_object('page_breaks', meta.metadata -> '$page_breaks') ELSE '{}' END, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id

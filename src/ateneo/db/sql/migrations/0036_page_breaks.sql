@@ -1,3 +1,0 @@
--- Where pages begin in a chunk's text that stands on more than one: offset (code points), page, offset, page ...
--- NULL: it stands on `page` alone, or was stored before this was known.
-ALTER TABLE ateneo.chunk_meta ADD COLUMN page_breaks int[];
