@@ -11,7 +11,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from ateneo.ingestion.parsing.pdf_tables import Segment
+from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, Segment
 
 _TESSDATA = Path(__file__).with_name("tessdata")
 _LANGUAGES = "spa+eng+por"
@@ -20,7 +20,6 @@ _POINTS = 72
 _MOST_PIXELS = 20_000_000
 _SURE = 0.75
 """A page that is read with less confidence than this may stand on its head."""
-_CELL_GAP = 1.0
 _FEW_LETTERS = 30
 _IMAGE_SHARE = 0.5
 
@@ -158,7 +157,7 @@ def _parts(words: Iterator[Segment]) -> Iterator[Segment]:
     """The words of a line, joined where no wide gap is between them."""
     part = next(words)
     for word in words:
-        if word.left - part.right < _CELL_GAP * part.size:
+        if word.left - part.right < CELL_GAP * part.size:
             part.add(f" {word.text}", word.left, word.bottom, word.right, word.top)
         else:
             yield part

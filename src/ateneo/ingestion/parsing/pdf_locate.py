@@ -5,31 +5,36 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from typing import Any
 
+from ateneo.ingestion.parsing.tables import BETWEEN
 from ateneo.types import Box, MarkedPage
 
 _LEAST_LETTERS = 8
 """A shorter quote may stand anywhere."""
-_CELL = " | "
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What is compared of a page's text; for each character of it its place in the page's text, and its box."""
+    """What is compared of a page's text, and for each character of it its place in PDFium's `text_page`."""
 
     number: int
     width: float
     height: float
     text: str
     places: tuple[int, ...]
-    boxes: tuple[Box, ...]
+    text_page: Any
 
     def cells(self, value: str) -> Iterator[Box]:
         """Where whole words are `value`."""
         for begin, end in _occurrences(self.text, value):
             if not (self._goes_on(begin) or self._goes_on(end)):
-                yield _whole(self.boxes[begin:end])
+                yield _whole(self.boxes(begin, end))
+
+    def boxes(self, begin: int, end: int) -> list[Box]:
+        """Of the characters from `begin` to `end`."""
+        return [_box(self.text_page, at) for at in self.places[begin:end]]
 
     def divides_number(self, at: int) -> bool:
         """Whether `at` is in a number: 3 does not stand in 35."""
@@ -58,8 +63,8 @@ def locate(data: bytes, quote: str, page: int | None = None) -> tuple[MarkedPage
         return ()
     with pypdfium2.PdfDocument(data) as pdf:
         pages = [_page(pdf, number) for number in range(1, len(pdf) + 1)]
-    found = [*(_rows(pages, quote) if _CELL in quote else _passages(pages, wanted))]
-    found = [one for one in found if page is None or one[0].page == page]
+        places = _rows(pages, quote) if BETWEEN in quote else _passages(pages, wanted)
+        found = [one for one in places if page is None or one[0].page == page]
     return found[0] if len(found) == 1 else ()
 
 
@@ -83,18 +88,16 @@ def _occurrences(text: str, wanted: str) -> Iterator[tuple[int, int]]:
 
 
 def _page(pdf: Any, number: int) -> _Page:
+    """It is open until the file is closed."""
     from pypdfium2 import raw
 
     page = pdf[number - 1]
     text_page = page.get_textpage()
     drawn = "".join(chr(raw.FPDFText_GetUnicode(text_page, at)) for at in range(text_page.count_chars()))
     simple = list(_simple(drawn))
-    places = tuple(at for _, at in simple)
-    boxes = tuple(_box(text_page, at) for at in places)
+    text, places = "".join(char for char, _ in simple), tuple(at for _, at in simple)
     width, height = page.get_size()
-    text_page.close()
-    page.close()
-    return _Page(number, width, height, "".join(char for char, _ in simple), places, boxes)
+    return _Page(number, width, height, text, places, text_page)
 
 
 def _box(text_page: Any, at: int) -> Box:
@@ -107,17 +110,15 @@ def _box(text_page: Any, at: int) -> Box:
 
 def _passages(pages: Sequence[_Page], wanted: str) -> Iterator[tuple[MarkedPage, ...]]:
     """Each place where the text goes on as `wanted`, over the ends of pages, too."""
-    starts = [0]
-    for one in pages:
-        starts.append(starts[-1] + len(one.text))
+    starts = [*accumulate((len(one.text) for one in pages[:-1]), initial=0)]
     for begin, end in _occurrences("".join(one.text for one in pages), wanted):
         parts = [
             (one, start)
-            for one, start in zip(pages, starts, strict=False)
+            for one, start in zip(pages, starts, strict=True)
             if begin < start + len(one.text) and start < end
         ]
         if not any(one.divides_number(begin - start) or one.divides_number(end - start) for one, start in parts):
-            yield tuple(one.marked(_lines(one.boxes[max(begin - start, 0) : end - start])) for one, start in parts)
+            yield tuple(one.marked(_lines(one.boxes(max(begin - start, 0), end - start))) for one, start in parts)
 
 
 def _lines(boxes: Sequence[Box]) -> list[Box]:
@@ -132,7 +133,7 @@ def _lines(boxes: Sequence[Box]) -> list[Box]:
 
 def _rows(pages: Sequence[_Page], quote: str) -> Iterator[tuple[MarkedPage, ...]]:
     """Each height of a page at which all cells of the row stand, as one box."""
-    cells = [_value(cell) for cell in quote.split(_CELL)]
+    cells = [_value(cell) for cell in quote.split(BETWEEN)]
     values = sorted({value for value in cells if value}, key=len, reverse=True)
     for page in pages:
         places = [[*page.cells(one)] for one in values]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+CELL_GAP = 1.0
+"""Between two cells of a row there is at least this much of the letters' size."""
 _LEAST_ROWS = 3
 _PROSE_CHARS = 30
 _PROSE_FILL = 0.8

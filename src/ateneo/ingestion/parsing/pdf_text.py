@@ -12,7 +12,7 @@ from typing import Any
 
 from ateneo.ingestion.parsing.ocr import Ocr, Recognized, is_scanned
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
-from ateneo.ingestion.parsing.pdf_tables import Rule, Segment, Table, find_tables
+from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, Rule, Segment, Table, find_tables
 from ateneo.ingestion.parsing.tables import table_lines
 from ateneo.types import ReadingReport
 
@@ -21,8 +21,6 @@ _HYPHEN = "\x02"
 _PDF_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([-+Zz])(?:(\d\d)'?(\d\d)?)?)?")
 _DATE_DEFAULTS = ("", "01", "01", "00", "00", "00")
 _COMMAS = re.compile(r"\s*[,;]\s*")
-_CELL_GAP = 1.0
-"""Between two cells of a row there is at least this much of the letters' size."""
 _THIN = 3.0
 _PARAGRAPH_GAP = 1.35
 """Between two paragraphs there is at least this much of the usual distance of lines."""
@@ -216,7 +214,7 @@ def _drawn(text_page: Any) -> Iterator[_Drawn]:
 
 def _goes_on(last: Segment, left: float, bottom: float, top: float, size: float) -> bool:
     apart = left - last.right
-    return -size < apart < _CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
+    return -size < apart < CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
 
 
 def _rules(page: Any) -> Iterator[Rule]:
