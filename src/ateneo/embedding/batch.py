@@ -19,7 +19,7 @@ class FailedChunk:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What became of some chunks. `copied` needed no provider; `changed`: their text was edited meanwhile, or a writer
-    held their row, so that nothing was stored. `tokens` as billed, `usd` None where the price is not known."""
+    held their row, so that nothing was stored. `tokens` as billed."""
 
     processed: int = 0
     copied: int = 0

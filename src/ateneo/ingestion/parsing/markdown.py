@@ -99,10 +99,8 @@ def _without_comments(lines: Sequence[str]) -> Iterator[str]:
             if not ended:
                 continue
             open_comment = False
-        mark = _FENCE.match(line)
-        if fence or mark:
-            ends = mark is not None and mark[1].startswith(fence) and not line.strip(" `~")
-            fence = "" if fence and ends else fence or (mark[1] if mark else "")
+        before, fence = fence, _fence_after(line, fence)
+        if before or fence:
             yield line
         elif "<!--" in line:
             kept, open_comment = _before_comments(line, goes_on=last_end > at)
@@ -117,9 +115,9 @@ def _before_comments(line: str, goes_on: bool) -> tuple[str, bool]:
     at = 0
     while (start := line.find("<!--", at)) >= 0:
         if line.count("`", at, start) % 2:
-            at_end = line.find("`", start)
-            kept.append(line[at : at_end + 1 if at_end >= 0 else len(line)])
-            at = at_end + 1 if at_end >= 0 else len(line)
+            end = line.find("`", start) + 1 or len(line)
+            kept.append(line[at:end])
+            at = end
         elif (end := line.find("-->", start + 4)) >= 0:
             kept.append(line[at:start])
             at = end + 3
@@ -133,16 +131,16 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
     block: list[str] = []
     fence = ""
     for line in lines:
-        mark = _FENCE.match(line)
-        if fence:
+        before, fence = fence, _fence_after(line, fence)
+        if before:
             block.append(line)
-            if mark and mark[1].startswith(fence) and not line.strip(" `~"):
+            if not fence:
                 yield block
-                block, fence = [], ""
-        elif mark or _HEADING.match(line):
+                block = []
+        elif fence or _HEADING.match(line):
             if block:
                 yield block
-            block, fence = [line], mark[1] if mark else ""
+            block = [line]
             if not fence:
                 yield block
                 block = []
@@ -153,6 +151,14 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
             block = []
     if block:
         yield block
+
+
+def _fence_after(line: str, fence: str) -> str:
+    """The marks of the fence that is open behind the line, "" where none is; `fence`: before it."""
+    mark = _FENCE.match(line)
+    if not fence:
+        return mark[1] if mark else ""
+    return "" if mark and mark[1].startswith(fence) and not line.strip(" `~") else fence
 
 
 def _add(builder: SectionBuilder, block: list[str]) -> None:

@@ -3,19 +3,20 @@
 import io
 import posixpath
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from ateneo.i18n import tr
 from ateneo.ingestion.parsing.sections import SectionBuilder
-from ateneo.ingestion.parsing.tables import named_row, table_lines
+from ateneo.ingestion.parsing.tables import named_row, table_text
 from ateneo.ingestion.parsing.word import properties_of
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_WRITTEN = (f"{_A}t", f"{_A}br")
 _TITLES = ("title", "ctrTitle")
 _NO_TEXT = ("dt", "ftr", "hdr", "sldNum", "sldImg")
 """Placeholders that every slide repeats."""
@@ -72,9 +73,12 @@ def _add_slide(builder: SectionBuilder, archive: zipfile.ZipFile, part: str) -> 
                 builder.table("\n".join(_chart_lines(_xml(archive, name))))
     for name in targets.values():
         if "/notesSlides/" in name and name in archive.namelist():
-            notes = [line for one in _xml(archive, name).iter(f"{_P}sp") for line in _lines(one)]
-            if notes:
-                builder.text("\n".join([tr("Notas del orador:", "Speaker's notes:"), *notes]))
+            _add_notes(builder, [line for one in _xml(archive, name).iter(f"{_P}sp") for line in _lines(one)])
+
+
+def _add_notes(builder: SectionBuilder, lines: Sequence[str]) -> None:
+    if lines:
+        builder.text("\n".join([tr("Notas del orador:", "Speaker's notes:"), *lines]))
 
 
 def _kind(shape: Element) -> str:
@@ -86,7 +90,7 @@ def _add_shape(builder: SectionBuilder, shape: Element) -> None:
     table = shape.find(f".//{_A}tbl")
     if table is not None:
         cells = [[" ".join(_paragraphs(cell)) for cell in row.iter(f"{_A}tc")] for row in table.iter(f"{_A}tr")]
-        builder.table("\n".join(table_lines(cells)[0]))
+        builder.table(table_text(cells))
     elif _kind(shape) in _TITLES:
         builder.heading(1, " ".join(_lines(shape)))
     else:
@@ -102,9 +106,6 @@ def _paragraphs(element: Element) -> Iterator[str]:
         parts = (" " if one.tag == f"{_A}br" else one.text or "" for one in paragraph.iter() if one.tag in _WRITTEN)
         if text := " ".join("".join(parts).split()):
             yield text
-
-
-_WRITTEN = (f"{_A}t", f"{_A}br")
 
 
 def _chart_lines(chart: Element) -> list[str]:
@@ -142,8 +143,8 @@ def read_odp(data: bytes) -> SectionBuilder:
         frames = sorted(page, key=lambda one: one.get(f"{_SHOW}class") != "title")
         for frame in frames:
             _add_frame(builder, frame)
-        if notes is not None and (lines := list(_odf_lines(notes))):
-            builder.text("\n".join([tr("Notas del orador:", "Speaker's notes:"), *lines]))
+        if notes is not None:
+            _add_notes(builder, list(_odf_lines(notes)))
     return builder
 
 
@@ -154,7 +155,7 @@ def _add_frame(builder: SectionBuilder, frame: Element) -> None:
             [" ".join(_odf_lines(cell)) for cell in row if cell.tag.endswith("table-cell")]
             for row in table.iter(f"{_TABLE}table-row")
         ]
-        builder.table("\n".join(table_lines(rows)[0]))
+        builder.table(table_text(rows))
     elif frame.get(f"{_SHOW}class") == "title":
         builder.heading(1, " ".join(_odf_lines(frame)))
     else:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ateneo.ingestion.parsing.formats import decode
 from ateneo.ingestion.parsing.sections import SectionBuilder
-from ateneo.ingestion.parsing.tables import table_lines
+from ateneo.ingestion.parsing.tables import table_text
 
 _MAGIC, _FIRST_VERSION = 0xA5EC, 0xC1
 _SECOND_TABLE, _ENCRYPTED = 0x200, 0x100
@@ -144,7 +144,7 @@ class _Row:
 def _add_table(builder: SectionBuilder, rows: list[_Row]) -> None:
     if rows:
         columns = _columns(rows)
-        builder.table("\n".join(table_lines([_placed(row, columns) for row in rows])[0]))
+        builder.table(table_text([_placed(row, columns) for row in rows]))
 
 
 def _columns(rows: list[_Row]) -> list[int]:
