@@ -17,6 +17,8 @@ from ateneo.db.usage import Bill, charge
 from ateneo.errors import UnknownDocument
 from ateneo.types import NO_REPORT, Chunk, Matrix, Pending, ReadingReport, StoredDocument
 
+PAGE_BREAKS = "$page_breaks"
+"""In the metadata of a chunk on several pages: offset, page, offset, page ... (SQL names it, too.)"""
 _BATCH = 500
 """Rows that are written at once: preparing more would hold up the event loop."""
 _NAMED = 20
@@ -245,7 +247,7 @@ async def _write_chunks(
         ids,
         [one.page for one in chunks],
         [json.dumps(one.headings, ensure_ascii=False) for one in chunks],
-        [json.dumps({"$page_breaks": [*chain(*one.page_breaks)]} if one.page_breaks else {}) for one in chunks],
+        [json.dumps({PAGE_BREAKS: [*chain(*one.page_breaks)]} if one.page_breaks else {}) for one in chunks],
     )
     return ids
 

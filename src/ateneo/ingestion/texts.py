@@ -6,6 +6,7 @@ from typing import Any
 
 from ateneo.db import passages, statistics
 from ateneo.db import texts as store
+from ateneo.db.documents import PAGE_BREAKS
 from ateneo.db.pool import Database
 from ateneo.db.texts import NewText
 from ateneo.embedding.current_model import CurrentModel, Models
@@ -45,7 +46,7 @@ class TextService:
         """
         empresa_id = checked_empresa(empresa_id)
         count = len(texts)
-        metadata = [checked_metadata(one) for one in _paired("metadatas", metadatas, count)]
+        metadata = [_metadata(one) for one in _paired("metadatas", metadatas, count)]
         chosen = [_id(one) for one in _paired("ids", ids, count)]
         for start in range(0, count, AT_ONCE):
             batch = slice(start, start + AT_ONCE)
@@ -85,6 +86,14 @@ def _paired(name: str, values: Sequence[Any] | None, count: int) -> Sequence[Any
         rule = tr(f"tienen que ser {count}, uno por texto", f"there must be {count}, one for each text")
         raise BadArgument(name=name, value=len(values), rule=rule)
     return values
+
+
+def _metadata(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    checked = checked_metadata(given)
+    if PAGE_BREAKS in checked:
+        rule = tr(f"no puede tener {PAGE_BREAKS}, que es de Ateneo", f"it cannot have {PAGE_BREAKS}, which is Ateneo's")
+        raise BadArgument(name="metadatas", value=repr(given)[:40], rule=rule)
+    return checked
 
 
 def _id(given: object) -> str:
