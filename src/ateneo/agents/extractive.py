@@ -101,14 +101,11 @@ class ExtractiveChat:
             self._embedding.embed_matrix(texts, urgent=True), self._embedding.embed_query(question)
         )
         meanings = sentences.vectors @ meaning
-        return [
-            (own + _or(passages[one.number - 1].dense_score, own)) / 2 + WORDS_WEIGHT * share
-            for one, own, share in zip(candidates, map(float, meanings), words, strict=True)
-        ]
-
-
-def _or(known: float | None, other: float) -> float:
-    return other if known is None else known
+        scores = []
+        for one, cosine, share in zip(candidates, map(float, meanings), words, strict=True):
+            passage = passages[one.number - 1].dense_score
+            scores.append((cosine + (cosine if passage is None else passage)) / 2 + WORDS_WEIGHT * share)
+        return scores
 
 
 def notice() -> str:
