@@ -23,7 +23,10 @@ _WEIGHT_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1}
 _MODE = both("significado y palabras (hybrid), o uno solo", "meaning and words (hybrid), or one of them")
 _WEIGHT = both("peso del significado; si falta, el del modelo", "weight of meaning; the model's own where absent")
 _FILTER = both("condiciones sobre los metadatos", "conditions on the metadata")
-_LANGUAGE = both("idioma de los documentos: es, en, pt, unknown", "language of the documents: es, en, pt, unknown")
+_LANGUAGE = both(
+    "idioma de los documentos: es, en, pt, fr, it, ca, gl, de, unknown",
+    "language of the documents: es, en, pt, fr, it, ca, gl, de, unknown",
+)
 _FUSION = both("cómo se juntan significado y palabras", "how meaning and words are put together")
 _SKIP = both("cuántos resultados saltear", "how many hits to skip")
 _SKIP_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 1000}

@@ -93,7 +93,7 @@ class IngestionService:
         read again (status unchanged, or updated), unless `force`; a text that the company has already is never embedded
         again. Nothing is stored before everything is ready, and then all of it in one transaction, unless a later
         arrival was quicker (superseded); `arrival`: the number of `arrive`, for an upload that took its time. The
-        metadata's `language` (es, en, pt, unknown) is detected where it is not given. Where the company has spent its
+        metadata's `language` (text/language.py) is detected where it is not given. Where the company has spent its
         budget, the chunks are stored without vectors, and wait in the queue.
 
         Raises BadArgument, SeveralDocuments, the DocumentErrors, the ProviderErrors, GenerationMismatch and the other

@@ -24,7 +24,7 @@ class SearchOptions:
 
     `filter` restricts to passages whose document or chunk metadata fit: `{"tipo": "manual", "pais": ["AR", "MX"],
     "fecha": {"gte": "2024-01-01"}}`; also document_id, source, title, mime, page, chunk_index, created_at; see
-    search/filters.py. `language` (es, en, pt, unknown; as ingestion found it) is short for `{"language": "es"}`.
+    search/filters.py. `language` (es, en, pt ... unknown; as ingestion found it) is short for `{"language": "es"}`.
 
     `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its heading
     (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages, up to 3 of
