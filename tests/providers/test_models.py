@@ -58,6 +58,14 @@ async def test_added_it_works_and_stays_what_it_was(tmp_path: Path, shelf: Path)
         await local_models.add(tmp_path / "ninguna", shelf)
 
 
+def test_the_bundled_model_carries_the_notice_of_its_base() -> None:
+    notice = (bundled_model_dir() / "LICENSE-multilingual-e5-small").read_text()
+    assert "Copyright (c) Microsoft Corporation" in notice
+    license_file = Path(__file__).parents[2] / "LICENSE"
+    words = " ".join(license_file.read_text().split())
+    assert " ".join(notice.split()).partition("MIT License")[2] in words
+
+
 async def test_a_file_that_its_own_manifest_does_not_know_is_refused(tmp_path: Path, shelf: Path) -> None:
     model, _ = await local_models.add(write(tmp_path / "letras"), shelf)
     again, _ = await local_models.add(model.folder, shelf, changes={"name": "otra"})
