@@ -1,9 +1,10 @@
 """Ateneo as a library: one object that searches, reads documents in and answers, with and without `await`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial, update_wrapper
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -175,6 +176,29 @@ class AteneoSync:
     documents = _blocking(Ateneo.documents)
     locate = _blocking(Ateneo.locate)
     delete_document = _blocking(Ateneo.delete_document)
+
+    def stream(
+        self, empresa_id: Tenant, question: str, *, agent_id: str = DEFAULT_AGENT, **chat: Unpack[ChatOptions]
+    ) -> Iterator[Event]:
+        """As `Ateneo.stream`; whoever stops reading it early ends the answer."""
+        written: SimpleQueue[Event | None] = SimpleQueue()
+
+        async def write() -> None:
+            try:
+                async with aclosing(self._ateneo.stream(empresa_id, question, agent_id=agent_id, **chat)) as events:
+                    async for event in events:
+                        written.put(event)
+            finally:
+                written.put(None)
+
+        self._ateneo._opened()
+        writing = self._portal.start_task_soon(write)
+        try:
+            while (event := written.get()) is not None:
+                yield event
+            writing.result()
+        finally:
+            writing.cancel()
 
     def _call(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
         self._ateneo._opened()  # errors are read in the caller's thread

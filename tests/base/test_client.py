@@ -129,6 +129,26 @@ def test_the_same_without_await(blocking: AteneoSync, tmp_path: Path) -> None:
     assert blocking.documents("acme") == []
 
 
+def test_a_stream_without_await(blocking: AteneoSync) -> None:
+    blocking.ingest("acme", TEXT, name="licencias.md")
+    parts = list(blocking.stream("acme", QUESTION))
+    assert isinstance(parts[-1], events.Done)
+    assert parts[-1].answer.text == blocking.ask("acme", QUESTION).text
+    assert len(parts) > 1
+
+
+def test_a_stream_that_is_left_ends(blocking: AteneoSync) -> None:
+    blocking.ingest("acme", TEXT, name="licencias.md")
+    for _ in range(20):  # more than the pool has connections
+        next(iter(blocking.stream("acme", QUESTION)))
+    assert blocking.search("acme", QUESTION).hits
+
+
+def test_what_a_stream_raises_reaches_its_reader(blocking: AteneoSync) -> None:
+    with pytest.raises(errors.EmptyQuery):
+        next(iter(blocking.stream("acme", " ")))
+
+
 def test_many_threads_share_one_client(blocking: AteneoSync) -> None:
     blocking.ingest("acme", TEXT, name="licencias.md")
     with ThreadPoolExecutor(8) as threads:
@@ -156,7 +176,7 @@ async def test_its_thread_and_connections_end_with_it(database_url: str) -> None
 
 def test_the_twin_has_every_method_with_its_text() -> None:
     methods = {name for name in vars(Ateneo) if not name.startswith("_")}
-    assert methods - set(vars(AteneoSync)) == {"stream"}
+    assert methods <= set(vars(AteneoSync))
     assert AteneoSync.search.__doc__ == Ateneo.search.__doc__
 
 
