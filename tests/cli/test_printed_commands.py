@@ -1,4 +1,4 @@
-"""Every `ateneo ...` that a text of the program or a page of the documentation names is a command with those options."""
+"""Every `ateneo ...` that a text of the program or a page of docs/ names is a command with those options."""
 
 import ast
 import re
@@ -55,7 +55,7 @@ def texts(path: Path) -> Iterator[str]:
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
             yield node.value
 
