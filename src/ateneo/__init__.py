@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ateneo import errors
     from ateneo.agents import events
+    from ateneo.agents.gaps import Gap, Gaps
     from ateneo.agents.service import ChatOptions
     from ateneo.client import Ateneo, AteneoSync
     from ateneo.errors import AteneoError
@@ -46,6 +47,8 @@ __all__ = [
     "Citation",
     "DocumentHits",
     "EmbeddingService",
+    "Gap",
+    "Gaps",
     "Hit",
     "IngestionService",
     "MarkedPage",
@@ -62,6 +65,7 @@ __all__ = [
 
 _SUBMODULES = {"errors": "ateneo.errors", "events": "ateneo.agents.events"}
 _MODULES = {
+    "ateneo.agents.gaps": ("Gap", "Gaps"),
     "ateneo.agents.service": ("ChatOptions",),
     "ateneo.client": ("Ateneo", "AteneoSync"),
     "ateneo.errors": ("AteneoError",),

@@ -11,6 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ateneo import i18n
 from ateneo.agents.events import Event
+from ateneo.agents.gaps import LEAST_SCORE, Gaps, gaps
 from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
 from ateneo.ingestion.upload import File, place
@@ -127,6 +128,35 @@ class Ateneo:
         """
         return await self._opened().ingestion.locate(file, quote, name=name, page=page)
 
+    async def gaps(
+        self,
+        empresa_id: Tenant,
+        *,
+        days: int = 90,
+        limit: int = 50,
+        below: float = LEAST_SCORE,
+        near: float | None = None,
+    ) -> Gaps:
+        """What was asked in the last `days` and nobody could answer, the most frequent first: in conversations, and in
+        searches where ATENEO_KEEP_QUERIES keeps them.
+
+        `below`: the cosine under which a search's best passage does not answer it. `near`: questions whose vectors have
+        this cosine are one; without it, those that differ in case, accents and marks alone.
+
+        Raises BadArgument, ProviderError, DatabaseError.
+        """
+        opened = self._opened()
+        return await gaps(
+            opened.db,
+            empresa_id,
+            keep_queries=opened.settings.keep_queries,
+            days=days,
+            limit=limit,
+            below=below,
+            embedding=opened.embedding,
+            near=near,
+        )
+
     async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
         """Deletes a document with its chunks and vectors. Raises UnknownDocument."""
         await self._opened().ingestion.delete_document(empresa_id, document_id)
@@ -175,6 +205,7 @@ class AteneoSync:
     ask = _blocking(Ateneo.ask)
     documents = _blocking(Ateneo.documents)
     locate = _blocking(Ateneo.locate)
+    gaps = _blocking(Ateneo.gaps)
     delete_document = _blocking(Ateneo.delete_document)
 
     def stream(

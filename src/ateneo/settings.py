@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     keep_queries: int = _named(
         "ATENEO_KEEP_QUERIES",
         0,
-        "days that the API keeps what people search for, to compare models on it; 0: it keeps nothing",
+        "days that the API keeps what people search for, for `ateneo gaps` and to compare models; 0: it keeps nothing",
         ge=0,
         le=3650,
     )

@@ -19,9 +19,10 @@ from tests.api.test_access import _app
 from typer.testing import CliRunner
 
 from ateneo.cli.commands import build
-from ateneo.db import audit, empresas, keys, synonyms
+from ateneo.db import audit, empresas, keys, query_log, synonyms
 from ateneo.db.audit import StoredEntry
 from ateneo.db.pool import Database
+from ateneo.db.query_log import KeptQuery
 from ateneo.errors import UnknownEmpresa
 
 COMPANIES = ("acme", "otra", "tercera")
@@ -83,6 +84,7 @@ ROUTES: dict[str, Route | None] = {
     "PUT /conversations/{conversation_id}/feedback": lambda own, ids: {
         "json": {"position": 0, "rating": -1, "comment": f"Faltó {EVIL}{own}"}
     },
+    "GET /gaps": lambda own, ids: {},
     "GET /audit": lambda own, ids: {},
     "GET /health": None,
     "GET /ready": None,
@@ -125,6 +127,7 @@ COMMANDS: dict[str, Command | str] = {
     "conversations delete": lambda world, who, ids: ["conversations", "delete", ids.conversation, "-e", who],
     "conversations purge": lambda world, who, ids: ["conversations", "purge", "-e", who, "--older-than-days", "1"],
     "conversations export": lambda world, who, ids: ["conversations", "export", str(world.export(who)), "-e", who],
+    "gaps": lambda world, who, ids: ["gaps", "-e", who],
     "embeddings compare": lambda world, who, ids: ["embeddings", "compare", "--empresa-id", who],
     "index rebuild": lambda world, who, ids: ["index", "rebuild", "--empresa-id", who],
     "synonyms add": lambda world, who, ids: ["synonyms", "add", "tarifa", CANARY[who], "-e", who],
@@ -238,6 +241,7 @@ class World:
                 answer = self.ask(step, who, nobody, request)
                 assert answer.status_code < 300, answer.text
             self.run(synonyms.add(self.owner, who, ["precio", CANARY[who]]))
+            self.run(query_log.keep(self.owner, who, [KeptQuery(f"¿{EVIL}{CANARY[who]}?", found=0)], 7))
             self.fill_queue(who)
 
     def let_in(self, who: str) -> None:

@@ -58,7 +58,7 @@ def made(api: Api, *scopes: str) -> str:
 
 def scope_of(method: str, path: str) -> str:
     """What each route takes, said here once more, by hand: a new route is read by GET, and written by all else."""
-    if path.endswith("/chat") or path.startswith("/conversations"):
+    if path.endswith("/chat") or path.startswith(("/conversations", "/gaps")):
         return "agents"
     if path == "/audit":
         return "admin"

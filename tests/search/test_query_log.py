@@ -8,6 +8,7 @@ from tests.db.test_isolation_database import put
 from ateneo.access import erasure
 from ateneo.db import conversations, query_log
 from ateneo.db.pool import Database
+from ateneo.db.query_log import KeptQuery
 from ateneo.evaluation.side_by_side import ENOUGH, sample_questions
 from ateneo.search.query_log import QueryLog
 
@@ -75,9 +76,10 @@ async def test_searches_are_kept_only_where_that_is_asked_for(database: Database
 
 async def test_kept_searches_are_bounded_end_and_go_with_their_company(database: Database) -> None:
     await put(database, "acme", "a.md", "Un documento cualquiera de la empresa.")
-    await query_log.keep(database, "otra", ["¿de otra?"], 7)
-    await query_log.keep(database, "acme", ["la más vieja"], 7)
-    await query_log.keep(database, "acme", [f"pregunta {number:04}" for number in range(query_log.MOST_KEPT)], 7)
+    await query_log.keep(database, "otra", [KeptQuery("¿de otra?")], 7)
+    await query_log.keep(database, "acme", [KeptQuery("la más vieja")], 7)
+    many = [KeptQuery(f"pregunta {number:04}") for number in range(query_log.MOST_KEPT)]
+    await query_log.keep(database, "acme", many, 7)
     kept = await texts(database, "acme")
     assert (len(kept), kept[0]) == (query_log.MOST_KEPT, "pregunta 0000")
     async with database.acquire() as connection:

@@ -186,7 +186,8 @@ async def search_semantic_post(
 async def _search(
     request: Request, container: Container, empresa_id: str, query: str, asked: Options
 ) -> SearchResponse:
-    found = await container.search.search(empresa_id, query, options=asked.options())
+    options = asked.options()
+    found = await container.search.search(empresa_id, query, options=options)
     count(request, len(found.hits))
-    container.queries.note(empresa_id, found.query)
+    container.queries.note(empresa_id, found.query, found.hits if options.whole else None)
     return SearchResponse.model_validate(found)

@@ -26,6 +26,7 @@ def _summaries() -> dict[str, tuple[str, str]]:
         "ask": ("ask:ask", tr("Responde con citas.", "Answers with citations.")),
         "agents": ("agents:app", tr("Cómo responde cada agente.", "How each agent answers.")),
         "conversations": ("conversations:app", tr("Lo conversado.", "What was said.")),
+        "gaps": ("gaps:gaps", tr("Lo que nadie pudo responder.", "What nobody could answer.")),
         "eval": ("eval:app", tr("Mide la búsqueda y las respuestas.", "Measures search and answers.")),
         "embeddings": ("embeddings:app", tr("Cambiar de modelo sin cortes.", "Another model, without a break.")),
         "index": ("index:app", tr("El índice de búsqueda.", "The search index.")),

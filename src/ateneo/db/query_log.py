@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from ateneo.db.pool import Database
@@ -10,7 +11,35 @@ from ateneo.db.pool import Database
 MOST_KEPT = 1000
 """Searches kept of a company: the last ones."""
 
+MOST_ASKED = 20_000
+"""Questions of a company that are looked at for the list of what nobody could answer: the last ones."""
+
 Source = Literal["conversation", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptQuery:
+    """A search to keep: how many passages it found, None where that tells nothing, and their best cosine."""
+
+    text: str
+    times: int = 1
+    found: int | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of one company, and what came of it: a turn of a conversation has a state, a search what it found."""
+
+    text: str
+    at: datetime
+    times: int
+    conversation_id: str | None
+    state: str | None
+    rating: int | None
+    cited: bool
+    found: int | None
+    best: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +52,22 @@ class RealQuestion:
     liked: frozenset[str]
 
 
-async def keep(db: Database, empresa_id: str, queries: Sequence[str], days: int) -> None:
-    """Keeps them for so many days, and forgets what has had its time, or is more than MOST_KEPT."""
+async def keep(db: Database, empresa_id: str, queries: Sequence[KeptQuery], days: int) -> None:
+    """Keeps them, different ones, for so many days; forgets what has had its time, or is more than MOST_KEPT."""
     async with db.tenant(empresa_id, writes=True) as connection:
         await connection.execute(
-            "INSERT INTO ateneo.kept_query (empresa_id, query_hash, query, until)"
-            " SELECT $1, sha256(convert_to(q, 'UTF8')), q, now() + make_interval(days => $3)"
-            " FROM (SELECT DISTINCT q FROM unnest($2::text[]) q) asked ORDER BY 2"
-            " ON CONFLICT (empresa_id, query_hash) DO UPDATE SET at = now(), until = excluded.until",
+            "INSERT INTO ateneo.kept_query AS kept (empresa_id, query_hash, query, until, times, found, best)"
+            " SELECT $1, sha256(convert_to(q.query, 'UTF8')), q.query, now() + make_interval(days => $2),"
+            "  q.times, q.found, q.best"
+            " FROM unnest($3::text[], $4::int[], $5::int[], $6::float8[]) q (query, times, found, best) ORDER BY 2"
+            " ON CONFLICT (empresa_id, query_hash) DO UPDATE SET at = now(), until = excluded.until,"
+            "  times = kept.times + excluded.times, found = excluded.found, best = excluded.best",
             empresa_id,
-            list(queries),
             days,
+            [one.text for one in queries],
+            [one.times for one in queries],
+            [one.found for one in queries],
+            [one.best for one in queries],
         )
         await connection.execute(
             "DELETE FROM ateneo.kept_query WHERE empresa_id = $1 AND (until < now() OR query_hash IN (SELECT query_hash"
@@ -41,6 +75,23 @@ async def keep(db: Database, empresa_id: str, queries: Sequence[str], days: int)
             empresa_id,
             MOST_KEPT,
         )
+
+
+async def asked(db: Database, empresa_id: str, days: int) -> list[Asked]:
+    """What was asked in the last so many days, in conversations and in kept searches, the last first."""
+    rows = await db.read(
+        empresa_id,
+        "SELECT btrim(coalesce(t.queries[1], t.question)) AS text, t.created_at AS at, 1 AS times, t.conversation_id,"
+        "  t.state, t.rating::int, t.citations <> '[]' AS cited, NULL::int AS found, NULL::float8 AS best"
+        " FROM ateneo.turn t WHERE t.empresa_id = $1 AND t.created_at > now() - make_interval(days => $2)"
+        " UNION ALL SELECT btrim(q.query), q.at, q.times, NULL, NULL, NULL, false, q.found, q.best"
+        " FROM ateneo.kept_query q"
+        " WHERE q.empresa_id = $1 AND q.until > now() AND q.at > now() - make_interval(days => $2)"
+        " ORDER BY at DESC, text LIMIT $3",
+        days,
+        MOST_ASKED,
+    )
+    return [Asked(**row) for row in rows]
 
 
 async def forget_expired(db: Database) -> None:

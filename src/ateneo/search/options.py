@@ -54,6 +54,11 @@ class SearchOptions:
     def for_agent(cls, agent: Agent) -> "SearchOptions":
         return cls(agent.k, dense_weight=agent.dense_weight, filter=agent.filter)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the first results among all of the company's passages are asked for."""
+        return self.conditions is None and not self.skip
+
     def __post_init__(self) -> None:
         _between("k", self.k, 1, MOST_HITS)
         _between("skip", self.skip, 0, MOST_SKIPPED)
