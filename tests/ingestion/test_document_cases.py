@@ -1,4 +1,5 @@
-"""Small files that show faults which real documents showed: what a chunk's lines must say, and what none may."""
+"""Small files that show faults which real documents showed (`documents`), and others of the same kinds (`kinds`): what
+a chunk's lines must say, and what none may."""
 
 import json
 import re
@@ -14,8 +15,12 @@ from ateneo.ingestion.parsing.parse import parse
 from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 from ateneo.types import Document
 
-FILES = Path(__file__).parents[1] / "files" / "documents"
-CASES = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
+FILES = Path(__file__).parents[1] / "files"
+CASES = [
+    {**case, "file": f"{folder}/{case['file']}"}
+    for folder in ("documents", "kinds")
+    for case in json.loads((FILES / folder / "expected.json").read_text(encoding="utf-8"))
+]
 
 
 @lru_cache

@@ -92,3 +92,17 @@ def test_two_columns_of_prose_are_no_table() -> None:
 
 def test_lines_of_text_are_no_table() -> None:
     assert find_tables(segments([[(50, "Una línea de texto.")] for _ in range(8)]), []) == []
+
+
+def test_a_title_between_two_tables_divides_them() -> None:
+    rows: list[list[tuple[float, str]]] = [
+        [(50, "Ítem"), (120, "Mín."), (190, "Máx.")],
+        [(50, "Uno"), (120, "4"), (190, "9")],
+        [(50, "Dos"), (120, "4"), (190, "8")],
+        [(50, "Plazos")],
+        [(50, "Trámite"), (150, "Requisitos"), (280, "Días")],
+        [(50, "Alta"), (150, "La nota firmada"), (280, "3")],
+        [(50, "Baja"), (150, "El recibo último"), (280, "5")],
+    ]
+    upper, lower = find_tables(segments(rows), [])
+    assert (upper.rows[1], lower.rows[1]) == (["Uno", "4", "9"], ["Alta", "La nota firmada", "3"])

@@ -13,8 +13,8 @@ from math import ceil
 
 from ateneo.ingestion.parsing.sections import SectionBuilder
 
-ROW, HEADING = "\x01", "\x03"
-"""Begin a line that is a row of a table, or a heading by its letters' size."""
+ROW, HEADING, _RUNNING = "\x01", "\x03", "\x04"
+"""Begin a line that is a row of a table, a heading by its letters' size, or one that pages repeat at their edges."""
 _EDGE_LINES, _MOST_EDGE_LINES = 2, 8
 """Running lines are among the outermost of a page, or next to others that are, as in a letterhead."""
 _RUNNING_SHARE = 0.6
@@ -93,7 +93,7 @@ def read_pages(pages: Sequence[str], title: str = "") -> SectionBuilder:
 
 def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
     """Every line with its page, empty ones included, without running headers and footers after their first time."""
-    split = [[_LEADERS.sub(" … ", repaired(line).strip()) for line in page.split("\n")] for page in pages]
+    split = [[_led(repaired(line).strip()) for line in page.split("\n")] for page in pages]
     shapes = [{at: _shapes(lines[at], page, len(pages)) for at in _edges(lines)} for page, lines in enumerate(split, 1)]
     running = _running(shapes)
     seen: set[str] = set()
@@ -104,9 +104,15 @@ def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
             if at not in repeated:
                 kept.append((line, page))
             elif repeated[at].isdisjoint(seen) and (first := _without_page_number(line, repeated[at], lines)):
-                kept.append((first, page))
+                kept.append((first if first.startswith(HEADING) else _RUNNING + first, page))
             seen |= repeated.get(at, set())
     return kept
+
+
+def _led(line: str) -> str:
+    """A line with leaders, as of a menu or a table of contents, is a row."""
+    short = _LEADERS.sub(" … ", line)
+    return short if short == line or _is_marked(line) or not short[-1].isdigit() else f"{ROW}{short}"
 
 
 def _without_page_number(line: str, shapes: set[str], lines: list[str]) -> str:
@@ -196,7 +202,7 @@ def _blocks(lines: list[tuple[str, int]]) -> list[_Block]:
 
 
 def _is_marked(line: str) -> bool:
-    return line.startswith((ROW, HEADING))
+    return line.startswith((ROW, HEADING, _RUNNING))
 
 
 def _block(lines: list[tuple[str, int]]) -> _Block:
@@ -268,7 +274,7 @@ def _joined(lines: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
     """The heading's level, 0 for text. A heading is a short line that prose or a list follows."""
     text = block.text
-    if block.mark == ROW or block.wrapped or len(text) > _LONGEST or following is None:
+    if block.mark in (ROW, _RUNNING) or block.wrapped or len(text) > _LONGEST or following is None:
         return 0
     if block.mark == HEADING and any(map(str.isalpha, text)):
         return _numbered_level(text) or 1

@@ -1,17 +1,30 @@
 """Tables found by where texts stand on a page: rows of cells whose edges make columns, with or without drawn lines."""
 
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 CELL_GAP = 1.0
 """Between two cells of a row there is at least this much of the letters' size."""
 _LEAST_ROWS = 3
 _PROSE_CHARS = 30
 _PROSE_FILL = 0.8
+_PROSE_WORDS = 15
+_DOWN_SHARE = 0.75
+_HEADING_SIZE = 1.15
+_LEAST_APART = 0.7
+_LINE = 1.6
+"""Lines of one text are no farther apart than this many letters' heights."""
 _MOST_ROW_GAP = 3.0
 """Rows of one table are no farther apart than this many letters' heights."""
 
+HYPHEN = "\x02"
+"""What PDFium puts where a word is divided at the end of a line."""
+
 Rule = tuple[float, float, float, float]
+"""A drawn line: left, bottom, right, top."""
 
 
 @dataclass(slots=True)
@@ -53,12 +66,18 @@ class Table:
         )
 
 
+def joined(text: str, following: str) -> str:
+    """What a cell says in two lines, as one; a word that the line's end divides is whole again."""
+    return text[:-1] + following if text.endswith(HYPHEN) else f"{text} {following}".strip()
+
+
 def find_tables(segments: Sequence[Segment], rules: Sequence[Rule]) -> list[Table]:
-    """Tables from top to bottom."""
+    """Tables from top to bottom. `segments` come as the file has them."""
     tables = []
-    for run in _runs(_visual_rows(segments)):
+    order = {id(segment): at for at, segment in enumerate(segments)}
+    for run in _runs(visual_rows(segments)):
         columns = _columns(run)
-        if len(columns) < 2 or _is_prose(run, columns):
+        if len(columns) < 2 or _is_prose(run, columns) or _goes_down(run, order):
             continue
         heights = _heights(run, rules)
         rows = _cells(run, columns, heights)
@@ -67,7 +86,7 @@ def find_tables(segments: Sequence[Segment], rules: Sequence[Rule]) -> list[Tabl
     return tables
 
 
-def _visual_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
+def visual_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
     """Segments at one height, from the top down, each row from left to right."""
     rows: list[list[Segment]] = []
     for segment in sorted(segments, key=lambda one: -one.middle):
@@ -89,21 +108,47 @@ def _runs(rows: list[list[Segment]]) -> list[list[list[Segment]]]:
     run: list[list[Segment]] = []
 
     def close() -> None:
-        while run and len(run[-1]) < 2:
+        while run and len(run[-1]) < 2 and not _is_rest(run[-1][0], run[-3:-1]):
             run.pop()
-        if sum(len(row) > 1 for row in run) >= 2:
-            runs.append(list(run))
+        runs.extend(part for part in _divided(list(run)) if sum(len(row) > 1 for row in part) >= 2)
         run.clear()
 
     for row in rows:
         if run and _middle(run[-1]) - _middle(row) > _MOST_ROW_GAP * max(one.size for one in row):
             close()
-        if len(row) > 1 or (run and len(run[-1]) > 1 and row[0].right - row[0].left < _width(run) / 2):
+        if len(row) > 1 or (run and len(run[-1]) > 1 and _may_stand_between(row[0], run)):
             run.append(row)
         else:
             close()
     close()
     return runs
+
+
+def _may_stand_between(one: Segment, run: Sequence[Sequence[Segment]]) -> bool:
+    """Whether a row of this single cell can be of the table: it is not wide, nor larger than the others."""
+    return one.right - one.left < _width(run) / 2 and one.size < _HEADING_SIZE * max(c.size for c in run[-1])
+
+
+def _is_rest(one: Segment, above: Sequence[Sequence[Segment]]) -> bool:
+    """Whether a cell of the rows above ends here."""
+    return (
+        one.text[0].islower()
+        and bool(above)
+        and _middle(above[-1]) - one.middle < _LINE * one.size
+        and any(abs(cell.left - one.left) < 2.0 for row in above for cell in row)
+    )
+
+
+def _divided(run: list[list[Segment]]) -> list[list[list[Segment]]]:
+    """The run, or both of its parts where below a row of one cell, a title, others have other columns."""
+    for at in range(2, len(run) - 1):
+        if len(run[at]) == 1 and len(run[at + 1]) > 1:
+            upper, lower = _columns(run[:at]), _columns(run[at + 1 :])
+            places = [max(upper, key=lambda one: min(one[1], c[1]) - max(one[0], c[0])) for c in lower]
+            apart = any(min(one[1], c[1]) <= max(one[0], c[0]) for one, c in zip(places, lower, strict=True))
+            if apart or len(set(places)) < len(places):
+                return [run[:at], *_divided(run[at + 1 :])]
+    return [run]
 
 
 def _width(run: Sequence[Sequence[Segment]]) -> float:
@@ -138,14 +183,25 @@ def _is_prose(run: Sequence[Sequence[Segment]], columns: Sequence[tuple[float, f
     return prose > 1
 
 
+def _goes_down(run: Sequence[Sequence[Segment]], order: Mapping[int, int]) -> bool:
+    """Whether the file has these texts column by column, as those of a newspaper, and not row by row."""
+    texts = sorted((one for row in run for one in row), key=lambda one: order[id(one)])
+    down = sum(
+        after.middle < one.middle - one.size / 2 and min(one.right, after.right) > max(one.left, after.left)
+        for one, after in pairwise(texts)
+    )
+    return down > _DOWN_SHARE * (len(texts) - 1) and median(len(one.text) for one in texts) >= _PROSE_WORDS
+
+
 def _heights(run: Sequence[Sequence[Segment]], rules: Sequence[Rule]) -> list[float]:
-    """Heights of the drawn lines within the table that reach over some of its width; none where there are fewer than
-    rows: then they do not tell rows apart."""
+    """Heights of the drawn lines within the table that reach over some of its width; none where these leave many rows
+    between two of them: then they do not tell rows apart."""
     top = max(one.top for one in run[0]) + 10
     bottom = min(one.bottom for one in run[-1]) - 10
     least = _width(run) / (2 * max(map(len, run)))
     heights = sorted({round(y, 0) for left, y, right, _ in rules if bottom < y < top and right - left > least})
-    return heights if len(heights) >= len(run) else []
+    rows = [_middle(row) for row in run if len(row) > 1]
+    return heights if len({bisect(heights, row) for row in rows}) >= _LEAST_APART * len(rows) and heights else []
 
 
 def _cells(
@@ -157,9 +213,9 @@ def _cells(
         cells = [""] * len(columns)
         for one in row:
             at = max(range(len(columns)), key=lambda at: (_overlap(one, columns[at]), -abs(one.left - columns[at][0])))
-            cells[at] = f"{cells[at]} {one.text}".strip()
+            cells[at] = joined(cells[at], one.text)
         if rows and above is not None and _continues(cells, rows[-1], _middle(row), above, heights):
-            rows[-1] = [f"{before} {after}".strip() for before, after in zip(rows[-1], cells, strict=True)]
+            rows[-1] = [*map(joined, rows[-1], cells)]
         else:
             rows.append(cells)
         above = _middle(row)

@@ -4,6 +4,7 @@ without text, and images, by OCR."""
 import ctypes
 import io
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -11,17 +12,18 @@ from statistics import fmean, median
 from typing import Any
 
 from ateneo.ingestion.parsing.ocr import Ocr, Recognized, is_scanned
+from ateneo.ingestion.parsing.pdf_grid import find_grids
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
-from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, Rule, Segment, Table, find_tables
+from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, HYPHEN, Rule, Segment, Table, find_tables
 from ateneo.ingestion.parsing.tables import table_lines
 from ateneo.types import ReadingReport
 
-_HYPHEN = "\x02"
-"""What PDFium puts where a word is divided at the end of a line."""
 _PDF_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([-+Zz])(?:(\d\d)'?(\d\d)?)?)?")
 _DATE_DEFAULTS = ("", "01", "01", "00", "00", "00")
 _COMMAS = re.compile(r"\s*[,;]\s*")
 _THIN = 3.0
+_MOST_RULES = 20_000
+_LEAST_DIVIDED = 0.5
 _PARAGRAPH_GAP = 1.35
 """Between two paragraphs there is at least this much of the usual distance of lines."""
 _HEADING_SIZE = 1.15
@@ -131,26 +133,34 @@ def _page(pdf: Any, number: int, ocr: Ocr) -> _Page:
             page.flatten()  # the values of forms and the texts of notes become text of the page
             page.close()
             page = pdf[number]
+        rules = list(islice(_rules(page), _MOST_RULES))
         text_page = page.get_textpage()
         try:
-            drawn = list(_drawn(text_page))
+            drawn = list(_drawn(text_page, rules))
         finally:
             text_page.close()
         if is_scanned(page, "".join(line.text for line in drawn)):
             found = _recognized(ocr.read_page(page))
             return found if found.drawn else _Page(drawn, [], scanned=True)
-        rules = list(_rules(page))
     finally:
         page.close()
-    return _Page(drawn, find_tables([segment for line in drawn for segment in line.segments], rules))
+    return _Page(drawn, _tables(drawn, rules))
+
+
+def _tables(drawn: Sequence[_Drawn], rules: Sequence[Rule]) -> list[Table]:
+    """From the top down: those with drawn cells, and those that the places of texts make."""
+    segments = [segment for line in drawn for segment in line.segments]
+    grids = find_grids(segments, rules)
+    others = [one for one in segments if not any(grid.holds(one) for grid in grids)]
+    places = {id(segment): at for at, segment in enumerate(segments)}
+    return sorted([*grids, *find_tables(others, rules)], key=lambda table: min(map(places.__getitem__, table.segments)))
 
 
 def _recognized(found: Recognized | None) -> _Page:
     if found is None:
         return _Page([], [], scanned=True)
     drawn = [_Drawn(" ".join(one.text for one in line), line, line[0].size) for line in found.lines]
-    tables = find_tables([segment for line in found.lines for segment in line], ())
-    return _Page(drawn, tables, scanned=True, confidence=found.confidence)
+    return _Page(drawn, _tables(drawn, ()), scanned=True, confidence=found.confidence)
 
 
 def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[str]:
@@ -167,6 +177,7 @@ def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[
                 yield ""
                 yield from (ROW + row for row in rows[at])
                 yield ""
+            yield from (one.text for one in line.segments if not any(table.holds(one) for table in page.tables))
             before = None
             continue
         if before is not None and _apart(before, line) > usual * _PARAGRAPH_GAP:
@@ -182,9 +193,10 @@ def _apart(one: _Drawn, other: _Drawn) -> float:
     return one.segments[-1].middle - other.segments[0].middle
 
 
-def _drawn(text_page: Any) -> Iterator[_Drawn]:
+def _drawn(text_page: Any, rules: Sequence[Rule]) -> Iterator[_Drawn]:
     from pypdfium2 import raw
 
+    upright = sorted(rule for rule in rules if rule[3] - rule[1] > rule[2] - rule[0])
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     characters: list[str] = []
     segments: list[Segment] = []
@@ -197,13 +209,19 @@ def _drawn(text_page: Any) -> Iterator[_Drawn]:
             characters, segments, sizes = [], [], []
             continue
         characters.append(character)
-        if character.isspace() or character == _HYPHEN:
+        if character == HYPHEN and segments:
+            segments[-1].text += HYPHEN
+        if character.isspace() or character == HYPHEN:
             continue
         raw.FPDFText_GetCharBox(text_page, at, left, right, bottom, top)
         size = raw.FPDFText_GetFontSize(text_page, at) or top.value - bottom.value
         sizes.append(size)
         last = segments[-1] if segments else None
-        if last is not None and _goes_on(last, left.value, bottom.value, top.value, size):
+        if (
+            last is not None
+            and _goes_on(last, left.value, bottom.value, top.value, size)
+            and not _is_divided(last, left.value, upright)
+        ):
             spaced = len(characters) > 1 and characters[-2].isspace()
             last.add((" " if spaced else "") + character, left.value, bottom.value, right.value, top.value)
         else:
@@ -217,19 +235,42 @@ def _goes_on(last: Segment, left: float, bottom: float, top: float, size: float)
     return -size < apart < CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
 
 
+def _is_divided(last: Segment, left: float, upright: Sequence[Rule]) -> bool:
+    """Whether a drawn line stands between the text and what begins at `left`."""
+    if left - last.right < _LEAST_DIVIDED:
+        return False
+    at = bisect_left(upright, (last.right - 1.0,))
+    while at < len(upright) and upright[at][0] <= left + 1.0:
+        if upright[at][1] < last.middle < upright[at][3]:
+            return True
+        at += 1
+    return False
+
+
 def _rules(page: Any) -> Iterator[Rule]:
-    """The thin horizontal lines of the page: left, bottom, right, top of each; the edges of boxes count as lines."""
+    """The straight lines of the page: left, bottom, right, top of each; the edges of boxes count as lines."""
     from pypdfium2 import raw
 
-    values = [ctypes.c_float() for _ in range(4)]
     for item in page.get_objects(filter=(raw.FPDF_PAGEOBJ_PATH,), max_depth=4):
-        if not raw.FPDFPageObj_GetBounds(item, *values):
-            continue
-        left, bottom, right, top = (value.value for value in values)
-        if right - left < _THIN * 3:
-            continue
-        if top - bottom <= _THIN:
-            yield left, bottom, right, top
-        elif top - bottom < 200:
-            yield left, bottom, right, bottom
-            yield left, top, right, top
+        points = list(_points(item))
+        for (x, y, _), (to_x, to_y, straight) in pairwise(points):
+            left, right, bottom, top = min(x, to_x), max(x, to_x), min(y, to_y), max(y, to_y)
+            if straight and min(right - left, top - bottom) <= _THIN < max(right - left, top - bottom):
+                yield left, bottom, right, top
+
+
+def _points(path: Any) -> Iterator[tuple[float, float, bool]]:
+    """Where the path goes, and whether a straight line goes there."""
+    from pypdfium2 import raw
+
+    matrix = path.get_matrix()
+    x, y, first = ctypes.c_float(), ctypes.c_float(), None
+    for at in range(min(raw.FPDFPath_CountSegments(path), _MOST_RULES)):
+        segment = raw.FPDFPath_GetPathSegment(path, at)
+        raw.FPDFPathSegment_GetPoint(segment, x, y)
+        place = matrix.on_point(x.value, y.value)
+        kind = raw.FPDFPathSegment_GetType(segment)
+        first = place if kind == raw.FPDF_SEGMENT_MOVETO or first is None else first
+        yield *place, kind == raw.FPDF_SEGMENT_LINETO
+        if raw.FPDFPathSegment_GetClose(segment):
+            yield *first, True
