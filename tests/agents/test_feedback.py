@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ateneo.agents.feedback import QUESTIONS, REJECTED, export
-from ateneo.db import conversations
+from ateneo.agents.feedback import ASKED, QUESTIONS, REJECTED, UNANSWERABLE, export
+from ateneo.db import conversations, query_log
 from ateneo.db.documents import NewDocument, save
 from ateneo.db.identity import Identity
 from ateneo.db.pool import Database
+from ateneo.db.query_log import KeptQuery
 from ateneo.errors import DatasetInvalid, UnknownEmpresa
-from ateneo.evaluation.datasets import QuestionSet, read_dataset
+from ateneo.evaluation.datasets import QuestionSet, open_questions, read_dataset, read_unanswerable
 from ateneo.types import Answer, Chunk, Citation
 
 COMPANIES = ("a/b", "a-b", "A-B", "a.b", "..")
@@ -64,3 +65,22 @@ async def test_a_file_of_somebody_elses_is_left_alone(database: Database, tmp_pa
     with pytest.raises(DatasetInvalid, match="questions"):
         await export(database, "acme", tmp_path)
     assert (tmp_path / QUESTIONS).read_text() == content
+
+
+async def test_what_else_was_asked_is_a_question_set_too(database: Database, tmp_path: Path) -> None:
+    await rated(database, "acme")
+    liked = "¿Cuál es el código de x/y?"
+    kept = [KeptQuery("¿Y los VIÁTICOS?", 3), KeptQuery(liked.lower(), 2), KeptQuery("?!")]
+    await query_log.keep(database, "acme", kept, 7)
+    for question, rating in (("y los viaticos", None), ("¿Hay guardería?", 1), ("¿Hay comedor?", -1)):
+        talk = await conversations.begin(database, "acme", "a/b", question)
+        answer = Answer("No lo sé.", (), "p", "m", False, state="unknown")
+        await conversations.add(database, "acme", talk, question, answer)
+        await conversations.rate(database, "acme", talk, 0, rating, None)
+    done = await export(database, "acme", tmp_path)
+    asked = [json.loads(line) for line in (tmp_path / ASKED).read_text(encoding="utf-8").splitlines()]
+    assert [(one["question"], one["times"]) for one in asked] == [("¿Hay comedor?", 1), ("y los viaticos", 4)]
+    assert [one.text for one in open_questions(tmp_path / ASKED)] == ["¿Hay comedor?", "y los viaticos"]
+    assert [text for _, _, text in read_unanswerable(tmp_path)] == ["¿Hay guardería?"]
+    assert (done.unanswerable, done.asked) == (1, 2)
+    assert (tmp_path / UNANSWERABLE).is_file()

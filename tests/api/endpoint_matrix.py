@@ -149,6 +149,7 @@ COMMANDS: dict[str, Command | str] = {
     "db forget-embeddings": "the operator's: all companies' vectors",
     "db sign-tenants": "the operator's: a secret of the whole database",
     "eval answers": "reads a folder, and runs on a database of its own",
+    "eval gate": "reads a folder, and runs on a database of its own",
     "eval retrieval": "reads a folder, and runs on a database of its own",
     "embeddings switch": "the operator's: the model of all companies",
     "embeddings status": "the operator's: figures of generations, no text",

@@ -85,13 +85,18 @@ def unanswered(asked: Iterable[Asked], below: float) -> Iterable[Gap]:
     groups: dict[tuple[str, ...], list[tuple[Asked, Reason]]] = defaultdict(list)
     answered = set()
     for one in asked:
-        key = tuple(_WORD.findall(fold(one.text)))
+        key = same_question(one.text)
         reason = _reason(one, below)
         if reason == "answered":
             answered |= {key} - groups.keys()
         elif key and reason is not None and key not in answered:
             groups[key].append((one, reason))
     return map(_gap, groups.values())
+
+
+def same_question(text: str) -> tuple[str, ...]:
+    """Equal for questions that differ in case, accents and marks alone; empty where there is no word."""
+    return tuple(_WORD.findall(fold(text)))
 
 
 def _reason(one: Asked, below: float) -> Reason | Literal["answered"] | None:

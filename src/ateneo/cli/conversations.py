@@ -111,7 +111,7 @@ async def purge(
     out.print(count(gone, tr("borrada.", "deleted."), tr("borradas.", "deleted.")))
 
 
-@app.command("export", help=tr("Las calificadas, para `ateneo eval`.", "The rated ones, for `ateneo eval`."))
+@app.command("export", help=tr("Preguntas para `ateneo eval`.", "Questions for `ateneo eval`."))
 async def export_(
     folder: Annotated[Path, typer.Argument(help=tr("Carpeta de salida.", "Folder to write."))], empresa_id: EmpresaId
 ) -> None:
@@ -120,10 +120,14 @@ async def export_(
             done = await export(db, empresa_id, folder)
         except OSError as error:
             raise BadArgument(name=tr("CARPETA", "FOLDER"), value=folder, rule=unreadable(error)) from error
-        await note(db, empresa_id, "conversations_export", results=done.questions + done.rejected)
+        await note(db, empresa_id, "conversations_export", results=done.questions + done.rejected + done.asked)
     table = Table(box=None, show_header=False)
     table.add_row(str(done.questions), tr(f"preguntas en {folder / QUESTIONS}", f"questions in {folder / QUESTIONS}"))
     table.add_row(str(done.rejected), tr("respuestas rechazadas", "rejected answers"))
+    table.add_row(
+        str(done.unanswerable), tr("preguntas sin respuesta en los documentos", "questions without an answer")
+    )
+    table.add_row(str(done.asked), tr("preguntas sin pasaje conocido", "questions without a known passage"))
     table.add_row(str(done.documents), tr("documentos", "documents"))
     out.print(table)
     if done.questions:

@@ -1,10 +1,7 @@
 """`ateneo eval retrieval`: measures search on questions whose answers are known, in a scratch database."""
 
-import asyncio
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,28 +9,18 @@ import typer
 
 from ateneo.cli import eval_screen as screen
 from ateneo.cli.eval_answers import answers
+from ateneo.cli.eval_gate import gate
+from ateneo.cli.eval_measure import Options, read_datasets
+from ateneo.cli.eval_measure import measured as measure
 from ateneo.cli.eval_plot import bar_chart
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson
-from ateneo.cli.progress import stages
-from ateneo.cli.runtime import end_on_sigterm
 from ateneo.cli.usage import Commands
-from ateneo.db.scratch import scratch_database
-from ateneo.embedding.backfill import Backfill
 from ateneo.errors import BadArgument
-from ateneo.evaluation.comparison import WEIGHTS, Calibration, Comparison, calibrate, compare_runs
-from ateneo.evaluation.datasets import Dataset, read_dataset
-from ateneo.evaluation.loading import Loader
+from ateneo.evaluation.comparison import Calibration, Comparison, calibrate, compare_runs
 from ateneo.evaluation.report import Configuration, Report, Run
-from ateneo.evaluation.runs import Runner
 from ateneo.evaluation.variants import VARIANTS, Variant
-from ateneo.factories.embedders import make_embedding_service
-from ateneo.factories.ingestion import ingestion_options
-from ateneo.factories.rerankers import search_options
 from ateneo.i18n import tr
-from ateneo.ingestion.service import IngestionService
-from ateneo.operations.upgrade import upgrade_database
-from ateneo.search.service import VectorSearchService
 from ateneo.settings import Settings, load
 from ateneo.types import Mode
 from ateneo.validation_messages import unreadable
@@ -41,23 +28,8 @@ from ateneo.validation_messages import unreadable
 app = Commands()
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked on the command line. `sides` are the A and B of `--compare`, or none."""
-
-    folders: tuple[Path, ...]
-    configuration: Configuration
-    variants: tuple[Variant, ...]
-    sides: tuple[Configuration | Report, ...]
-    k: int
-    limit: int | None
-    titles: bool
-    calibrate: bool
-    plot: Path | None
-    as_json: bool
-
-
 app.command("answers", help=tr("Mide lo que responde un agente.", "Measures what an agent answers."))(answers)
+app.command("gate", help=tr("Falla si la búsqueda empeoró.", "Fails where search has become worse."))(gate)
 
 
 @app.command("retrieval", help=tr("Mide la búsqueda con preguntas de respuesta conocida.", "Measures search."))
@@ -162,7 +134,8 @@ def _cutoffs(options: Options) -> set[int]:
 
 
 async def _evaluate(options: Options, settings: Settings) -> None:
-    measured = await _measured(options, settings) if options.folders else None
+    datasets = await read_datasets(options)
+    measured = await measure(datasets, options, settings) if datasets else None
     runs = measured.runs if measured else ()
     sides = _sides(options.sides, runs)
     comparisons = compare_runs(*sides) if len(sides) == 2 else []
@@ -179,61 +152,6 @@ async def _evaluate(options: Options, settings: Settings) -> None:
         screen.comparison(comparison)
     for calibration in calibrations:
         screen.calibration(calibration)
-
-
-async def _measured(options: Options, settings: Settings) -> Report:
-    datasets = [await asyncio.to_thread(read_dataset, path, options.limit) for path in options.folders]
-    names = [one.name for one in datasets]
-    if len(set(names)) < len(names):
-        rule = tr("dos se llaman igual", "two have the same name")
-        raise BadArgument(name=tr("CARPETA", "FOLDER"), value=", ".join(names), rule=rule)
-    end_on_sigterm()
-    url = settings.database_url.get_secret_value() if settings.database_url else None
-    async with make_embedding_service(settings) as embedding:
-        screen.intention(embedding, names)
-        async with scratch_database(url) as db:
-            await upgrade_database(db, embedding, lambda *_: None)
-            search = VectorSearchService(db, embedding, **search_options(settings))
-            runs = await _runs(datasets, options, settings, search)
-    return Report(
-        version=version("ateneo"),
-        provider=embedding.provider,
-        model=embedding.model,
-        dense_weight=search.dense_weight,
-        k=options.k,
-        runs=tuple(runs),
-    )
-
-
-async def _runs(
-    datasets: Sequence[Dataset], options: Options, settings: Settings, search: VectorSearchService
-) -> list[Run]:
-    db, embedding = search.db, search.embedding
-    configurations = _configurations(options, search.dense_weight)
-    by_meaning = any(one.mode != "lexical" for one in configurations)
-    backfill = Backfill(db, embedding)
-    loader = Loader(
-        db,
-        IngestionService(db, embedding, **ingestion_options(settings)),
-        backfill if by_meaning else None,
-        titles=options.titles,
-    )
-    runner = Runner(search, k=options.k)
-    runs: list[Run] = []
-    with stages(quiet=options.as_json) as stage:
-        for dataset in datasets:
-            loaded = await loader.load(dataset, stage(tr(f"{dataset.name}: carga", f"{dataset.name}: loading")))
-            screen.loaded(dataset, loaded)
-            for variant in options.variants:
-                runs += await runner.run(loaded, variant, configurations, stage(f"{dataset.name}: {variant}"))
-    return runs
-
-
-def _configurations(options: Options, current: float) -> list[Configuration]:
-    """What is to be run: the sides of a comparison that are not saved results, the weights to try, or the one asked."""
-    if options.calibrate:
-        return [Configuration("hybrid", weight) for weight in sorted({*WEIGHTS, current})]
-    return [side for side in options.sides if isinstance(side, Configuration)] or [options.configuration]
 
 
 def _sides(sides: Sequence[Configuration | Report], runs: Sequence[Run]) -> list[Sequence[Run]]:

@@ -99,7 +99,7 @@ class Loader:
         return tuple(f"{one.chunk_id}: {one.reason}" for one in done.failed)
 
     async def _question_set(self, dataset: QuestionSet, prefix: str, on_progress: OnProgress) -> Loaded:
-        files = _files(dataset)
+        files = files_of(dataset)
         documents: dict[tuple[str, str], str] = {}
         unreadable: list[str] = []
         for number, (empresa_id, name) in enumerate(files, 1):
@@ -129,7 +129,7 @@ class Loader:
         )
 
 
-def _files(dataset: QuestionSet) -> list[tuple[str, str]]:
+def files_of(dataset: QuestionSet) -> list[tuple[str, str]]:
     """(empresa_id, name) of every visible file in the folders that hold a document which a question names."""
     folders = {(one.empresa_id, Path(one.document).parent) for one in dataset.questions}
     return sorted(
