@@ -48,8 +48,8 @@ class Card:
     sources: list[dict[str, str]]
 
 
-V2 = Card("ateneo-minilm-es-v2", 256, 35_000_000, ("", ""), 0.5, "Apache-2.0 AND CC-BY-SA-3.0", _V2_SOURCES)
-V3 = Card("ateneo-e5-es-v3", 512, 45_000_000, ("query: ", "passage: "), 0.6, "Apache-2.0 AND MIT", _V3_SOURCES)
+V2 = Card("ateneo-minilm-es-v2", 256, 35_000_000, ("", ""), 0.35, "Apache-2.0 AND CC-BY-SA-3.0", _V2_SOURCES)
+V3 = Card("ateneo-e5-es-v3", 512, 45_000_000, ("query: ", "passage: "), 0.35, "Apache-2.0 AND MIT", _V3_SOURCES)
 NAME, MAX_TOKENS = V2.name, V2.max_tokens
 
 

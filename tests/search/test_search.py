@@ -125,14 +125,14 @@ async def test_meaning_and_words_score_each_others_candidates(database: Database
 
 
 @pytest.mark.parametrize(
-    ("query", "trusted"),
+    ("query", "whole"),
     [
-        ("palabra rara", 1),  # a passage has all of it
-        ("palabra suelta sin parientes conocidos cercanos aquí dentro", None),  # one word in many
+        ("palabra rara", True),  # a passage has all of it
+        ("palabra suelta sin parientes conocidos cercanos aquí dentro", False),  # one word in many
     ],
 )
-async def test_words_count_in_proportion_where_no_passage_has_half_of_them(
-    database: Database, query: str, trusted: float | None
+async def test_words_count_by_the_cube_of_what_the_best_passage_has_of_them(
+    database: Database, query: str, whole: bool
 ) -> None:
     generation = await generations.create(database, "local", "m", 3)
     async with database.acquire() as connection:
@@ -143,8 +143,9 @@ async def test_words_count_in_proportion_where_no_passage_has_half_of_them(
     found = await db_search.search(database, asked, schema="public")
     assert found.plan
     share = max(hit.lexical_score or 0 for hit in found.hits) / found.plan["ideal"]
-    trust = min(1.0, 2 * share)
-    assert found.plan["words_trusted"] == pytest.approx(trust) == pytest.approx(trusted or 2 * share)
+    trust = min(1.0, share / 0.85) ** 3
+    assert found.plan["words_trusted"] == pytest.approx(trust)
+    assert (trust == 1) is whole
     scores = {hit.contenido: hit.score for hit in found.hits}
     assert scores == pytest.approx({"palabra rara": 0.6 * trust * share, "otra cosa distinta": 0.4}, abs=1e-3)
 

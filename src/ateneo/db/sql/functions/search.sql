@@ -3,15 +3,16 @@
 --   SELECT contenido, score FROM ateneo.search('¿cuántos días de vacaciones tengo?'); COMMIT;
 -- Dense leg: exact cosine over the company's own vectors. Lexical leg: GIN candidates, exact BM25. Each leg scores the
 -- other's candidates before the fusion (no "missing = 0"), a convex combination: meaning min-max over the candidates,
--- words as a share of the ideal passage's score, and less where no passage has half of it (docs/adr/0007-fusion.md).
+-- words as a share of the ideal passage's score, times the cube of how near the best one comes to it (docs/adr/0007-fusion.md).
 -- `generation` names the model that embedded the query: pass it with every query vector (AT001 where it is gone).
 -- `empresa`, when given, must be the transaction's tenant. `filter`: see filter.sql. `fusion`: convex or rrf. `skip` pages.
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
 -- not. A text that several passages have stands once: `notes` says how many `duplicates` were found, and the first ten of them
 -- (`same_text`); `crowded`: a larger pool may find more texts (docs/adr/0042-equal-results.md).
 -- `page_breaks`: offset, page, offset, page ... of a text on several pages.
--- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to, and
--- with `explain` the plan. With a restriction meaning is compared exactly. The dense leg's settings: docs/adr/0009.
+-- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to and its
+-- share of the ideal passage's score (`words_share`), and with `explain` the plan. With a restriction meaning is compared
+-- exactly. The dense leg's settings: docs/adr/0009.
 SELECT '[1]'::@vector@.vector;   -- loads the library, so that SET hnsw.* below is known
 
 CREATE OR REPLACE FUNCTION ateneo.checked_vector(p_vector @vector@.vector, p_generation smallint, OUT generation smallint, OUT unit @vector@.halfvec)
@@ -133,7 +134,7 @@ BEGIN
     m AS (
       SELECT s.*,
         coalesce((ds - min(ds) OVER ()) / nullif(max(ds) OVER () - min(ds) OVER (), 0), CASE WHEN ds IS NULL THEN 0 ELSE 1 END) AS dn,
-        coalesce(ls / $8, 0) AS ln, least(1, 2 * coalesce(max(ls) OVER () / $8, 0)) AS trust
+        coalesce(ls / $8, 0) AS ln, power(least(1, coalesce(max(ls) OVER () / $8, 0) / 0.85), 3) AS trust
       FROM s),
     fused AS (
       SELECT m.*, (CASE WHEN $13 = 'rrf' THEN coalesce(1.0 / (60 + dr), 0) + coalesce(1.0 / (60 + lr), 0)
@@ -147,7 +148,8 @@ BEGIN
       meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int,
       coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
         ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
-      $17 || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
+      $17 || CASE WHEN $4 IS NULL THEN '{}' ELSE jsonb_build_object('words_share', b.ln) END
+        || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
         || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END
         || CASE WHEN meta.metadata ? '$page_breaks' THEN jsonb_build_object('page_breaks', meta.metadata -> '$page_breaks') ELSE '{}' END, %5$s
     FROM best b
