@@ -26,6 +26,7 @@ ODT = "application/vnd.oasis.opendocument.text"
 ODP = "application/vnd.oasis.opendocument.presentation"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
 DOC = "application/msword"
+XLS = "application/vnd.ms-excel"
 EPUB = "application/epub+zip"
 MSG = "application/vnd.ms-outlook"
 ZIP = "application/zip"
@@ -39,7 +40,7 @@ _RATIO_MATTERS_FROM = 16 * 1024 * 1024
 _BY_EXTENSION = {
     ".md": MARKDOWN, ".markdown": MARKDOWN, ".csv": CSV, ".tsv": CSV, ".html": HTML, ".htm": HTML, ".xhtml": HTML,
     ".eml": EMAIL, ".mbox": EMAIL, ".mht": EMAIL, ".mhtml": EMAIL,
-    ".doc": DOC, ".xls": "application/vnd.ms-excel",
+    ".doc": DOC, ".xls": XLS,
     ".ppt": "application/vnd.ms-powerpoint", ".msg": MSG,
 }  # fmt: skip
 _OFFICE_NAMES = {".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"}
@@ -101,8 +102,8 @@ def detect(data: bytes, name: str) -> str:
         raise _not_readable(data, name, extension)
     if _HTML_START.match(text):
         return HTML
-    if extension == ".xls":  # what programs call so that is no workbook: a page with tables, or lines with tabs
-        return HTML if _TABLE_START.search(text, 0, 2000) else CSV
+    if extension == ".xls":  # what programs call so that is no workbook: a page with tables, lines with tabs, XML
+        return HTML if _TABLE_START.search(text, 0, 2000) and not text.lstrip().startswith("<?xml") else CSV
     return PLAIN if extension == ".doc" else _BY_EXTENSION.get(extension, PLAIN)
 
 

@@ -37,6 +37,7 @@ from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
 from ateneo.ingestion.parsing.presentations import read_odp, read_pptx
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
+from ateneo.ingestion.parsing.spreadsheets_97 import read_excel_xml, read_xls
 from ateneo.ingestion.parsing.structured import read_json, read_xml
 from ateneo.ingestion.parsing.tables import table_text
 from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
@@ -146,7 +147,10 @@ def _add_paragraphs(builder: SectionBuilder, text: str) -> None:
         builder.text(paragraph)
 
 
-_STRUCTURED = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".geojson": read_json, ".xml": read_xml}
+_STRUCTURED: dict[str, Callable[[str], SectionBuilder | None]] = {
+    ".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".geojson": read_json,
+    ".xml": lambda text: read_excel_xml(text) or read_xml(text), ".xls": read_excel_xml,
+}  # fmt: skip
 """What reads text of these names, or gives None where it is something else."""
 
 
@@ -259,6 +263,8 @@ def _read_binary(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
         return _read_zipped_xml(data, name, mime)
     if mime == formats.DOC and (read := _read_doc(data, name)):
         return read
+    if mime == formats.XLS:
+        return _read_xls(data, name)
     reading, metadata = read_office(data, name, mime)
     return reading.builder, metadata, None
 
@@ -272,6 +278,18 @@ def _read_doc(data: bytes, name: str) -> _Read | None:
     except EncryptedWord as error:
         raise DocumentEncrypted(name=name) from error
     except (struct.error, *_DAMAGED) as error:
+        raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
+
+
+def _read_xls(data: bytes, name: str) -> _Read:
+    import xlrd
+    from xlrd.compdoc import CompDocError
+
+    try:
+        return read_xls(data), {}, None
+    except (xlrd.XLRDError, CompDocError, AssertionError, struct.error, *_DAMAGED) as error:
+        if "encrypted" in str(error):
+            raise DocumentEncrypted(name=name) from error
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
 
 
@@ -303,7 +321,7 @@ def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
 _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {
     formats.DOCX: read_docx,
     formats.PPTX: read_pptx,
-    formats.XLSX: lambda data: (read_xlsx(data), {}),
+    formats.XLSX: read_xlsx,
     formats.ODS: lambda data: (read_ods(data), {}),
     formats.ODP: lambda data: (read_odp(data), {}),
 }

@@ -1,48 +1,83 @@
 """Spreadsheets read sheet by sheet, cells as they are shown: XLSX by openpyxl, ODS by its own texts of cells."""
 
 import io
+import posixpath
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from ateneo.i18n import tr
+from ateneo.i18n import count, tr
 from ateneo.ingestion.parsing.cell_format import shown
 from ateneo.ingestion.parsing.sections import SectionBuilder
-from ateneo.ingestion.parsing.tables import table_text
+from ateneo.ingestion.parsing.sheets import Sheet, comment, header_is_bold, read_sheets, spread
+from ateneo.ingestion.parsing.word import properties_of
 
-_USUAL_NAME = re.compile(r"(?:hoja|sheet|planilha|feuille|tabelle)\s*_?\d*", re.IGNORECASE)
-_MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)"')
+_REFERENCE = re.compile(r"([A-Z]{1,3})(\d+)")
+_MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]{1,3}\d+):([A-Z]{1,3}\d+)"')
+_NOT_COMPUTED = re.compile(rb"<f(?:/>|[ >][^<]*(?:</f>)?)\s*(?:<v\s*/>|<v>\s*</v>|</c>)")
 _MOST_REPEATED = 100
 """Equal cells or rows that a file declares once; more of them is the empty rest of a sheet."""
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 
 _Rows = list[list[str]]
 
 
-def read_xlsx(data: bytes) -> SectionBuilder:
-    """Raises what openpyxl raises for a damaged file: KeyError, ValueError, zipfile.BadZipFile and others."""
+# --- XLSX ---------------------------------------------------------------------------------------------------------
+
+
+def read_xlsx(data: bytes) -> tuple[SectionBuilder, dict[str, str]]:
+    """The sheets, and what the file says of itself. Raises what openpyxl raises for a damaged file: KeyError,
+    ValueError, zipfile.BadZipFile and others."""
     import openpyxl
 
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    builder = SectionBuilder()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = _sheet_parts(archive)
-            for sheet in book.worksheets:
-                rows = [
-                    [shown(cell.value, getattr(cell, "number_format", "General")) for cell in row]
-                    for row in sheet.iter_rows()
-                ]
-                _spread(rows, archive.read(parts[sheet.title]), sheet)
-                _add(builder, sheet.title, rows, hidden=sheet.sheet_state != "visible", alone=len(book.worksheets) == 1)
+            sheets = [_xlsx_sheet(sheet, archive, parts[sheet.title]) for sheet in book.worksheets]
+            return read_sheets(sheets), properties_of(archive)
     finally:
         book.close()
-    return builder
+
+
+def _xlsx_sheet(sheet: object, archive: zipfile.ZipFile, part: str) -> Sheet:
+    rows: _Rows = []
+    bold: list[list[bool]] = []
+    for row in sheet.iter_rows():  # type: ignore[attr-defined]
+        rows.append([shown(cell.value, getattr(cell, "number_format", "General")) for cell in row])
+        if len(bold) < 20:
+            bold.append([cell.value is not None and cell.font.b is True for cell in row])
+    xml = archive.read(part)
+    top, left = getattr(sheet, "min_row", 1) or 1, getattr(sheet, "min_column", 1) or 1
+    for first, last in _MERGED.findall(xml):
+        spread(rows, _place(first.decode(), top, left), _place(last.decode(), top, left))
+    missing = len(_NOT_COMPUTED.findall(xml))
+    notes = [
+        comment(rows, *_place(reference, top, left), text)
+        for reference, text in _comments(archive, _related(archive, part, "comments"))
+    ]
+    return Sheet(
+        name=sheet.title,  # type: ignore[attr-defined]
+        rows=rows,
+        hidden=sheet.sheet_state != "visible",  # type: ignore[attr-defined]
+        header=header_is_bold(rows, bold),
+        notes=[*notes, *_drawn_texts(archive, _related(archive, part, "drawing"))],
+        unread=_not_computed(missing) if missing else "",
+    )
+
+
+def _not_computed(missing: int) -> str:
+    return tr(
+        count(missing, "fórmula sin calcular", "fórmulas sin calcular"),
+        count(missing, "formula without a value", "formulas without a value"),
+    )
 
 
 def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -54,25 +89,42 @@ def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
     return {name: path.removeprefix("/") if path.startswith("/") else f"xl/{path}" for name, path in paths.items()}
 
 
-def _spread(rows: _Rows, xml: bytes, sheet: object) -> None:
-    """Puts the text of a cell that is merged over rows into each of them, so that no row is without it; one that is
-    merged over columns stays in the first, over empty ones."""
-    top, left = getattr(sheet, "min_row", 1) or 1, getattr(sheet, "min_column", 1) or 1
-    for first, start, last, end in _MERGED.findall(xml):
-        column, height = _column(first) - left, int(end) - int(start)
-        at = int(start) - top
-        if not height or not 0 <= at < len(rows) or not 0 <= column < len(rows[at]) or (last != first and height > 50):
-            continue
-        for row in rows[at + 1 : at + 1 + height]:
-            if column < len(row) and not row[column]:
-                row[column] = rows[at][column]
+def _related(archive: zipfile.ZipFile, part: str, kind: str) -> ElementTree.Element | None:
+    """What the sheet refers to: its comments, its drawing."""
+    folder, name = posixpath.split(part)
+    relations = f"{folder}/_rels/{name}.rels"
+    if relations not in archive.namelist():
+        return None
+    for one in ElementTree.fromstring(archive.read(relations)):
+        target = posixpath.normpath(posixpath.join("/", folder, one.get("Target", ""))).lstrip("/")
+        if one.get("Type", "").endswith(f"/{kind}") and target in archive.namelist():
+            return ElementTree.fromstring(archive.read(target))
+    return None
 
 
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
+def _comments(archive: zipfile.ZipFile, root: ElementTree.Element | None) -> Iterator[tuple[str, str]]:
+    for one in () if root is None else root.iter(f"{_MAIN}comment"):
+        yield one.get("ref", ""), "".join(text.text or "" for text in one.iter(f"{_MAIN}t"))
+
+
+def _drawn_texts(archive: zipfile.ZipFile, root: ElementTree.Element | None) -> Iterator[str]:
+    """What is written in boxes over the cells."""
+    for one in () if root is None else root.iter(f"{_DRAWING}p"):
+        yield "".join(text.text or "" for text in one.iter(f"{_DRAWING}t")).strip()
+
+
+def _place(reference: str, top: int, left: int) -> tuple[int, int]:
+    """The row and column of "B7" where the rows begin at `top`, their cells at `left`."""
+    found = _REFERENCE.fullmatch(reference)
+    if found is None:
+        return -1, -1
+    column = 0
+    for letter in found[1]:
+        column = column * 26 + ord(letter) - 64
+    return int(found[2]) - top, column - left
+
+
+# --- ODS ----------------------------------------------------------------------------------------------------------
 
 
 def read_ods(data: bytes) -> SectionBuilder:
@@ -85,22 +137,20 @@ def read_ods(data: bytes) -> SectionBuilder:
         for properties in style.iter(f"{_STYLE}table-properties")
         if properties.get(f"{_TABLE}display") == "false"
     }
-    builder = SectionBuilder()
-    sheets = list(root.iter(f"{_TABLE}table"))
-    for sheet in sheets:
-        name = sheet.get(f"{_TABLE}name", "")
-        _add(builder, name, _ods_rows(sheet), hidden=sheet.get(f"{_TABLE}style-name") in hidden, alone=len(sheets) == 1)
-    return builder
+    return read_sheets([_ods_sheet(sheet, hidden) for sheet in root.iter(f"{_TABLE}table")])
 
 
-def _ods_rows(sheet: ElementTree.Element) -> _Rows:
+def _ods_sheet(sheet: ElementTree.Element, hidden: set[str | None]) -> Sheet:
     rows: _Rows = []
+    notes: list[str] = []
     below: dict[int, tuple[int, str]] = {}  # column -> rows that its merged cell still covers, and its text
     for row in sheet.iter(f"{_TABLE}table-row"):
         cells = list(_ods_cells(row, below))
         times = int(row.get(f"{_TABLE}number-rows-repeated", "1"))
         rows += [list(cells) for _ in range(times if any(cells) and times <= _MOST_REPEATED else 1)]
-    return rows
+        notes += _ods_comments(row, rows)
+    name = sheet.get(f"{_TABLE}name", "")
+    return Sheet(name, rows, hidden=sheet.get(f"{_TABLE}style-name") in hidden, notes=notes)
 
 
 def _ods_cells(row: ElementTree.Element, below: dict[int, tuple[int, str]]) -> Iterator[str]:
@@ -108,7 +158,7 @@ def _ods_cells(row: ElementTree.Element, below: dict[int, tuple[int, str]]) -> I
     for cell in row:
         if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
             continue
-        text = "\n".join("".join(one.itertext()) for one in cell if one.tag == f"{_TEXT}p")
+        text = _ods_text(cell)
         left, above = below.pop(at, (0, ""))
         if cell.tag.endswith("covered-table-cell") and left:
             text = text or above
@@ -123,12 +173,13 @@ def _ods_cells(row: ElementTree.Element, below: dict[int, tuple[int, str]]) -> I
         at += times
 
 
-def _add(builder: SectionBuilder, name: str, rows: Sequence[Sequence[str]], *, hidden: bool, alone: bool) -> None:
-    text = table_text(rows)
-    if not text:
-        return
-    if hidden:
-        builder.heading(1, tr(f"{name} (hoja oculta)", f"{name} (hidden sheet)"))
-    elif not alone or not _USUAL_NAME.fullmatch(name):
-        builder.heading(1, name)
-    builder.table(text)
+def _ods_text(element: ElementTree.Element) -> str:
+    return "\n".join("".join(one.itertext()) for one in element if one.tag == f"{_TEXT}p")
+
+
+def _ods_comments(row: ElementTree.Element, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for cell in row:
+        found = cell.find(f"{_OFFICE}annotation")
+        if found is not None and (text := _ods_text(found)):
+            own = _ods_text(cell)
+            yield comment(rows, len(rows) - 1, rows[-1].index(own) if own in rows[-1] else -1, text)

@@ -21,6 +21,9 @@ _VALUE = re.compile(
 """What stands below a header and is none: amounts, dates, times, marks."""
 
 
+_WHEN = re.compile(r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{2,4})?|\d{1,2}:\d\d(?::\d\d)?(?: [ap]\. m\.)?")
+
+
 def table_text(rows: Sequence[Row]) -> str:
     """One line a row. Below a header, each cell but the first carries its column's name; rows above it are text:
 
@@ -41,11 +44,30 @@ def table_lines(
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     lines: list[str] = []
     known = list(names)
-    for filled, block in groupby(cells, any):
-        if filled:
-            more, known = _block(list(block), known, None if lines else header)
+    for filled, run in groupby(cells, any):
+        for block in _beside(list(run)) if filled else ():
+            more, known = _block(block, known, None if lines else header)
             lines += more
     return lines, known
+
+
+def _beside(rows: list[list[str]]) -> list[list[list[str]]]:
+    """The tables that stand side by side, with an empty column between them; else the rows as they are. A column that
+    nobody filled in within one table is told by its parts: these have neither titles each nor names in common."""
+    width = max(map(len, rows))
+    for at in range(2, width - 2):
+        if any(len(row) > at and row[at] for row in rows):
+            continue
+        parts = [[*filter(any, (row[:at] for row in rows))], [*filter(any, (row[at + 1 :] for row in rows))]]
+        if not all(parts):
+            continue
+        titles = [_titles(part) for part in parts]
+        bodies = [part[above:] for part, above in zip(parts, titles, strict=True)]
+        left, right = (set(filter(None, body[0])) if _header_height(body) else set() for body in bodies)
+        if left and right and (all(titles) or left & right):
+            begins = min(next(place for place, cell in enumerate(row) if cell) for row in parts[1])
+            return [parts[0], *_beside([row[begins:] for row in parts[1]])]
+    return [rows]
 
 
 def _block(rows: list[list[str]], former: list[str], header: bool | None) -> tuple[list[str], list[str]]:
@@ -103,9 +125,17 @@ def _may_name(row: Row) -> bool:
     if len(cells) < 2 or any(len(cell) > _LONGEST_NAME for cell in cells):
         return False
     years = [cell for cell in cells if _YEAR.fullmatch(cell)]
-    if len(years) == len(cells) or any(_is_value(cell) for cell in cells if cell not in years):
+    if len(years) == len(cells):
         return False
+    if any(_is_value(cell) for cell in cells if cell not in years):
+        return _names_days(cells)
     return len(years) < 2 or sorted(set(years)) in (years, years[::-1])
+
+
+def _names_days(cells: Sequence[str]) -> bool:
+    """Whether a name is before dates, or hours, each of them once: columns of a calendar."""
+    first, *others = cells
+    return not _is_value(first) and len(set(others)) == len(others) > 1 and all(map(_WHEN.fullmatch, others))
 
 
 def _is_value(cell: str) -> bool:
@@ -119,6 +149,8 @@ def _names_columns(header: Row, body: Sequence[Row]) -> bool:
     columns = range(max(map(len, body)))
     below = {at: [row[at] for row in body if at < len(row) and row[at]] for at in columns}
     used = [at for at in columns if below[at]]
+    if _names_days([*filter(None, header)]):
+        return not any(_WHEN.fullmatch(cell) for at in used[1:] for cell in below[at])
     if any(2 * sum(map(_is_value, below[at])) > len(below[at]) for at in used if at < len(header) and header[at]):
         return True
     names = [header[at] if at < len(header) else "" for at in used]
