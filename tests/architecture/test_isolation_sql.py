@@ -14,7 +14,7 @@ TABLES = re.compile(
     r"public\.knowledge_chunks|\bFROM knowledge_chunks"
     r"|ateneo\.(?!generation\b|applied\b|schema_version\b|function_file\b|worker\b)[a-z_]+\b(?![(:])"
 )
-OPERATORS = {"adopt", "locks", "migrate", "queue", "rebuild", "rights", "versions"}
+OPERATORS = {"adopt", "locks", "migrate", "queue", "rebuild", "rights", "source_rows", "sources", "versions"}
 """Modules that are the operator's and the worker's alone."""
 STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
 OUTSIDE = {
@@ -87,6 +87,20 @@ OUTSIDE = {
     "query_log": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
+    # the operator's tables as sources: adding them, and the worker that reads them
+    "source_rows": ["alone"],
+    "sources": [
+        "_made",
+        "attempt",
+        "check",
+        "compare",
+        "note_error",
+        "poll_from",
+        "remove",
+        "sources",
+        "table_facts",
+        "unfollow",
+    ],
     # upkeep
     "statistics": ["refresh", "refresh_moved", "stale"],
     # the change of the model: the operator's

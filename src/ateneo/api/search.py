@@ -104,7 +104,8 @@ class Passage(BaseModel):
 
     `highlights` are spans [start, end) of `contenido`, in Unicode code points. `page_breaks`: of a text on several
     pages, where each begins (code points) and its number; `page` is where its own text begins. `duplicates`: how many
-    more passages were found with exactly this text; `same_text` are the first ten of them.
+    more passages were found with exactly this text; `same_text` are the first ten of them. `key` and `url`: of a row of
+    the product's own table (`ateneo sources`), which `source` names.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -133,6 +134,8 @@ class Passage(BaseModel):
     section: tuple[NearbyPassage, ...] = Field(examples=[[]])
     duplicates: int = Field(examples=[0])
     same_text: tuple[SameText, ...] = Field(examples=[[]])
+    key: tuple[str, ...] = Field(examples=[[]])
+    url: str | None = Field(examples=[None])
 
 
 class DocumentPassages(BaseModel):

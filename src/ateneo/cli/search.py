@@ -120,8 +120,13 @@ def show_hit(hit: Hit, number: str) -> None:
         marked_snippet(hit),
         *(Text(snippet(one.contenido), style="dim") for one in after),
     ]
-    for line in [*lines, *_same_text(hit)]:
+    for line in [*lines, *_same_text(hit), *_row(hit)]:
         out.print(Padding(line, (0, 0, 0, 3)))
+
+
+def _row(hit: Hit) -> list[Text]:
+    """Which row of a table it is."""
+    return [Text(" · ".join(filter(None, (hit.source, ", ".join(hit.key), hit.url))), style="dim")] if hit.key else []
 
 
 def _same_text(hit: Hit) -> list[Text]:

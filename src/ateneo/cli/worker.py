@@ -14,11 +14,14 @@ from ateneo.embedding.worker import Worker
 from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
+from ateneo.factories.ingestion import chunk_sizes
 from ateneo.i18n import count, number, tr
 from ateneo.settings import Settings, load
+from ateneo.sources.service import SourceService
+from ateneo.sources.worker import SourceWorker
 
 _LINE_EVERY_S = 10.0
-_SPARE_CONNECTIONS = 5
+_SPARE_CONNECTIONS = 6
 
 
 def worker(
@@ -59,10 +62,21 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
             on_batch=screen.batch,
             on_pause=screen.pause,
         )
+        sources = SourceWorker(SourceService(db, models, **chunk_sizes(settings)))
+
+        def stop() -> None:
+            sources.stop()
+            work.stop()
+
         try:
-            with finishing(work.stop):
+            with finishing(stop):
                 screen.begin()  # from here on a signal ends it in peace
-                await work.run(once=once)
+                if once:
+                    await sources.run_once()
+                    await work.run(once=True)
+                else:
+                    async with sources.running():
+                        await work.run()
         finally:
             await models.close()
     screen.end(work)

@@ -188,6 +188,7 @@ async def outside(db: Database, empresa_id: str, conversation_id: str, filter: M
         empresa_id,
         "SELECT DISTINCT t.position FROM ateneo.turn t CROSS JOIN unnest(t.passages) given (chunk_id)"
         " LEFT JOIN public.knowledge_chunks r ON r.empresa_id = $1 AND r.id = given.chunk_id"
+        "  AND r.id <> ALL ((SELECT ateneo.withdrawn_chunks($1))::text[])"
         " LEFT JOIN ateneo.document doc ON doc.empresa_id = $1 AND doc.document_id = r.document_id::text"
         " LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $1 AND meta.chunk_id = r.id"
         " WHERE t.empresa_id = $1 AND t.conversation_id = $2 AND (r.id IS NOT NULL AND"

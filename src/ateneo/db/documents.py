@@ -168,7 +168,8 @@ async def texts(db: Database, empresa_id: str) -> dict[str, str]:
         rows = await connection.fetch(
             "SELECT document_id::text AS document_id, string_agg(contenido::text, E'\\n\\n' ORDER BY chunk_index, id)"
             " AS text FROM public.knowledge_chunks WHERE empresa_id = $1 AND document_id IS NOT NULL"
-            " AND contenido IS NOT NULL GROUP BY 1 ORDER BY 1",
+            " AND contenido IS NOT NULL AND id <> ALL ((SELECT ateneo.withdrawn_chunks($1))::text[])"
+            " GROUP BY 1 ORDER BY 1",
             empresa_id,
         )
     return {row["document_id"]: row["text"] for row in rows}

@@ -15,9 +15,11 @@ NO_LIMIT = 7 * 86400.0
 _HOLDERS = """SELECT a.pid, a.usename, a.application_name, a.state,
     extract(epoch FROM now() - a.xact_start)::int AS seconds
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-  WHERE l.relation = to_regclass('public.knowledge_chunks') AND l.granted AND l.pid <> pg_backend_pid()
+  WHERE l.relation = to_regclass($1) AND l.granted AND l.pid <> pg_backend_pid()
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   ORDER BY a.xact_start LIMIT 3"""
+
+_CHUNKS_TABLE = "public.knowledge_chunks"
 
 Result = TypeVar("Result")
 
@@ -46,28 +48,33 @@ async def short_waits(connection: Connection, patience: Patience) -> None:
     )
 
 
-async def patiently(db: Database, patience: Patience, work: Callable[[], Awaitable[Result]]) -> Result:
+async def patiently(
+    db: Database, patience: Patience, work: Callable[[], Awaitable[Result]], table: str = _CHUNKS_TABLE
+) -> Result:
     """Raises TableBusy, with who holds the table, where no try got its locks."""
     for number in range(1, patience.tries + 1):
         try:
             return await work()
         except TableHeld as error:
             if number == patience.tries:
-                raise await _busy(db) from error
+                raise await _busy(db, table) from error
             await asyncio.sleep(min(patience.pause_s, patience.wait_s * number / 4))
     raise ValueError(patience)
 
 
-async def _busy(db: Database) -> TableBusy:
+async def _busy(db: Database, table: str) -> TableBusy:
     async with db.acquire() as connection:
-        rows = await connection.fetch(_HOLDERS)
+        rows = await connection.fetch(_HOLDERS, table)
     sessions = ", ".join(
         f"pid {row['pid']} ({row['usename'] or '–'}, {row['application_name'] or '–'}, {row['state'] or '–'},"
         f" {row['seconds'] or 0} s)"
         for row in rows
     )
     pids = ", ".join(str(row["pid"]) for row in rows) or "NULL"
+    upgrades = table == _CHUNKS_TABLE
     return TableBusy(
+        table="knowledge_chunks" if upgrades else table,
+        command="db upgrade" if upgrades else "sources",
         detail=sessions or tr("otra transacción", "another transaction"),
         sql=f"SELECT pid, usename, application_name, xact_start, query FROM pg_stat_activity WHERE pid IN ({pids});",  # noqa: S608
     )

@@ -38,7 +38,7 @@ FROM hit CROSS JOIN LATERAL (
      AND coalesce(nm.headings, '{{}}') = hit.headings
    ORDER BY n.id <> hit.id, abs(n.chunk_index - hit.chunk_index), n.id LIMIT {2 * SECTION_REACH + 1})
 ) near LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = near.id
-WHERE near.contenido IS NOT NULL
+WHERE near.contenido IS NOT NULL AND near.id <> ALL ((SELECT ateneo.withdrawn_chunks($1))::text[])
 ORDER BY near.chunk_index, near.id
 """  # noqa: S608
 
@@ -50,7 +50,7 @@ FROM unnest($2::text[]) WITH ORDINALITY AS asked(id, place)
 JOIN public.knowledge_chunks k ON k.empresa_id = $1 AND k.id = asked.id
 LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = $1 AND m.chunk_id = k.id
 LEFT JOIN ateneo.document d ON d.empresa_id = $1 AND d.document_id = k.document_id::text
-WHERE k.contenido IS NOT NULL
+WHERE k.contenido IS NOT NULL AND k.id <> ALL ((SELECT ateneo.withdrawn_chunks($1))::text[])
 ORDER BY asked.place
 """
 
@@ -90,7 +90,8 @@ async def current(db: Database, empresa_id: str, chunk_ids: Sequence[str]) -> di
     rows = await db.read(
         empresa_id,
         "SELECT id, contenido::text FROM public.knowledge_chunks"
-        " WHERE empresa_id = $1 AND id = ANY ($2::text[]) AND contenido IS NOT NULL",
+        " WHERE empresa_id = $1 AND id = ANY ($2::text[]) AND contenido IS NOT NULL"
+        " AND id <> ALL ((SELECT ateneo.withdrawn_chunks($1))::text[])",
         list(chunk_ids),
     )
     return {row["id"]: row["contenido"] for row in rows}

@@ -34,6 +34,7 @@ FUNCTION_FILES = {
     "tenant_functions": "125_tenant_doors",
     "queue_functions": "126_queue_doors",
     "documents": "128_documents",
+    "sources": "sources",
     "erase": "130_erase",
 }
 """The function files, in the order in which they run, each with the name that the database records it by: the one under

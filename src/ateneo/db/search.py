@@ -105,6 +105,8 @@ def _hit(row: asyncpg.Record, notes: Mapping[str, Any]) -> Hit:
     breaks = notes.get("page_breaks", ())
     return Hit(
         **values,
+        key=tuple(notes.get("row", {}).get("key", ())),
+        url=notes.get("row", {}).get("url"),
         page_breaks=tuple(zip(breaks[::2], breaks[1::2], strict=True)),
         duplicates=notes.get("duplicates", 0),
         same_text=same_text,

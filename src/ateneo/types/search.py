@@ -59,6 +59,9 @@ class Hit:
     duplicates: int = 0
     """How many more passages were found that have exactly this text; `same_text` are the first ten of them."""
     same_text: tuple[SameText, ...] = ()
+    key: tuple[str, ...] = ()
+    url: str | None = None
+    """Of a row of a table (`ateneo sources`), whose source is `source`: its own key, and the link to it."""
 
     @property
     def label(self) -> str:

@@ -9,7 +9,8 @@
 -- "phrases" in quotes must occur (where one occurs nowhere, all count as words alone, and `notes` says so), -words must
 -- not. A text that several passages have stands once: `notes` says how many `duplicates` were found, and the first ten of them
 -- (`same_text`); `crowded`: a larger pool may find more texts (docs/adr/0042-equal-results.md).
--- `page_breaks`: offset, page, offset, page ... of a text on several pages.
+-- `page_breaks`: offset, page, offset, page ... of a text on several pages; `row`: key and url of a row of a source (docs/adr/0047).
+-- Chunks of rows that were withdrawn are left out (sources.sql).
 -- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to and its
 -- share of the ideal passage's score (`words_share`), and with `explain` the plan. With a restriction meaning is compared
 -- exactly. The dense leg's settings: docs/adr/0009.
@@ -59,12 +60,13 @@ SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 SET hnsw.ef_search = 40 SET hnsw.iterative_scan = 'strict_order' SET random_page_cost = 1.1 AS $$
 DECLARE
   tenant text := ateneo.tenant();
-  gen smallint; unit @vector@.halfvec; asked record; q record; path jsonpath; restricted boolean; needed bigint[]; barred bigint[];
+  gen smallint; unit @vector@.halfvec; asked record; q record; path jsonpath; restricted boolean; gone text[]; needed bigint[]; barred bigint[];
   dense_table text; among text := ''; allowed text := ''; phrases text[]; notes jsonb; dense_plan text := 'none';
 BEGIN
   IF empresa IS DISTINCT FROM tenant AND empresa IS NOT NULL THEN
     RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
   END IF;
+  gone := ateneo.withdrawn_of(tenant);
   skip := least(greatest(coalesce(skip, 0), 0), 1000);
   k := least(greatest(coalesce(k, 10), 1), 200);
   pool := least(greatest(coalesce(pool, 100), k + skip), 1200);
@@ -79,7 +81,7 @@ BEGIN
     SELECT array_agg(ateneo.term(tenant, l)) INTO needed FROM unnest(phrases) p, ateneo.word_lexemes(p) l;
     IF NOT EXISTS (
         SELECT FROM ateneo.chunk_lex c JOIN public.knowledge_chunks r ON r.empresa_id = tenant AND r.id = c.chunk_id
-        WHERE c.empresa_id = tenant AND c.terms @> coalesce(needed, '{}') AND ateneo.has_phrases(r.contenido, phrases)) THEN
+        WHERE c.empresa_id = tenant AND c.terms @> coalesce(needed, '{}') AND c.chunk_id <> ALL (gone) AND ateneo.has_phrases(r.contenido, phrases)) THEN
       phrases := NULL; needed := NULL; notes := notes || '{"phrases": "nowhere"}';
     END IF;
   END IF;
@@ -101,6 +103,7 @@ BEGIN
           'document_id', r.document_id, 'chunk_index', r.chunk_index, 'source', doc.source, 'title', doc.title,
           'mime', doc.mime, 'page', meta.page, 'created_at', doc.created_at) @@ $12)), $q$;
   END IF;
+  IF gone <> '{}' THEN among := among || ' AND %1$s.chunk_id <> ALL ($18)'; END IF;   -- rows of a source, withdrawn since the worker ran
   IF unit IS NOT NULL THEN
     PERFORM ateneo.set_ef_search(gen, tenant, pool);   -- the SET clause above gives it back at the end
     dense_plan := CASE WHEN restricted THEN 'exact, filtered' WHEN explain THEN coalesce('hnsw ' || ateneo.knn_index(gen, tenant, pool), 'exact') END;
@@ -151,7 +154,8 @@ BEGIN
       $17 || CASE WHEN $4 IS NULL THEN '{}' ELSE jsonb_build_object('words_share', b.ln) END
         || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
         || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END
-        || CASE WHEN meta.metadata ? '$page_breaks' THEN jsonb_build_object('page_breaks', meta.metadata -> '$page_breaks') ELSE '{}' END, %5$s
+        || CASE WHEN meta.metadata ? '$page_breaks' THEN jsonb_build_object('page_breaks', meta.metadata -> '$page_breaks') ELSE '{}' END
+        || CASE WHEN starts_with(doc.origin, 'table:') THEN ateneo.row_note($2, b.chunk_id) ELSE '{}' END, %5$s
     FROM best b
     JOIN public.knowledge_chunks r ON r.id = b.chunk_id AND r.empresa_id = $2
     LEFT JOIN ateneo.chunk_meta meta ON meta.empresa_id = $2 AND meta.chunk_id = b.chunk_id
@@ -164,5 +168,5 @@ BEGIN
       CASE WHEN restricted THEN '(SELECT count(*) FROM allowed)' ELSE 'NULL::bigint' END) ELSE 'NULL::jsonb' END,
     CASE WHEN restricted THEN ' + 0' ELSE '' END)   -- the + 0 hides the order from every index
   USING unit, tenant, pool, q.weights, q.candidates, dense_weight, k, q.ideal, needed, barred, phrases, path, fusion, skip,
-    q.words, q.terms, notes;
+    q.words, q.terms, notes, gone;
 END $$;

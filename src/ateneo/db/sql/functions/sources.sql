@@ -1,0 +1,202 @@
+-- Tables of the product's as sources (docs/adr/0047-tables-as-sources.md): what a source's functions and triggers are made of, and
+-- what of a source is withdrawn. The condition of a mapping is the operator's SQL; all names are quoted by format().
+
+-- SQL for a key's column of a row `r`, as text that no setting of a session changes.
+CREATE OR REPLACE FUNCTION ateneo.key_text(p_relation regclass, name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE kind regtype; category "char"; stamp CONSTANT text := 'YYYY-MM-DD"T"HH24:MI:SS.US';
+BEGIN
+  SELECT coalesce(nullif(t.typbasetype, 0), t.oid) INTO kind FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = p_relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
+  SELECT t.typcategory INTO category FROM pg_type t WHERE t.oid = kind;
+  IF kind = 'timestamptz'::regtype THEN RETURN format('to_char(r.%I AT TIME ZONE ''UTC'', %L)', name, stamp || 'Z'); END IF;
+  IF kind = 'timestamp'::regtype THEN RETURN format('to_char(r.%I, %L)', name, stamp); END IF;
+  IF kind = 'date'::regtype THEN RETURN format('to_char(r.%I, ''YYYY-MM-DD'')', name); END IF;
+  IF category IN ('S', 'E') OR kind IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'uuid'::regtype) THEN
+    RETURN format('r.%I::text', name);
+  END IF;
+  RAISE EXCEPTION 'ateneo: % is %, which cannot be a key here', name, coalesce(kind::text, 'no column') USING ERRCODE = 'AT005';
+END $$;
+
+-- The pieces of SQL that a source's functions are put together from, each on a row `r` of the table: `key`; `joined`: it has the key
+-- `k.ateneo_v` (jsonb); `shown`: the condition; `columns`: all that is read of it; `since`: it changed after $1, for polling.
+CREATE OR REPLACE FUNCTION ateneo.source_pieces(m jsonb, p_relation regclass, OUT key text, OUT joined text, OUT shown text,
+  OUT tenant text, OUT columns text, OUT cursor text, OUT since text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE body text; facts text; links text;
+BEGIN
+  SELECT 'ARRAY[' || string_agg(ateneo.key_text(p_relation, k.c), ', ' ORDER BY k.n) || ']',
+      string_agg(format('r.%I = (k.ateneo_v ->> %s)::%s', k.c, k.n - 1, format_type(a.atttypid, NULL)), ' AND ' ORDER BY k.n)
+    INTO key, joined FROM jsonb_array_elements_text(m -> 'key') WITH ORDINALITY k(c, n)
+    JOIN pg_attribute a ON a.attrelid = p_relation AND a.attname = k.c;
+  shown := coalesce('coalesce((' || (m ->> 'condition') || E'\n)::boolean, false)', 'true');
+  tenant := CASE WHEN m ->> 'tenant' IS NULL THEN format('%L::text', m ->> 'empresa_id')
+    ELSE format('nullif(btrim(r.%I::text), '''')', m ->> 'tenant') END;
+  SELECT string_agg(format('nullif(btrim(r.%I::text), '''')', t.c), ', ' ORDER BY t.n)
+    INTO body FROM jsonb_array_elements_text(m -> 'text') WITH ORDINALITY t(c, n);
+  SELECT string_agg(format('jsonb_build_object(%L, to_jsonb(r.%I))', t.c, t.c), ' || ' ORDER BY t.n)
+    INTO facts FROM jsonb_array_elements_text(m -> 'metadata') WITH ORDINALITY t(c, n);
+  SELECT string_agg(format('jsonb_build_object(%L, r.%I::text)', t.c, t.c), ' || ' ORDER BY t.n)
+    INTO links FROM jsonb_array_elements_text(m -> 'url_columns') WITH ORDINALITY t(c, n);
+  columns := format(E'%s AS key, %s AND octet_length((%s)::text) <= 1000 AS shown, %s AS empresa_id, %s AS document, %s AS place,
+    %s AS title, concat_ws(E''\\n\\n'', %s) AS body, %s AS metadata, %s AS url', key, shown, key, tenant,
+    coalesce('r.' || quote_ident(m ->> 'document') || '::text', 'NULL::text'),
+    coalesce('least(greatest(r.' || quote_ident(m ->> 'position') || '::numeric, 0), 2000000000)::int', '0'),
+    coalesce('r.' || quote_ident(m ->> 'title') || '::text', 'NULL::text'), body, coalesce(facts, '''{}''::jsonb'), coalesce(links, '''{}''::jsonb'));
+  SELECT format('r.%I::text', a.attname), format(CASE t.typcategory WHEN 'D' THEN 'r.%I >= $1::%s - interval ''5 minutes''' ELSE 'r.%I >= $1::%s' END,
+      a.attname, format_type(a.atttypid, NULL))
+    INTO cursor, since FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = p_relation AND a.attname = m ->> 'cursor';
+END $$;
+
+-- A source's functions: `source_<id>_rows(keys)`, the rows of these keys as they are now; `source_<id>_live(since)`, key, company and
+-- fingerprint of those that meet the condition; `source_<id>_changed()`, the trigger's.
+CREATE OR REPLACE FUNCTION ateneo.make_source(p_source int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE s ateneo.source; p record; read text; settings CONSTANT text :=
+  E'LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = ''UTC'' SET datestyle = ''ISO'' SET extra_float_digits = 1';
+BEGIN
+  SELECT * INTO s FROM ateneo.source x WHERE x.source_id = p_source;
+  SELECT * INTO p FROM ateneo.source_pieces(s.mapping, s.relation::regclass);
+  read := 'md5(jsonb_build_array(x.empresa_id, x.document, x.place, x.title, x.body, x.metadata, x.url)::text)';
+  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_rows(jsonb) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
+    'document text, place int, title text, body text, metadata jsonb, url jsonb, fingerprint text) %s AS %L', p_source, settings,
+    format('SELECT x.*, %s FROM (SELECT %s FROM jsonb_array_elements($1) k(ateneo_v) JOIN %s r ON %s) x', read, p.columns, s.relation, p.joined));
+  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_live(text) RETURNS TABLE (key text[], empresa_id text, characters int, '
+    'fingerprint text, seen text) %s AS %L', p_source, settings,
+    format('SELECT x.key, x.empresa_id, length(x.body), %s, x.seen FROM (SELECT %s, %s AS seen FROM %s r WHERE $1 IS NULL OR %s) x WHERE x.shown',
+      read, p.columns, coalesce(p.cursor, 'NULL::text'), s.relation, coalesce(p.since, 'true')));
+  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
+    'SET search_path = pg_catalog, pg_temp AS %L', p_source, replace(replace(replace(replace(ateneo.source_trigger_body(),
+      '@id@', p_source::text), '@key@', p.key), '@tenant@', p.tenant), '@shown@', p.shown));
+  EXECUTE format('REVOKE ALL ON FUNCTION ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_changed() FROM PUBLIC', p_source);
+  PERFORM ateneo.protect_tables();
+END $$;
+
+-- What the trigger does, once a statement. Of an UPDATE: the keys that meet the condition now, and as withdrawn those of the old rows
+-- that are not among them, or are another company's now. Whatever fails withdraws all keys of the statement, or the whole source; the product's write goes on.
+CREATE OR REPLACE FUNCTION ateneo.source_trigger_body() RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$ SELECT $$
+#variable_conflict use_column
+BEGIN
+  BEGIN
+    IF TG_OP = 'INSERT' THEN
+      INSERT INTO ateneo.source_change (source_id, key) SELECT @id@, @key@ FROM new_rows r;
+    ELSIF TG_OP = 'UPDATE' THEN
+      INSERT INTO ateneo.source_change (source_id, key, withdrawn)
+        WITH kept AS MATERIALIZED (SELECT @key@ AS key, @tenant@ AS tenant FROM new_rows r WHERE @shown@)
+        SELECT @id@, kept.key, false FROM kept
+        UNION ALL SELECT @id@, gone.key, true FROM (SELECT @key@, @tenant@ FROM old_rows r EXCEPT SELECT kept.key, kept.tenant FROM kept) gone(key, tenant);
+    ELSIF TG_OP = 'DELETE' THEN
+      INSERT INTO ateneo.source_change (source_id, key, withdrawn) SELECT @id@, @key@, true FROM old_rows r;
+    ELSE
+      INSERT INTO ateneo.source_change (source_id, withdrawn) VALUES (@id@, true);
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    BEGIN
+      IF TG_OP = 'UPDATE' THEN
+        INSERT INTO ateneo.source_change (source_id, key, withdrawn)
+          SELECT @id@, @key@, true FROM old_rows r UNION ALL SELECT @id@, @key@, true FROM new_rows r;
+      ELSE
+        INSERT INTO ateneo.source_change (source_id, withdrawn) VALUES (@id@, true);
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      BEGIN
+        INSERT INTO ateneo.source_change (source_id, withdrawn) VALUES (@id@, true);
+      EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'ateneo: a change of % is not noted, run `ateneo sources check`: %', TG_RELID::regclass, SQLERRM;
+      END;
+    END;
+  END;
+  RETURN NULL;
+END $$ $body$;
+
+-- The tables that a source's triggers stand on: its own, and its partitions, which are written directly, too.
+CREATE OR REPLACE FUNCTION ateneo.source_tables(p_relation regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p_relation UNION SELECT t.relid FROM pg_partition_tree(p_relation) t JOIN pg_class c ON c.oid = t.relid WHERE c.relkind IN ('r', 'p')
+$$;
+
+-- Makes the triggers that are not there, or stand switched off. Returns how many.
+CREATE OR REPLACE FUNCTION ateneo.follow_source(p_source int) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t regclass; event text; made int := 0; relation regclass := (SELECT s.relation::regclass FROM ateneo.source s WHERE s.source_id = p_source);
+  what CONSTANT jsonb := '{"insert": "REFERENCING NEW TABLE AS new_rows", "update": "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "REFERENCING OLD TABLE AS old_rows", "truncate": ""}';
+BEGIN
+  FOR t IN SELECT * FROM ateneo.source_tables(relation) LOOP
+    FOR event IN SELECT jsonb_object_keys(what) LOOP
+      IF NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgname = format('ateneo_source_%s_%s', p_source, event) AND g.tgenabled IN ('O', 'A')) THEN
+        EXECUTE format('CREATE OR REPLACE TRIGGER ateneo_source_%1$s_%2$s AFTER %2$s ON %3$s %4$s FOR EACH STATEMENT EXECUTE FUNCTION ateneo.source_%1$s_changed()',
+          p_source, event, t, what ->> event);
+        EXECUTE format('ALTER TABLE %s ENABLE TRIGGER ateneo_source_%s_%s', t, p_source, event);
+        made := made + 1;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN made;
+END $$;
+
+-- Takes a source's triggers and functions away.
+CREATE OR REPLACE FUNCTION ateneo.unmake_source(p_source int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t record;
+BEGIN
+  FOR t IN SELECT g.tgname, g.tgrelid::regclass AS relation FROM pg_trigger g WHERE g.tgname ~ format('^ateneo_source_%s_', p_source) LOOP
+    EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.relation);
+  END LOOP;
+  EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_changed(), ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text)', p_source);
+END $$;
+
+-- The ids of the chunks of a row.
+CREATE OR REPLACE FUNCTION ateneo.row_chunks(row_id text, chunks int) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT ARRAY(SELECT row_id || '-' || lpad(n::text, greatest(3, length(n::text)), '0') FROM generate_series(0, chunks - 1) n)
+$$;
+
+-- Writes the differences between the table and what is stored of it as changes: of all of it, or of what changed since a cursor.
+-- Rows without a company are left out, and those of an erased one. Returns how many differ, and the greatest cursor.
+CREATE OR REPLACE FUNCTION ateneo.compare_source(p_source int, p_since text, OUT differ bigint, OUT seen text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF p_since IS NULL THEN   -- what lost its chunks is stored again
+    UPDATE ateneo.source_row r SET fingerprint = '' WHERE r.source_id = p_source AND r.chunks <>
+      (SELECT count(*) FROM public.knowledge_chunks k WHERE k.empresa_id = r.empresa_id AND k.id = ANY (ateneo.row_chunks(r.row_id, r.chunks)));
+  END IF;
+  EXECUTE format($q$
+    WITH live AS MATERIALIZED (SELECT l.* FROM ateneo.source_%1$s_live($2) l WHERE l.empresa_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM ateneo.erased e WHERE e.empresa_id = l.empresa_id)),
+    stored AS (SELECT r.* FROM ateneo.source_row r WHERE r.source_id = $1 AND ($2 IS NULL OR r.key IN (SELECT live.key FROM live))),
+    put AS (INSERT INTO ateneo.source_change (source_id, key, withdrawn)
+      SELECT $1, coalesce(live.key, stored.key), stored.key IS NOT NULL AND live.empresa_id IS DISTINCT FROM stored.empresa_id
+      FROM live FULL JOIN stored ON stored.key = live.key WHERE live.fingerprint IS DISTINCT FROM stored.fingerprint RETURNING 1)
+    SELECT (SELECT count(*) FROM put), (SELECT l.seen FROM live l ORDER BY %2$s DESC NULLS LAST LIMIT 1) $q$, p_source,
+    (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s LEFT JOIN pg_attribute a
+      ON a.attrelid = s.relation::regclass AND a.attname = s.mapping ->> 'cursor' WHERE s.source_id = p_source))
+    INTO differ, seen USING p_source, p_since;
+END $$;
+
+-- The chunks of rows that were withdrawn, and that no worker has taken away yet: nothing gives them out.
+CREATE OR REPLACE FUNCTION ateneo.withdrawn_of(tenant text) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM ateneo.source_change c WHERE c.withdrawn) THEN RETURN '{}'; END IF;
+  RETURN ARRAY(SELECT unnest(ateneo.row_chunks(r.row_id, r.chunks)) FROM ateneo.source_row r WHERE r.empresa_id = tenant AND r.source_id IN (
+      SELECT c.source_id FROM ateneo.source_change c WHERE c.withdrawn AND c.key IS NULL)
+    UNION SELECT unnest(ateneo.row_chunks(r.row_id, r.chunks)) FROM ateneo.source_change c
+      JOIN ateneo.source_row r ON r.source_id = c.source_id AND r.key = c.key AND r.empresa_id = tenant WHERE c.withdrawn);
+END $$;
+
+-- The same for what the application reads itself.
+CREATE OR REPLACE FUNCTION ateneo.withdrawn_chunks(p_empresa text) RETURNS text[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF p_empresa IS DISTINCT FROM ateneo.tenant() THEN
+    RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN ateneo.withdrawn_of(p_empresa);
+END $$;
+
+-- What `notes` of a hit says of the row that it stands in.
+CREATE OR REPLACE FUNCTION ateneo.row_note(tenant text, p_chunk text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT jsonb_build_object('row', jsonb_build_object('key', to_jsonb(r.key), 'url', r.url))
+    FROM ateneo.source_row r WHERE r.row_id = left(p_chunk, 32) AND r.empresa_id = tenant), '{}')
+$$;

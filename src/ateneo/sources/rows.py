@@ -1,0 +1,61 @@
+"""A row of a source as it is stored: its document, its chunks, its link."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ateneo.db.source_rows import NewRow, Row, document_id, row_id
+from ateneo.ingestion.chunking import chunk
+from ateneo.ports import TokenCounter
+from ateneo.text.clean import clean
+from ateneo.text.language import detect
+from ateneo.types import Chunk, Document, Section
+from ateneo.types.sources import Source
+
+_LONGEST_TITLE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Chunker:
+    """How long texts are cut, as files are."""
+
+    counter: TokenCounter
+    max_tokens: int = 200
+    overlap: int = 32
+
+    def chunks(self, title: str | None, body: str) -> list[Chunk]:
+        text = clean(body)
+        if not text.strip():
+            return []
+        section = Section(text, headings=(title,) if title else ())
+        document = Document(title or "", "text/plain", (section,))
+        return chunk(document, self.counter, max_tokens=self.max_tokens, overlap=self.overlap)
+
+
+def new_rows(source: Source, rows: Sequence[Row], chunker: Chunker) -> list[NewRow]:
+    return [_new_row(source, one, chunker) for one in rows]
+
+
+def _new_row(source: Source, row: Row, chunker: Chunker) -> NewRow:
+    assert row.empresa_id is not None
+    own = row_id(source.name, row.key)
+    shown_key = ", ".join(row.key)
+    grouped = row.document is not None
+    title = clean(row.title or "").strip()[:_LONGEST_TITLE]
+    metadata = {"language": detect(row.body), **row.metadata}
+    return NewRow(
+        key=row.key,
+        empresa_id=row.empresa_id,
+        row_id=own,
+        document_id=document_id(source.name, row.document if row.document is not None else json.dumps(row.key)),
+        external_id=row.document if row.document is not None else shown_key,
+        title=title or f"{source.name} {row.document if grouped else shown_key}",
+        place=row.place if grouped else None,
+        fingerprint=row.fingerprint,
+        url=source.mapping.filled_url(row.url, lambda value: quote(value, safe="")),
+        bytes=len(row.body.encode()),
+        document_metadata={} if grouped else metadata,
+        chunk_metadata=metadata if grouped else {},
+        chunks=tuple(chunker.chunks(title or None, row.body)),
+    )

@@ -1,0 +1,150 @@
+"""Tables of the product's as sources: add, list, check, remove, and bring up to date.
+
+sources = SourceService(db, models)
+draft = await sources.draft("app.kb_chunks")
+added = await sources.add(draft)
+await sources.sync(added.name)
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ateneo.db import sources as store
+from ateneo.db import statistics
+from ateneo.db.pool import Database
+from ateneo.embedding.current_model import Models
+from ateneo.errors import BadArgument
+from ateneo.i18n import tr
+from ateneo.sources import proposal
+from ateneo.sources.rows import Chunker
+from ateneo.sources.settling import empty_page, settle_page
+from ateneo.types.sources import Source, SourceCheck, SourceDraft, SourcePreview, SourceProgress
+
+_BUSY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the texts of a source take, by a sample of them. `usd` None: the model's price is not known."""
+
+    tokens: int
+    usd: float | None
+    model: str
+
+
+class SourceService:
+    """For whoever operates the database: `db` acts as the owner of schema ateneo, and reads the product's tables."""
+
+    def __init__(self, db: Database, models: Models, *, chunk_tokens: int = 200, chunk_overlap: int = 32) -> None:
+        self.db = db
+        self._embedding = models.main
+        self._chunker = Chunker(models.main, chunk_tokens, chunk_overlap)
+
+    async def draft(self, table: str, *, name: str | None = None, poll: bool = False, **chosen: Any) -> SourceDraft:
+        """The source that a table or view would be: proposed from its columns, except for the fields of SourceMapping
+        that are given. Changes nothing.
+
+        Raises Unknown, BadArgument for what is missing, and for columns that are not there.
+        """
+        facts = await store.table_facts(self.db, table)
+        polled = poll or facts.is_view
+        proposed = proposal.proposed(facts, polled=polled)
+        if chosen.get("empresa_id") is not None and "tenant" not in chosen:
+            chosen["tenant"] = None
+        mapping = proposal.checked(replace(proposed, **chosen), facts)
+        if not facts.readable:
+            rule = tr(
+                "este rol no puede leer todas sus filas (permiso SELECT, o políticas de row-level security)",
+                "this role cannot read all of its rows (the right SELECT, or policies of row-level security)",
+            )
+            raise BadArgument(name="table", value=table, rule=rule)
+        return SourceDraft(name or facts.name, facts.relation, "poll" if polled else "triggers", mapping)
+
+    async def preview(self, draft: SourceDraft) -> SourcePreview:
+        """What it would bring; changes nothing. Raises BadArgument where PostgreSQL refuses the mapping, or a key is
+        not one."""
+        found = await store.preview(self.db, draft)
+        if found.repeated is not None:
+            rule = tr(f"varias filas tienen ({', '.join(found.repeated)}): no identifica una fila",
+                      f"several rows have ({', '.join(found.repeated)}): it does not identify a row")  # fmt: skip
+            raise BadArgument(name="key (--id)", value=", ".join(draft.mapping.key), rule=rule)
+        return found
+
+    async def estimate(self, found: SourcePreview) -> Estimate:
+        """What embedding all of it takes, by its sample."""
+        characters = sum(len(text) for text in found.sample)
+        tokens = sum(await asyncio.to_thread(self._embedding.count_tokens, list(found.sample))) if characters else 0
+        total = round(tokens / characters * found.characters) if characters else 0
+        price = self._embedding.price
+        return Estimate(total, None if price is None else total * price / 1e6, self._embedding.model)
+
+    async def add(self, draft: SourceDraft) -> Source:
+        """Makes it a source and queues all of its rows; `sync`, or the worker, stores them. Raises BadArgument,
+        TableBusy."""
+        return await store.add(self.db, draft)
+
+    async def listed(self, *, counted: bool = True) -> list[Source]:
+        """Not `counted`: without the number of rows, and with 1 for any that are pending, which is quick."""
+        return await store.sources(self.db, counted=counted)
+
+    async def show(self, name: str) -> Source:
+        """Raises Unknown."""
+        return await store.source(self.db, name)
+
+    async def check(self, name: str) -> SourceCheck:
+        """Compares the table with what is stored of it, queues the differences, and mends triggers. Raises Unknown,
+        BadArgument where the table no longer has what the mapping names, TableBusy."""
+        return await store.check(self.db, await self.show(name))
+
+    async def sync(
+        self,
+        name: str,
+        on_page: Callable[[int, int], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> SourceProgress:
+        """Stores what waits, until nothing does, or until `stopping`; `on_page` is told (done, of how many). What is
+        left is for the next time, or the worker. Raises Unknown, DatabaseError."""
+        source = await self.show(name)
+        total = SourceProgress()
+        while not stopping():
+            page = await settle_page(self.db, source, self._chunker)
+            if page is None:
+                await asyncio.sleep(_BUSY_S)
+                continue
+            total += page
+            if not page.changes:
+                break
+            if on_page is not None:
+                on_page(total.changes, max(source.pending, total.changes))
+        await self._keep_statistics(total)
+        return total
+
+    async def poll(self, source: Source) -> int:
+        """Queues what changed since the last poll, or of a source without a cursor all that differs."""
+        since = await store.poll_from(self.db, source) if source.mapping.cursor else None
+        return await store.compare(self.db, source, since=since)
+
+    async def remove(self, name: str, on_page: Callable[[int, int], None] | None = None) -> int:
+        """Removes the triggers and what was stored of the source; the table stays as it is. Returns how many rows.
+
+        Raises Unknown, TableBusy."""
+        source = await self.show(name)
+        await store.unfollow(self.db, source)
+        gone = 0
+        while page := await empty_page(self.db, source):
+            gone += page
+            if on_page is not None:
+                on_page(gone, source.rows)
+        await store.remove(self.db, source)
+        return gone
+
+    async def note_error(self, source: Source, error: str) -> None:
+        await store.note_error(self.db, source, error)
+
+    async def _keep_statistics(self, done: SourceProgress) -> None:
+        for company in sorted(done.companies):
+            with suppress(BadArgument):  # erased meanwhile
+                await statistics.keep(self.db, company)

@@ -1,0 +1,152 @@
+"""A table of the product's as a source of texts (docs/adr/0047-tables-as-sources.md)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+Follow = Literal["triggers", "poll"]
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """What is what in a table, by the names of its columns.
+
+    `tenant`: whose a row is, or `empresa_id`: all rows are this company's. The columns of `text` are joined with a
+    blank line. `document`: rows of one value are one document, in the order of `position`; without it each row is one.
+    `metadata`: what searches filter by. `condition`: SQL that a row must meet to be found. `url`: a template,
+    `https://app/kb/{id}`. `cursor`: what grows with every change, for polling.
+    """
+
+    key: tuple[str, ...]
+    text: tuple[str, ...]
+    tenant: str | None = None
+    empresa_id: str | None = None
+    title: str | None = None
+    document: str | None = None
+    position: str | None = None
+    metadata: tuple[str, ...] = ()
+    condition: str | None = None
+    url: str | None = None
+    cursor: str | None = None
+
+    @property
+    def url_columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.url or "")))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that it names, the condition's aside."""
+        single = (self.tenant, self.title, self.document, self.position, self.cursor)
+        return (*self.key, *self.text, *self.metadata, *self.url_columns, *(one for one in single if one))
+
+    def filled_url(self, values: Mapping[str, str | None], quote: Any) -> str | None:
+        """The template with a row's values; None where there is none, or one of them is null."""
+        if self.url is None or any(values.get(name) is None for name in self.url_columns):
+            return None
+        return _PLACEHOLDER.sub(lambda found: quote(values[found[1]]), self.url)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"url_columns": self.url_columns}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        values: dict[str, Any] = {n: tuple(one) if isinstance(one, list) else one for n, one in stored.items()}
+        values.pop("url_columns", None)
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. `kind`: its type as PostgreSQL writes it; `category`: the type's, B boolean, S text ..."""
+
+    name: str
+    kind: str
+    category: str
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What the catalog says of a table or view. `relation`: with its schema, quoted; `key`: the columns of its primary
+    key, or of another unique one without nulls; `readable`: all of its rows, whatever its policies say."""
+
+    relation: str
+    name: str
+    is_view: bool
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDraft:
+    """A source as it would be added."""
+
+    name: str
+    relation: str
+    follow: Follow
+    mapping: SourceMapping
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePreview:
+    """What a source would bring. `rows` meet the condition, `hidden` do not; `without_company` are left out;
+    `repeated` is a key that several rows have; `sample`: some texts, to estimate by."""
+
+    rows: int = 0
+    hidden: int = 0
+    without_company: int = 0
+    companies: int = 0
+    characters: int = 0
+    repeated: tuple[str, ...] | None = None
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as it stands. `rows`: stored; `pending`: changes that wait for the worker; `error`: why it waits."""
+
+    source_id: int
+    name: str
+    relation: str
+    follow: Follow
+    mapping: SourceMapping
+    rows: int = 0
+    pending: int = 0
+    polled_at: str | None = None
+    checked_at: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """What a check found. `differences`: rows that were stored otherwise than they are; `triggers`: those that were not
+    there; `without_company`: keys of rows that belong to nobody, the first ones, of so many."""
+
+    differences: int
+    triggers: int = 0
+    without_company: int = 0
+    keys: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """What a stretch of work did: changes taken, rows stored and removed, rows that could not be read."""
+
+    changes: int = 0
+    stored: int = 0
+    removed: int = 0
+    failed: int = 0
+    companies: frozenset[str] = field(default_factory=frozenset)
+
+    def __add__(self, other: "SourceProgress") -> "SourceProgress":
+        return SourceProgress(
+            self.changes + other.changes,
+            self.stored + other.stored,
+            self.removed + other.removed,
+            self.failed + other.failed,
+            self.companies | other.companies,
+        )
