@@ -136,10 +136,10 @@ TEXTS: dict[str, Texts] = {
         "Migrations are not changed: install Ateneo again, unmodified. Nothing was changed.",
     ),
     "TableBusy": Texts(
-        "La tabla {table} sigue ocupada por {detail}. No cambié nada.",
-        "The table {table} is still held by {detail}. Nothing was changed.",
-        "Esperá a que termine esa transacción y repetí `ateneo {command}`; para verla: {sql}",
-        "Wait until that transaction has ended and run `ateneo {command}` again; to look at it: {sql}",
+        "La tabla knowledge_chunks sigue ocupada por {detail}. No cambié nada.",
+        "The table knowledge_chunks is still held by {detail}. Nothing was changed.",
+        "Esperá a que termine esa transacción y repetí `ateneo db upgrade`; para verla: {sql}",
+        "Wait until that transaction has ended and run `ateneo db upgrade` again; to look at it: {sql}",
     ),
     "AdoptionRefused": Texts(
         "No puedo adoptar la tabla knowledge_chunks como está: {detail}. No cambié nada.",

@@ -8,8 +8,10 @@ import pytest
 from tests.sources.conftest import DJANGO, PRISMA, RAILS, Find
 
 from ateneo.db import passages
+from ateneo.db import sources as store
+from ateneo.db.locks import Patience
 from ateneo.db.pool import Database
-from ateneo.errors import BadArgument, Unknown
+from ateneo.errors import BadArgument, DatabaseError, Unknown
 from ateneo.sources.service import SourceService
 
 ARTICLES = [
@@ -336,3 +338,16 @@ async def test_the_preview_counts(product: asyncpg.Connection, sources: SourceSe
     found = await sources.preview(await sources.draft("helpdesk_article"))
     assert (found.rows, found.hidden, found.without_company, found.companies) == (2, 1, 1, 2)
     assert (await sources.estimate(found)).tokens > 0
+
+
+async def test_a_table_that_is_held_is_waited_for_a_moment_at_a_time(
+    product: asyncpg.Connection, sources: SourceService, database: Database
+) -> None:
+    await product.execute(DJANGO)
+    draft = await sources.draft("helpdesk_article")
+    async with product.transaction():
+        await product.execute("LOCK TABLE helpdesk_article IN ROW EXCLUSIVE MODE")
+        with pytest.raises(DatabaseError, match="helpdesk_article"):
+            await store.add(database, draft, patience=Patience(wait_s=0.05, tries=2))
+    assert await sources.listed() == []
+    await sources.add(draft)

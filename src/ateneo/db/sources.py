@@ -118,7 +118,7 @@ async def preview(db: Database, draft: SourceDraft) -> SourcePreview:
 
 async def add(db: Database, draft: SourceDraft, *, patience: Patience = PATIENCE) -> Source:
     """Adds the source with its triggers, in one transaction that waits for the table a moment at a time, and queues all
-    of its rows. Raises BadArgument, TableBusy.
+    of its rows. Raises BadArgument, DatabaseError.
     """
 
     async def attempt() -> None:
@@ -133,7 +133,7 @@ async def add(db: Database, draft: SourceDraft, *, patience: Patience = PATIENCE
 
 
 async def unfollow(db: Database, known: Source, *, patience: Patience = PATIENCE) -> None:
-    """Removes the triggers and functions, and what waits. Raises TableBusy."""
+    """Removes the triggers and functions, and what waits. Raises DatabaseError."""
 
     async def attempt() -> None:
         async with db.transaction() as connection:
@@ -186,7 +186,7 @@ async def poll_from(db: Database, known: Source) -> str | None:
 
 async def check(db: Database, known: Source, *, patience: Patience = PATIENCE) -> SourceCheck:
     """Makes the functions anew and the triggers that are missing, and queues what differs. Raises BadArgument where the
-    table no longer has what the mapping names, TableBusy."""
+    table no longer has what the mapping names, DatabaseError."""
     made = 0
 
     async def attempt() -> None:

@@ -83,7 +83,7 @@ class SourceService:
 
     async def add(self, draft: SourceDraft) -> Source:
         """Makes it a source and queues all of its rows; `sync`, or the worker, stores them. Raises BadArgument,
-        TableBusy."""
+        DatabaseError."""
         return await store.add(self.db, draft)
 
     async def listed(self, *, counted: bool = True) -> list[Source]:
@@ -96,7 +96,7 @@ class SourceService:
 
     async def check(self, name: str) -> SourceCheck:
         """Compares the table with what is stored of it, queues the differences, and mends triggers. Raises Unknown,
-        BadArgument where the table no longer has what the mapping names, TableBusy."""
+        BadArgument where the table no longer has what the mapping names, DatabaseError."""
         return await store.check(self.db, await self.show(name))
 
     async def sync(
@@ -130,7 +130,7 @@ class SourceService:
     async def remove(self, name: str, on_page: Callable[[int, int], None] | None = None) -> int:
         """Removes the triggers and what was stored of the source; the table stays as it is. Returns how many rows.
 
-        Raises Unknown, TableBusy."""
+        Raises Unknown, DatabaseError."""
         source = await self.show(name)
         await store.unfollow(self.db, source)
         gone = 0
