@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ateneo.i18n import tr
 from ateneo.ingestion.parsing.front_matter import read_front_matter
 from ateneo.ingestion.parsing.sections import SectionBuilder
 from ateneo.ingestion.parsing.tables import table_text
@@ -20,6 +21,8 @@ _BACKTICKS = re.compile(r"`+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 _REFERENCE_IMAGE = re.compile(r"!\[([^\[\]]*)\]\[[^\[\]]*\]")
 _IMAGE_DEFINITION = re.compile(r" {0,3}\[[^\[\]]+\]:\s*<?data:")
+_NOTE = re.compile(r" {0,3}\[\^([^\[\]\s]+)\]:")
+_MARK = re.compile(r"\[\^([^\[\]\s]+)\]")
 _AUTOLINK = re.compile(r"<(https?://[^<>\s]+)>")
 _STARS = re.compile(r"(\*{1,3})(?=[^\s*])([^*]*[^\s*])\1")
 _UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_]*[^\s_])\1(?!\w)")
@@ -43,12 +46,55 @@ def read_markdown(text: str) -> Reading:
     """
     lines = [*_without_comments(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))]
     metadata, lines = read_front_matter(lines)
+    lines, notes = _without_notes(lines)
     builder = SectionBuilder()
     for key in _ABSTRACTS:
         builder.text(str(metadata.get(key, "")))
     for block in _blocks(lines):
-        _add(builder, block)
+        if _FENCE.match(block[0]):
+            _add(builder, block)
+        else:
+            _add_with_notes(builder, block, notes)
+    for note in notes.values():
+        builder.text(_note(note))
     return Reading(builder, metadata)
+
+
+def _without_notes(lines: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The lines without the texts of footnotes, and these by their marks."""
+    kept: list[str] = []
+    notes: dict[str, str] = {}
+    fence = name = ""
+    for line in lines:
+        before, fence = fence, _fence_after(line, fence)
+        found = None if before or fence else _NOTE.match(line)
+        if found:
+            name = found[1]
+            notes[name] = line[found.end() :].strip()
+        elif name and line.startswith(("    ", "\t")):
+            notes[name] = f"{notes[name]} {line.strip()}".strip()
+        else:
+            name = name if not line.strip() and name else ""
+            kept.append(line)
+    return kept, notes
+
+
+def _add_with_notes(builder: SectionBuilder, block: list[str], notes: dict[str, str]) -> None:
+    """The block without the marks of footnotes, these below it."""
+    marks = [mark for mark in _MARK.findall("\n".join(block)) if mark in notes]
+    if not marks:
+        _add(builder, block)
+        return
+    bare = [_MARK.sub(lambda found: "" if found[1] in notes else found[0], line) for line in block]
+    if not any(map(str.strip, bare)):
+        return  # a mark that stands alone: what it belongs to comes later
+    _add(builder, bare)
+    for mark in marks:
+        builder.text(_note(notes.pop(mark, "")))
+
+
+def _note(text: str) -> str:
+    return f"{tr('Nota', 'Note')}: {plain(text)}" if text else ""
 
 
 def plain(text: str) -> str:

@@ -4,21 +4,39 @@ import re
 from typing import Any
 
 from ateneo.errors import DocumentCorrupt, DocumentEncrypted
+from ateneo.i18n import count, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.markdown import Reading, read_markdown
+from ateneo.ingestion.parsing.rtf import without_deleted
 from ateneo.ingestion.parsing.web_page import main_part
 
 _HTML_HEADER_END = re.compile(r"## (?:title|base|canonical|meta-[\w:.-]{1,200}): ")
 _HTML_HEADER_LINES = 200
+_IMAGE = re.compile(r"!\[image\]\(image_\d+\.\w+\)")
+"""What kreuzberg writes where the file has an image."""
 
 
 def read_office(data: bytes, name: str, mime: str) -> tuple[Reading, dict[str, Any]]:
     """What the file says, and its metadata. Raises DocumentEncrypted, DocumentCorrupt."""
+    if mime == formats.RTF:
+        data = without_deleted(data)
     if mime == formats.HTML:
         data = main_part(formats.decode(data) or "").encode("utf-8", "replace")
     result = _extract(data, name, mime)
     content = _without_header(result.content) if mime == formats.HTML else result.content
-    return read_markdown(content), dict(result.metadata)
+    content, images = _IMAGE.subn("", content)
+    reading = read_markdown(content)
+    if images:
+        reading.builder.report = reading.builder.report.with_skipped(*unread_images(images))
+    return reading, dict(result.metadata)
+
+
+def unread_images(images: int) -> tuple[str, str]:
+    """What a reading report says of the images within a document, which are not read."""
+    return (
+        tr(count(images, "imagen", "imágenes"), count(images, "image", "images")),
+        tr("dentro del documento, sin leer", "within the document, not read"),
+    )
 
 
 def _without_header(content: str) -> str:

@@ -177,9 +177,11 @@ def _read_mails(mails: Sequence[Mail], limits: _Limits) -> _Read:
         else:
             _add_paragraphs(builder, mail.text)
         for attachment in mail.attachments:
-            _add_attachment(builder, attachment, limits)
-    metadata = {"subject": mails[0].subject, "title": mails[0].subject} if len(mails) == 1 else {}
-    return builder, metadata, None
+            _add_attachment(builder, attachment, limits, level=1 if len(mails) == 1 else 2)
+    if len(mails) == 1:
+        return builder, {"subject": mails[0].subject, "title": mails[0].subject}, None
+    builder.first_heading = ""  # one subject is no title of the other mails
+    return builder, {}, None
 
 
 def _pages(numbers: Sequence[int]) -> str:
@@ -192,16 +194,16 @@ def _add_html(builder: SectionBuilder, page: str) -> None:
         builder.text("\n".join((*section.headings[-1:], section.text)))
 
 
-def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Limits) -> None:
+def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Limits, level: int = 1) -> None:
     """What was attached, below a heading with its name; one that cannot be read is named, with the reason."""
-    builder.heading(1, tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}"))
+    builder.heading(level, tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}"))
     try:
         document = _attached(attachment, limits)
     except DocumentError as error:
         builder.text(error.message)
         builder.report = builder.report.with_skipped(attachment.name, error.message)
         return
-    _add_document(builder, attachment.name, document)
+    _add_document(builder, attachment.name, document, level)
 
 
 def _attached(attachment: Attachment, limits: _Limits) -> Document:
@@ -212,14 +214,14 @@ def _attached(attachment: Attachment, limits: _Limits) -> Document:
     return _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
 
 
-def _add_document(builder: SectionBuilder, name: str, document: Document) -> None:
+def _add_document(builder: SectionBuilder, name: str, document: Document, level: int = 1) -> None:
     report = document.reading
     if report.unread_pages:
         report = report.with_skipped(_pages(report.unread_pages), tr("sin texto", "without text"))
     builder.report = builder.report.with_attachment(name, report)
     for section in document.sections:
-        for level, heading in enumerate(section.headings, start=2):
-            builder.heading(level, heading)
+        for below, heading in enumerate(section.headings, start=level + 1):
+            builder.heading(below, heading)
         builder.text(section.text)
 
 

@@ -14,6 +14,7 @@ _NAMED = re.compile(
     r"|menu|navbar|sidebar|share|social|compartir|related|relacionados|skip)(?:$|[-_ ])",
     re.IGNORECASE,
 )
+_MOST_LAYOUT_TABLES = 100
 _MOST_SHARE = 0.4
 """What holds more of the page's text than this is no part of its edges, whatever its name."""
 
@@ -35,7 +36,36 @@ def main_part(page: str) -> str:
     for node in edges:
         if len(node.text(deep=True)) < most:
             node.decompose()
+    _flatten_layout(tree)
     return tree.html or page
+
+
+def _flatten_layout(tree: Any) -> None:
+    """Replaces tables that only place what is on the page by their cells, one below the other."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    for _ in range(_MOST_LAYOUT_TABLES):
+        table = next(filter(_is_layout, tree.css("table")), None)
+        if table is None:
+            return
+        cells = "".join(f"<div>{cell.inner_html}</div>" for row in _own_rows(table) for cell in _cells(row))
+        table.replace_with(LexborHTMLParser(f"<div>{cells}</div>").css_first("div"))
+
+
+def _is_layout(table: Any) -> bool:
+    """Whether it has one column, or holds other tables or headings in hardly any rows of several cells."""
+    widths = [len(_cells(row)) for row in _own_rows(table)]
+    wide = sum(width > 1 for width in widths)
+    return not wide or (wide <= 2 and table.css_first("td table, td h1, td h2, td h3, td h4") is not None)
+
+
+def _own_rows(table: Any) -> list[Any]:
+    parts = [part for part in table.iter() if part.tag in ("thead", "tbody", "tfoot")]
+    return [row for part in (table, *parts) for row in part.iter() if row.tag == "tr"]
+
+
+def _cells(row: Any) -> list[Any]:
+    return [cell for cell in row.iter() if cell.tag in ("td", "th")]
 
 
 def _is_at_the_edge(node: Any) -> bool:

@@ -21,6 +21,7 @@ _CP = "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}
 _LONGEST_HEADING = 120
 _DELETED = {f"{W}del", f"{W}moveFrom", f"{W}rPr", f"{W}pPr", f"{W}instrText", f"{W}delText", f"{_MC}Fallback"}
 _HEADING_STYLE = re.compile(r"(?:title|t[ií]tulo|ttulo)|(?:heading|t[ií]tulo|ttulo)\s*([1-9])", re.IGNORECASE)
+_PAGE = re.compile(r"\W*(?:p[áa]g(?:ina|\.)?|page|hoja)\s*\d*\s*(?:(?:/|de|of)\s*\d*)?\W*", re.IGNORECASE)
 _OFF = ("0", "false", "off")
 _METADATA = {
     "title": f"{_DC}title", "authors": f"{_DC}creator", "subject": f"{_DC}subject", "keywords": f"{_CP}keywords",
@@ -94,7 +95,7 @@ class _Reader:
         for name in sorted(name for name in self._names if name.startswith(prefix) and name.endswith(".xml")):
             root = ElementTree.fromstring(self._archive.read(name))
             lines |= dict.fromkeys(line for one in root.iter(f"{W}p") if (line := "".join(_plain(one)).strip()))
-        return [line for line in lines if sum(map(str.isalpha, line)) > 3]
+        return [line for line in lines if sum(map(str.isalpha, line)) > 3 and not _PAGE.fullmatch(line)]
 
     def _block(self, element: Element) -> "_Paragraph | list[str]":
         if element.tag == f"{W}tbl":
@@ -196,7 +197,9 @@ class _Reader:
         rows: list[list[str]] = []
         bold: list[list[bool]] = []
         declared = False
-        for row in element.findall(f"{W}tr"):
+        for row in _within(element, f"{W}tr"):
+            if row.find(f"{W}trPr/{W}del") is not None:
+                continue
             declared |= not rows and row.find(f"{W}trPr/{W}tblHeader") is not None
             cells, marks = self._row(row, rows[-1] if rows else [])
             rows.append(cells)
@@ -209,16 +212,30 @@ class _Reader:
     def _row(self, row: Element, above: list[str]) -> tuple[list[str], list[bool]]:
         cells: list[str] = []
         marks: list[bool] = []
-        for cell in row.iter(f"{W}tc"):
+        for cell in _within(row, f"{W}tc"):
             span = value_of(cell.find(f"{W}tcPr/{W}gridSpan"))
             merged = cell.find(f"{W}tcPr/{W}vMerge")
-            paragraphs = [self._paragraph(one) for one in cell.iter(f"{W}p")]
-            text = " ".join(part for one in paragraphs for part in (one.text, *one.notes) if part)
+            blocks = [self._block(one) for one in _blocks(cell)]
+            text = " ".join(filter(None, map(_in_a_cell, blocks)))
             if merged is not None and value_of(merged) != "restart" and len(cells) < len(above):
                 text = above[len(cells)]
-            marks.append(all(one.bold for one in paragraphs if one.text))
+            marks.append(all(one.bold for one in blocks if isinstance(one, _Paragraph) and one.text))
             cells += [text, *[""] * (int(span) - 1 if span.isdecimal() and int(span) < 64 else 0)]
         return cells, marks
+
+
+def _in_a_cell(block: "_Paragraph | list[str]") -> str:
+    """A paragraph or table as a part of a cell's text."""
+    return " ".join(filter(None, (block.text, *block.notes))) if isinstance(block, _Paragraph) else "; ".join(block)
+
+
+def _within(element: Element, tag: str) -> Iterator[Element]:
+    """Those below the element, not those within one of them."""
+    for one in element:
+        if one.tag == tag:
+            yield one
+        else:
+            yield from _within(one, tag)
 
 
 def _blocks(body: Element) -> Iterator[Element]:

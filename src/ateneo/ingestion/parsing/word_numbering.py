@@ -17,6 +17,11 @@ class _Level:
     kind: str = "decimal"
     text: str = ""
     style: str = ""
+    restart: int | None = None
+
+    def goes_on(self, used: int) -> bool:
+        """Whether it is counted on where a level above it, `used`, had its turn."""
+        return self.restart is not None and used >= self.restart
 
 
 @dataclass(slots=True)
@@ -62,7 +67,11 @@ class Numbering:
             found.counts.setdefault(above, found.levels.get(above, _Level()).start)
         own = found.levels.get(level, _Level())
         found.counts[level] = found.counts.get(level, own.start - 1) + 1
-        found.counts = {at: count for at, count in found.counts.items() if at <= level}
+        found.counts = {
+            at: count
+            for at, count in found.counts.items()
+            if at <= level or found.levels.get(at, _Level()).goes_on(level)
+        }
         if own.kind == "bullet":
             return "-"
         if own.kind == "none":
@@ -77,12 +86,13 @@ class Numbering:
 def _levels(abstract: Element) -> dict[int, _Level]:
     levels = {}
     for one in abstract.iter(f"{W}lvl"):
-        start = value_of(one.find(f"{W}start"))
+        start, restart = value_of(one.find(f"{W}start")), value_of(one.find(f"{W}lvlRestart"))
         levels[int(one.get(f"{W}ilvl", "0"))] = _Level(
             start=int(start) if start.isdecimal() else 1,
             kind=value_of(one.find(f"{W}numFmt")) or "decimal",
             text=value_of(one.find(f"{W}lvlText")),
             style=value_of(one.find(f"{W}pStyle")),
+            restart=int(restart) if restart.isdecimal() else None,
         )
     return levels
 
