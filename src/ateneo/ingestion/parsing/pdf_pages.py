@@ -20,6 +20,7 @@ _EDGE_LINES, _MOST_EDGE_LINES = 2, 8
 _RUNNING_SHARE = 0.6
 _FULL_LINE = 0.85
 
+_HYPHENATED = re.compile("(?<=[a-zà-ÿ])[\x02\ufffe](?=[A-ZÀ-Ý])|(?<=\\d)[\x02\ufffe](?=\\d)")
 _DIVIDED = re.compile("[\x02\ufffe\xad](?=\\S)|[\x02\ufffe]")
 _AFTER_LIGATURE = re.compile(
     r"(\b(?!(?:wi|hi|sci)fi\b|off\b|staff\b)[^\W\d_]*f(?:[il]|f|fi|fl)) (?=[a-zà-ÿ])", re.IGNORECASE
@@ -128,7 +129,7 @@ def repaired(line: str) -> str:
     """The line without what the setting of its letters left: signs of divided words, ligatures, spaces behind them."""
     if _SCANNED_BY.fullmatch(line.strip()):
         return ""
-    line = _DIVIDED.sub("", line)
+    line = _DIVIDED.sub("", _HYPHENATED.sub("-", line))
     line = "".join(unicodedata.normalize("NFKC", one) if "\ufb00" <= one <= "\ufb06" else one for one in line)
     return _AFTER_LIGATURE.sub(r"\1", line)
 
