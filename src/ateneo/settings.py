@@ -125,8 +125,8 @@ class Settings(BaseSettings):
     reranker: str = _named(
         "ATENEO_RERANKER",
         "none",
-        "none, onnx, cohere, jina, or the address of a compatible `/rerank`",
-        pattern=r"^(none|onnx|cohere|jina|https?://\S+)$",
+        "none, onnx, chat (the chat model), cohere, jina, or the address of a compatible `/rerank`",
+        pattern=r"^(none|onnx|chat|cohere|jina|https?://\S+)$",
     )
     reranker_model: str | None = _named("ATENEO_RERANKER_MODEL", None, "the reranker's name at its provider")
     reranker_dir: Path | None = _named("ATENEO_RERANKER_DIR", None, "folder of an ONNX cross-encoder, for `onnx`")

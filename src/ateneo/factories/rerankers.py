@@ -3,6 +3,7 @@
 from typing import Any
 
 from ateneo.errors import SettingsError
+from ateneo.factories.chat_models import make_chat_model
 from ateneo.i18n import tr
 from ateneo.ports import Reranker
 from ateneo.search.reranking import Reranking
@@ -33,6 +34,8 @@ def _reranker(settings: Settings) -> Reranker:
         from ateneo.providers.cross_encoder import CrossEncoder
 
         return CrossEncoder(settings.reranker_dir, threads=settings.threads)
+    if settings.reranker == "chat":
+        return _chat_reranker(settings)
     from ateneo.providers.rerank_http import HttpReranker
 
     key = settings.reranker_api_key
@@ -44,3 +47,16 @@ def _reranker(settings: Settings) -> Reranker:
         api_key=key.get_secret_value() if key else None,
         timeout_s=settings.reranker_timeout_s,
     )
+
+
+def _chat_reranker(settings: Settings) -> Reranker:
+    chat = make_chat_model(settings, None)
+    if not chat.writes:
+        detail = tr(
+            "es chat, y no hay un modelo de lenguaje: configurá ANTHROPIC_API_KEY o ATENEO_CHAT_PROVIDER.",
+            "is chat, and there is no language model: set ANTHROPIC_API_KEY or ATENEO_CHAT_PROVIDER.",
+        )
+        raise SettingsError(name="ATENEO_RERANKER", detail=detail)
+    from ateneo.search.chat_reranker import ChatReranker
+
+    return ChatReranker(chat, settings.reranker_model)
