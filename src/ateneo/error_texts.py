@@ -120,8 +120,8 @@ TEXTS: dict[str, Texts] = {
     "NotUpgraded": Texts(
         "La base {where} todavía no tiene las tablas de Ateneo, o son de otra versión.",
         "The database {where} does not have Ateneo's tables yet, or they are of another version.",
-        "Ejecutá `ateneo db upgrade` (con `--plan` muestra antes el SQL).",
-        "Run `ateneo db upgrade` (`--plan` shows the SQL first).",
+        "Ejecutá `ateneo db upgrade` (con `--plan` dice antes qué hará).",
+        "Run `ateneo db upgrade` (`--plan` says first what it will do).",
     ),
     "SchemaNewer": Texts(
         "Esta base ya la actualizó una versión posterior de Ateneo (esquema {found}; este programa trae el {own}).",
@@ -140,6 +140,12 @@ TEXTS: dict[str, Texts] = {
         "The table knowledge_chunks is still held by {detail}. Nothing was changed.",
         "Esperá a que termine esa transacción y repetí `ateneo db upgrade`; para verla: {sql}",
         "Wait until that transaction has ended and run `ateneo db upgrade` again; to look at it: {sql}",
+    ),
+    "UninstallRefused": Texts(
+        "No desinstalé nada: con el esquema de Ateneo se irían también {detail}.",
+        "Nothing was uninstalled: with Ateneo's schema these would go, too: {detail}.",
+        "Quitá o cambiá primero lo que usa objetos de Ateneo, y repetí `ateneo db uninstall`.",
+        "Remove or change what uses Ateneo's objects first, then run `ateneo db uninstall` again.",
     ),
     "AdoptionRefused": Texts(
         "No puedo adoptar la tabla knowledge_chunks como está: {detail}. No cambié nada.",

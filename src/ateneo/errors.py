@@ -111,6 +111,10 @@ class NotUpgraded(DatabaseError, code="not-upgraded", status=503, fields="where"
     """`ateneo db upgrade` has not run here."""
 
 
+class UninstallRefused(DatabaseError, code="uninstall-refused", status=409, fields="detail"):
+    """Something of the user's is made of what Ateneo would take away."""
+
+
 class SchemaNewer(DatabaseError, code="schema-newer", status=503, fields="found own"):
     """A later version upgraded the database; the fields are versions of the schema."""
 

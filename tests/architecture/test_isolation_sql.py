@@ -14,7 +14,18 @@ TABLES = re.compile(
     r"public\.knowledge_chunks|\bFROM knowledge_chunks"
     r"|ateneo\.(?!generation\b|applied\b|schema_version\b|function_file\b|worker\b)[a-z_]+\b(?![(:])"
 )
-OPERATORS = {"adopt", "locks", "migrate", "queue", "rebuild", "rights", "source_rows", "sources", "versions"}
+OPERATORS = {
+    "adopt",
+    "locks",
+    "migrate",
+    "queue",
+    "rebuild",
+    "rights",
+    "source_rows",
+    "sources",
+    "uninstall",
+    "versions",
+}
 """Modules that are the operator's and the worker's alone."""
 STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
 OUTSIDE = {
@@ -57,7 +68,8 @@ OUTSIDE = {
     # dead letters: the operator's
     "dead_letters": ["_change", "_dead_letters", "chunks_by_company", "depths", "figures"],
     # upgrade
-    "migrate": ["_upgrade", "plan", "reconcile", "rights_missing"],
+    "migrate": ["_upgrade", "chunks_table", "plan", "reconcile", "rights_missing"],
+    "uninstall": ["_uninstall", "plan"],
     "locks": ["_busy"],
     # of the schema, of no company
     "versions": ["check"],

@@ -18,6 +18,9 @@ def test_from_nothing_to_an_answer(bare_url: str, tmp_path: Path) -> None:
         "# Otro\n\nEl depósito cierra a las seis de la tarde.", encoding="utf-8"
     )
     plan = ateneo("db", "upgrade", "--plan", url=bare_url)
+    assert "esquema ateneo" in plan.stdout
+    assert max(map(len, plan.stdout.splitlines())) <= 80
+    plan = ateneo("db", "upgrade", "--plan", "--sql", url=bare_url)
     assert plan.returncode == 0
     assert "CREATE EXTENSION" in plan.stdout
     assert "@vector@" not in plan.stdout

@@ -7,11 +7,14 @@ import typer
 from rich.syntax import Syntax
 from rich.text import Text
 
-from ateneo.cli import schema_screen
+from ateneo.cli import plan_screen, schema_screen
+from ateneo.cli.finding import show
 from ateneo.cli.options import Yes
 from ateneo.cli.runtime import confirmed, database, err, out
 from ateneo.cli.usage import Commands
 from ateneo.db import generations, migrate, tenant_secret
+from ateneo.db import uninstall as uninstallation
+from ateneo.db.pool import Database
 from ateneo.factories.databases import model_difference, open_database
 from ateneo.factories.embedders import make_embedding_service
 from ateneo.i18n import count, number, tr
@@ -24,7 +27,11 @@ app = Commands()
 @app.command(help=tr("Crea o adopta las tablas. Se puede repetir.", "Creates or adopts the tables. Can be repeated."))
 async def upgrade(
     plan: Annotated[
-        bool, typer.Option("--plan", help=tr("Muestra el SQL y no cambia nada.", "Shows the SQL, changes nothing."))
+        bool,
+        typer.Option("--plan", help=tr("Dice qué haría; no cambia nada.", "Says what it would do.")),
+    ] = False,
+    sql: Annotated[
+        bool, typer.Option("--sql", help=tr("Con --plan: el SQL entero.", "With --plan: all of the SQL."))
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help=tr("Nombra cada archivo y permiso.", "Names each file and right."))
@@ -39,26 +46,32 @@ async def upgrade(
         ),
     ] = False,
 ) -> None:
-    if plan:
-        await _plan(allow_downgrade=allow_downgrade)
+    if plan or sql:
+        await _plan(sql=sql, allow_downgrade=allow_downgrade)
     else:
         await _upgrade(verbose=verbose, allow_downgrade=allow_downgrade)
 
 
-async def _plan(*, allow_downgrade: bool) -> None:
-    settings = load()
-    async with await open_database(settings) as db:
+async def _plan(*, sql: bool, allow_downgrade: bool) -> None:
+    async with await open_database(load()) as db:
         steps = await migrate.plan(db, allow_downgrade=allow_downgrade)
         if not steps:
             err.print(tr("La base ya está al día: no hay nada que hacer.", "The database is up to date."))
-        for step in steps:
-            out.print(f"-- {step.title}", style="dim", soft_wrap=True)
-            async with db.acquire() as connection:
-                sql = await migrate.resolved(connection, step.sql)
-            if out.is_terminal:
-                out.print(Syntax(sql.strip(), "sql", word_wrap=True))
-            else:
-                out.print(sql.strip(), soft_wrap=True)
+        elif sql:
+            await _show_sql(db, steps)
+        else:
+            plan_screen.show_plan(steps, await migrate.chunks_table(db), db.where)
+
+
+async def _show_sql(db: Database, steps: list[migrate.Step]) -> None:
+    for step in steps:
+        out.print(f"-- {step.title}", style="dim", soft_wrap=True)
+        async with db.acquire() as connection:
+            resolved = await migrate.resolved(connection, step.sql)
+        if out.is_terminal:
+            out.print(Syntax(resolved.strip(), "sql", word_wrap=True))
+        else:
+            out.print(resolved.strip(), soft_wrap=True)
 
 
 async def _upgrade(*, verbose: bool, allow_downgrade: bool) -> None:
@@ -111,6 +124,43 @@ def _ask_the_administrator(missing: list[str]) -> None:
     )
     for line in schema_screen.administrators(missing):
         out.print(line, soft_wrap=True)
+
+
+@app.command(help=tr("Compara la base con lo que debería haber.", "Compares the database with what should be there."))
+async def check() -> None:
+    async with await open_database(load()) as db:
+        found = await schema_screen.findings(db)
+    for finding in found:
+        show(finding)
+    if any(finding.ok is False for finding in found):
+        raise typer.Exit(1)
+
+
+@app.command(help=tr("Quita todo lo de Ateneo, y nada más.", "Takes out everything of Ateneo's, and nothing else."))
+async def uninstall(
+    drop_chunks: Annotated[
+        bool,
+        typer.Option(
+            "--drop-chunks",
+            help=tr("También la tabla de textos, si la hizo Ateneo.", "The table of texts, too, where Ateneo made it."),
+        ),
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    async with await open_database(load()) as db:
+        planned = await uninstallation.plan(db, drop_chunks=drop_chunks)
+        if not planned:
+            out.print(tr("Ateneo no está instalado en esta base.", "Ateneo is not installed in this database."))
+            return
+        if not yes:
+            out.print(tr(f"Se quita de {db.where}:", f"To be taken out of {db.where}:"), soft_wrap=True)
+            plan_screen.show_removals(planned)
+            if not confirmed(tr("\n¿Continuar?", "\nContinue?")):
+                out.print(tr("No se quitó nada.", "Nothing was taken out."))
+                return
+        done = await uninstallation.uninstall(db, drop_chunks=drop_chunks)
+        plan_screen.show_removals(done if yes else [one for one in done if one.kept])
+        out.print(tr("\nAteneo ya no está en esta base.", "\nAteneo is no longer in this database."))
 
 
 @app.command(

@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from ateneo.cli import schema_screen, settings_findings
-from ateneo.cli.finding import Finding
+from ateneo.cli.finding import Finding, show
 from ateneo.cli.runtime import out
 from ateneo.db import adopt, generations, health
 from ateneo.db.pool import Database
@@ -25,7 +23,6 @@ from ateneo.settings import Settings, load
 from ateneo.types import Generation
 
 _GOOD_RECALL = 0.99
-_SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("!", "yellow")}
 
 
 async def doctor(
@@ -36,11 +33,7 @@ async def doctor(
 ) -> int:
     broken, remarks = False, 0
     async for finding in examine(recall=recall):
-        row = Table.grid(padding=(0, 1, 0, 0))
-        row.add_row(Text.assemble(_SIGNS[finding.ok]), Text(finding.what))
-        if finding.remedy:
-            row.add_row("", Text(finding.remedy, style="dim"))
-        out.print(row)
+        show(finding)
         broken |= finding.ok is False
         remarks += finding.ok is None
     if broken:

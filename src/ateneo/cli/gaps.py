@@ -58,7 +58,7 @@ async def gaps(
         Column(tr("pregunta", "question"), lambda one: one.question),
         Column(tr("por qué", "why"), lambda one: ", ".join(_reasons()[reason] for reason in one.reasons)),
     ]
-    empty = tr("Ninguna pregunta quedó sin respuesta.", "No question was left without an answer.")
+    empty = tr("No hay preguntas sin respuesta.", "No question was left without an answer.")
     show_rows(found.gaps, columns, as_json=False, empty=empty)
     for warning in found.warnings:
         warn(warning)

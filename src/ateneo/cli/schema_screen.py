@@ -90,8 +90,8 @@ async def is_upgraded(db: Database) -> bool:
 
 def _mending(steps: list[Step]) -> str:
     """What this login cannot mend is an administrator's: owners."""
-    remedy = tr("La repara `ateneo db upgrade` (con `--plan` muestra antes el SQL).",
-                "`ateneo db upgrade` mends it (`--plan` shows the SQL first).")  # fmt: skip
+    remedy = tr("La repara `ateneo db upgrade` (con `--plan --sql` muestra antes el SQL).",
+                "`ateneo db upgrade` mends it (`--plan --sql` shows the SQL first).")  # fmt: skip
     owners = [step.sql for step in steps if step.kind == "owner"]
     if not owners:
         return remedy

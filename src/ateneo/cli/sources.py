@@ -13,6 +13,7 @@ from ateneo.cli.progress import step
 from ateneo.cli.runtime import confirmed, err, out
 from ateneo.cli.sources_screen import show_draft
 from ateneo.cli.usage import Commands
+from ateneo.db import versions
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models
 from ateneo.factories.ingestion import chunk_sizes
@@ -32,6 +33,7 @@ async def _service() -> AsyncIterator[SourceService]:
     settings = load()
     models = make_models(settings)
     async with await open_database(settings) as db:
+        await versions.check(db)
         try:
             yield SourceService(db, models, **chunk_sizes(settings))
         finally:

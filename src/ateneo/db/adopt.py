@@ -20,6 +20,7 @@ _ACCEPTED = {
     "tokens_count": {"smallint", "integer", "bigint"},
 }
 _TABLE = "public.knowledge_chunks"
+_KEY = "knowledge_chunks_ateneo_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class ExistingTable:
     has_key: bool
     has_primary_key: bool
     has_companies: bool
+    has_ids: bool
 
 
 async def check_server(connection: Connection) -> None:
@@ -88,6 +90,7 @@ async def look(connection: Connection) -> ExistingTable:
         has_key=bool(has_key),
         has_primary_key=bool(has_primary_key),
         has_companies=solid.get("empresa_id", True),
+        has_ids=solid.get("id", True),
     )
 
 
@@ -149,15 +152,20 @@ async def refuse_bad_rows(connection: Connection, found: ExistingTable) -> None:
         raise AdoptionRefused(detail=detail, advice=advice, sql=sql)
 
 
-def statements(found: ExistingTable) -> list[str]:
-    """What brings the chunks table into the shape that the index needs; nothing of the user's is changed or removed."""
+def statements(found: ExistingTable) -> list[tuple[str, str]]:
+    """What brings the chunks table into the shape that the index needs, each with the SQL that takes it back; nothing
+    of the user's is changed or removed."""
     plan = []
+    alter = f"ALTER TABLE {_TABLE}"
     if found.kind:
         if "embedding" not in found.columns:
-            plan.append(f"ALTER TABLE {_TABLE} ADD COLUMN embedding @vector@.vector;")
+            plan.append((f"{alter} ADD COLUMN embedding @vector@.vector;", f"{alter} DROP COLUMN embedding"))
         if not found.has_companies:
-            plan.append(f"ALTER TABLE {_TABLE} ALTER COLUMN empresa_id SET NOT NULL;")
-        if not found.has_key:
-            key = "UNIQUE (id)" if found.has_primary_key else "PRIMARY KEY (id)"
-            plan.append(f"ALTER TABLE {_TABLE} ADD {key};")
+            column = f"{alter} ALTER COLUMN empresa_id"
+            plan.append((f"{column} SET NOT NULL;", f"{column} DROP NOT NULL"))
+        if not found.has_key and found.has_primary_key:
+            plan.append((f"{alter} ADD CONSTRAINT {_KEY} UNIQUE (id);", f"{alter} DROP CONSTRAINT {_KEY}"))
+        elif not found.has_key:
+            nullable = "" if found.has_ids else ", ALTER COLUMN id DROP NOT NULL"
+            plan.append((f"{alter} ADD PRIMARY KEY (id);", f"{alter} DROP CONSTRAINT knowledge_chunks_pkey{nullable}"))
     return plan

@@ -26,6 +26,9 @@ _RECORD_APPLIED = """INSERT INTO ateneo.applied (name, sha256) VALUES ($1, $2)
 _EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector;"
 _ROLES = "SELECT rolname::text FROM pg_roles WHERE rolname IN ('ateneo_app', 'ateneo_worker') ORDER BY 1"
 _MAY_CREATE_ROLES = "SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user"
+_CHUNKS_TABLE = """SELECT reltuples::bigint AS rows, pg_total_relation_size(oid) AS bytes FROM pg_class
+  WHERE oid = to_regclass('public.knowledge_chunks')"""
+_COUNTED = "SELECT count(*) FROM public.knowledge_chunks"
 _PROBE = """¿Querés la información del año 2025? Nació el 12 de marzo de 2025 y podía pagar $ 85.000,50 por la
 RG-4310/2021; los corazones, las canciones, la constitución y la tecnología. Escribí a ventas@acme.com.ar por el
 artículo 00-1234-B. The companies."""
@@ -36,12 +39,32 @@ artículo 00-1234-B. The companies."""
 class Step:
     """One piece of SQL to run, or that ran. `kind`: extension, schema, table, adoption, migration, functions, or what
     is mended: definition (a function file whose text is installed, but not what it made), role, owner, policy, right,
-    row-level security, statistics, figures. `name`: what a file is recorded by, where it is one."""
+    row-level security, statistics, figures. `name`: what a file is recorded by, where it is one; `undo`: the SQL that
+    takes back what was done outside of Ateneo's schema."""
 
     kind: str
     title: str
     sql: str
     name: str = ""
+    undo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksTable:
+    """The chunks table as it is: `rows` as the statistics have them, or counted, `bytes` with its indexes."""
+
+    rows: int
+    bytes: int
+
+
+async def chunks_table(db: Database) -> ChunksTable | None:
+    """None where there is none yet."""
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(_CHUNKS_TABLE)
+        if row is None:
+            return None
+        rows = row["rows"] if row["rows"] >= 0 else await connection.fetchval(_COUNTED)
+    return ChunksTable(rows, row["bytes"])
 
 
 async def plan(db: Database, *, allow_downgrade: bool = False) -> list[Step]:
@@ -62,7 +85,9 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
     adopt.refuse_unfit(found)
     steps = []
     if not found.vector_schema:
-        steps.append(Step("extension", tr("extensión pgvector", "pgvector extension"), _EXTENSION))
+        steps.append(
+            Step("extension", tr("extensión pgvector", "pgvector extension"), _EXTENSION, undo="DROP EXTENSION vector")
+        )
     if not await connection.fetchval("SELECT to_regclass('ateneo.applied') IS NOT NULL"):
         steps.append(Step("schema", tr("esquema ateneo", "schema ateneo"), _APPLIED))
     if found.kind and not (found.has_key and found.has_companies):
@@ -70,11 +95,11 @@ async def _changes(connection: Connection, *, allow_downgrade: bool) -> list[Ste
         await adopt.refuse_bad_rows(connection, found)
     if not found.kind:
         title = tr("tabla knowledge_chunks", "table knowledge_chunks")
-        steps.append(Step("table", title, schema_files.chunks_table()))
+        steps.append(Step("table", title, schema_files.chunks_table(), undo="DROP TABLE public.knowledge_chunks"))
     # migrations first: they may take long, and hold no lock on the user's table
     steps += [_step("migration", item) for item in schema_files.migrations() if item.name not in applied_schema.applied]
     adoption = tr("adopción de knowledge_chunks", "adoption of knowledge_chunks")
-    steps += [Step("adoption", adoption, sql) for sql in adopt.statements(found)]
+    steps += [Step("adoption", adoption, sql, undo=undo) for sql, undo in adopt.statements(found)]
     for item in await versions.outdated(connection, applied_schema):
         same = applied_schema.installed.get(item.name, ("", None))[0] == item.digest
         steps.append(_step("definition" if same else "functions", item))
@@ -124,6 +149,9 @@ async def _upgrade(db: Database, patience: Patience, *, allow_downgrade: bool) -
         try:
             for step in changes:
                 await _run(connection, step, db.role)
+            for step in changes:
+                if step.undo:
+                    await connection.execute(_RECORD_APPLIED, f"undo/{step.undo}", "")
             if changes:
                 await _note_new_analysis(connection)
                 await versions.record(connection, schema_files.function_files())
