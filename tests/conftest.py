@@ -34,7 +34,7 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's keys, database or .env."""
     for name in list(os.environ):
-        if name.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_")) or name == "DATABASE_URL":
+        if name.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "HF_")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
     monkeypatch.setenv("ATENEO_SECRETS_FILE", str(tmp_path / "no.env"))
 

@@ -326,6 +326,12 @@ TEXTS: dict[str, Texts] = {
         "Hace falta una carpeta con model.onnx y tokenizer.json; docs/how-to/models.md dice cómo prepararla.",
         "It takes a folder with model.onnx and tokenizer.json; docs/how-to/models.md tells how to make one.",
     ),
+    "HubError": Texts(
+        "No pude instalar {name}: {detail}",
+        "{name} could not be installed: {detail}",
+        "docs/how-to/models.md dice cómo agregar un modelo, con red y sin ella.",
+        "docs/how-to/models.md tells how to add a model, with a network and without.",
+    ),
     "Unexpected": Texts(
         "Falla inesperada en {where} ({kind}).",
         "Unexpected failure in {where} ({kind}).",

@@ -263,6 +263,10 @@ class ModelError(AteneoError, code="model", exit_code=2, fields="folder detail")
     """A local model folder that cannot be used."""
 
 
+class HubError(AteneoError, code="hub", fields="name detail"):
+    """A model cannot be had from a hub."""
+
+
 class ProviderError(AteneoError, code="provider", status=502, fields="provider detail"):
     """A provider failed."""
 

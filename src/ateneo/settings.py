@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     models_dir: Path = _named(
         "ATENEO_MODELS_DIR", Path("~/.local/share/ateneo/models"), "where `ateneo models add` puts its copies"
     )
+    hf_endpoint: str | None = _named(
+        "HF_ENDPOINT", None, "the hub that `ateneo models add OWNER/NAME` downloads from; default: huggingface.co"
+    )
+    hf_token: SecretStr | None = _named("HF_TOKEN", None, "key for the hub, for models that ask for one")
     other_model: str | None = _named(
         "ATENEO_OTHER_MODEL",
         None,

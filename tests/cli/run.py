@@ -22,7 +22,7 @@ Ended = subprocess.CompletedProcess[str]
 
 def environment(url: str | None, **more: str) -> dict[str, str]:
     """What a command finds: nothing of the developer's."""
-    own = ("ATENEO_", "OPENAI_", "ANTHROPIC_", "DATABASE_")
+    own = ("ATENEO_", "OPENAI_", "ANTHROPIC_", "HF_", "DATABASE_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     database = {"DATABASE_URL": url} if url else {}
     return clean | {"COLUMNS": "80", "ATENEO_SECRETS_FILE": "/nonexistent"} | database | more

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "ateneo" / "cli"
-VENDORS = {"anthropic", "fastapi", "kreuzberg", "mcp", "onnxruntime", "openai", "starlette", "tokenizers", "uvicorn"}
+VENDORS = {
+    "anthropic",
+    "fastapi",
+    "huggingface_hub",
+    "kreuzberg",
+    "mcp",
+    "onnxruntime",
+    "openai",
+    "starlette",
+    "tokenizers",
+    "uvicorn",
+}
 HEAVY = VENDORS | {"asyncio", "asyncpg", "importlib.metadata", "numpy", "pydantic", "pydantic_settings", "structlog"}
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "models"))
 """`models` alone reads model folders, and so loads what runs them."""

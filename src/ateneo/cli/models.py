@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ateneo.cli.json_output import print_json
+from ateneo.cli.models_hub import downloaded, is_hub_name
 from ateneo.cli.options import AsJson
 from ateneo.cli.output import Column, facts, table
 from ateneo.cli.runtime import err, out
@@ -91,17 +92,30 @@ async def verify(
 
 @app.command(
     help=tr(
-        "Instala una copia de un modelo ONNX de sentence-transformers, después de probarlo. Lee de sus archivos "
-        "dimensiones, ventana, promediado y prefijos.",
-        "Installs a copy of an ONNX sentence-transformers model once it is tested. Reads dimensions, window, pooling "
-        "and prefixes from its files.",
+        "Instala un modelo ONNX de sentence-transformers, de una carpeta o del hub de Hugging Face "
+        "(intfloat/multilingual-e5-base), después de probarlo. Lee de sus archivos dimensiones, ventana, promediado y "
+        "prefijos.",
+        "Installs an ONNX sentence-transformers model, of a folder or of the Hugging Face hub "
+        "(intfloat/multilingual-e5-base), once it is tested. Reads dimensions, window, pooling and prefixes from its "
+        "files.",
     )
 )
 async def add(
-    folder: Annotated[Path, typer.Argument(help=tr("Carpeta del modelo.", "The model's folder."), file_okay=False)],
+    model: Annotated[
+        str, typer.Argument(help=tr("Su carpeta, o DUEÑO/NOMBRE en el hub.", "Its folder, or OWNER/NAME at the hub."))
+    ],
     name: Annotated[str | None, typer.Option(help=tr("Otro nombre.", "Another name."))] = None,
     graph: Annotated[
         str | None, typer.Option(help=tr("Archivo ONNX dentro de la carpeta.", "ONNX file inside the folder."))
+    ] = None,
+    revision: Annotated[
+        str, typer.Option(help=tr("Rama, etiqueta o commit en el hub.", "Branch, tag or commit at the hub."))
+    ] = "main",
+    dims: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=tr("Corta sus vectores, si es Matryoshka.", "Cuts its vectors, where it is Matryoshka.")
+        ),
     ] = None,
     query_prefix: Annotated[
         str | None, typer.Option(help=tr("Lo que va antes de cada pregunta.", "Goes before each question."))
@@ -120,15 +134,24 @@ async def add(
         "query_prefix": query_prefix,
         "passage_prefix": passage_prefix,
         "max_tokens": max_tokens,
+        "truncate_dims": dims,
         "dense_weight": dense_weight,
     }
     settings = load()
-    changes = {field: value for field, value in told.items() if value is not None}
-    model, tested = await local_models.add(folder, _models_dir(settings), graph=graph, changes=changes)
-    _show(model, settings)
+    changes: dict[str, Any] = {field: value for field, value in told.items() if value is not None}
+    models_dir = _models_dir(settings)
+    if is_hub_name(model):
+        changes.setdefault("name", model.rsplit("/", 1)[-1])
+        local_models.free_place(changes["name"], models_dir)
+        async with downloaded(settings, models_dir, model, revision, graph) as there:
+            changes["sources"] = (there.origin,)
+            added, tested = await local_models.add(there.folder, models_dir, graph=there.graph, changes=changes)
+    else:
+        added, tested = await local_models.add(Path(model), models_dir, graph=graph, changes=changes)
+    _show(added, settings)
     _judge(tested)
     out.print(tr("Para usarlo:", "To use it:"))
-    out.print(f"  ATENEO_EMBEDDING_PROVIDER=local ATENEO_MODEL_DIR={model.folder}", soft_wrap=True)
+    out.print(f"  ATENEO_EMBEDDING_PROVIDER=local ATENEO_MODEL_DIR={added.folder}", soft_wrap=True)
     out.print(
         tr(
             "Su peso en la búsqueda híbrida se calibra con tus preguntas:\n  ateneo eval retrieval --calibrate",

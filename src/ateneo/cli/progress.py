@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from ateneo.cli.runtime import err
 
@@ -15,9 +25,7 @@ Tell: TypeAlias = Callable[[int, int], None]
 @contextmanager
 def stages(*, quiet: bool = False) -> Iterator[Callable[[str], Tell]]:
     """Gives what opens a stage, a line of its own, by its name."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    shown = err.is_terminal and not quiet
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not shown) as bars:
+    with _bars(MofNCompleteColumn(), quiet=quiet) as bars:
 
         def stage(name: str) -> Tell:
             task = bars.add_task(name, total=None)
@@ -31,3 +39,17 @@ def step(name: str, *, quiet: bool = False) -> Iterator[Tell]:
     """One stage alone."""
     with stages(quiet=quiet) as stage:
         yield stage(name)
+
+
+@contextmanager
+def bytes_bar(name: str) -> Iterator[Tell]:
+    """One stage that is counted in bytes."""
+    with _bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total or None)
+
+
+def _bars(*figures: ProgressColumn, quiet: bool = False) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), *figures)
+    shown = err.is_terminal and not quiet
+    return Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not shown)

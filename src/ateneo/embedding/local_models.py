@@ -99,19 +99,10 @@ async def add(
     the manifest's name and appears at once or not at all. Raises ModelError, BadArgument.
     """
     found = await asyncio.to_thread(sentence_folder.read, source, graph)
-    manifest = found.manifest.model_copy(update=dict(changes or {}))
-    target = models_dir / manifest.name
-    if not _is_folder_name(manifest.name):
-        rule = tr("no sirve como nombre de carpeta", "cannot be the name of a folder")
-        raise BadArgument(name="--name", value=manifest.name, rule=rule)
-    if manifest.name in [described(folder).name for folder in bundled_model_dirs()]:
-        rule = tr("así se llama un modelo incluido; usá --name", "a bundled model is called that; use --name")
-        raise BadArgument(name="--name", value=manifest.name, rule=rule)
-    if target.exists():
-        rule = tr(
-            f"ya está instalado; borrá {target} o usá --name", f"installed already; remove {target} or use --name"
-        )
-        raise BadArgument(name="--name", value=manifest.name, rule=rule)
+    known = dict(changes or {})
+    manifest = found.manifest.model_copy(update=known | ({"dims": None} if "truncate_dims" in known else {}))
+    target = free_place(manifest.name, models_dir)
+    _check_shorter(manifest.truncate_dims, found.shorter)
     await asyncio.to_thread(_check_sums, source, found.files, manifest)
     partial = models_dir / f".{manifest.name}.partial"
     try:
@@ -125,6 +116,37 @@ async def add(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return described(target), tested
+
+
+def free_place(name: str, models_dir: Path) -> Path:
+    """The folder for a new model of that name. Raises BadArgument where it cannot be."""
+    target = models_dir / name
+    rule = ""
+    if not _is_folder_name(name):
+        rule = tr("no sirve como nombre de carpeta", "cannot be the name of a folder")
+    elif name in [described(folder).name for folder in bundled_model_dirs()]:
+        rule = tr("así se llama un modelo incluido; usá --name", "a bundled model is called that; use --name")
+    elif target.exists():
+        rule = tr(
+            f"ya está instalado; borrá {target} o usá --name", f"installed already; remove {target} or use --name"
+        )
+    if rule:
+        raise BadArgument(name="--name", value=name, rule=rule)
+    return target
+
+
+def _check_shorter(asked: int | None, allowed: tuple[int, ...] | None) -> None:
+    if asked is None or allowed == () or (allowed and asked in allowed):
+        return
+    if allowed is None:
+        rule = tr(
+            "sus archivos no dicen que sus vectores se puedan cortar",
+            "its files do not say that its vectors may be cut",
+        )
+    else:
+        there = ", ".join(map(str, allowed))
+        rule = tr(f"sus vectores se cortan a {there}", f"its vectors are cut to {there}")
+    raise BadArgument(name="--dims", value=asked, rule=rule)
 
 
 async def self_test(folder: Path) -> SelfTest:

@@ -60,8 +60,9 @@ class Manifest(BaseModel):
     """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
 
     `max_tokens`: the window, special tokens included. `pooling`: how token vectors become one; None looks at the graph
-    (in it, where it gives one vector a text, else the mean). `unknown_words`: None leaves them in pieces. `sha256`:
-    file name -> hex digest.
+    (in it, where it gives one vector a text, else the mean). `truncate_dims`: only so many first numbers of a vector,
+    where the model was trained for that. `dims`: those that come out. `unknown_words`: None leaves them in pieces.
+    `sha256`: file name -> hex digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -70,6 +71,7 @@ class Manifest(BaseModel):
     dims: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=8)
     pooling: Pooling | None = None
+    truncate_dims: int | None = Field(default=None, ge=1)
     query_prefix: str = ""
     passage_prefix: str = ""
     dense_weight: float = Field(default=0.3, ge=0, le=1)
@@ -117,6 +119,7 @@ class Model:
                 f"{MANIFEST} says pooling=in_graph and {GRAPH} gives a vector a token.",
             )
             raise ModelError(folder=folder, detail=detail)
+        self._kept = manifest.truncate_dims
         self.dims = self._dims(shape[-1], manifest.dims)
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
@@ -141,7 +144,7 @@ class Model:
             )
         except ONNX_FAILURES as error:
             raise ModelError(folder=self._folder, detail=f"{GRAPH}: {error}") from error
-        return self._pooled(np.asarray(output, dtype=np.float32), mask)
+        return self._pooled(np.asarray(output, dtype=np.float32), mask)[:, : self._kept]
 
     def _pooled(self, output: Matrix, mask: Ids) -> Matrix:
         if self.pooling == "in_graph":
@@ -162,7 +165,8 @@ class Model:
             raise ModelError(folder=self._folder, detail=detail)
 
     def _dims(self, in_graph: object, in_manifest: int | None) -> int:
-        given = in_graph if isinstance(in_graph, int) else self.run([[0]]).shape[1]
+        whole = in_graph if isinstance(in_graph, int) else self.run([[0]]).shape[1]
+        given = min(whole, self._kept or whole)
         if in_manifest in {None, given}:
             return given
         raise ModelError(

@@ -27,16 +27,20 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 """Where a tensor of an ONNX graph names the file of its weights: an entry of onnx.proto's external_data, the key and
 its length, then the length of the name that follows."""
+_MATRYOSHKA = ("matryoshka_dimensions", "matryoshka_dims")
 _PREFIXES_IN_README = (("query: ", "passage: "),)
 """Some models (E5) tell their prefixes in prose only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`files`: name in Ateneo's layout -> the file; `manifest` lacks hashes and `dims` (but of an ateneo.json)."""
+    """`files`: name in Ateneo's layout -> the file; `manifest` lacks hashes and `dims` (but of an ateneo.json).
+    `shorter`: the dimensions that its vectors may be cut to; empty where they may be cut, and to how many is not said;
+    None where they may not."""
 
     files: Mapping[str, Path]
     manifest: Manifest
+    shorter: tuple[int, ...] | None = None
 
 
 def read(folder: Path, graph: str | None = None) -> Source:
@@ -57,7 +61,7 @@ def read(folder: Path, graph: str | None = None) -> Source:
         if manifest.unknown_words and manifest.unknown_words.glosses:
             files[manifest.unknown_words.glosses] = folder / manifest.unknown_words.glosses
         sums = {name: digest for name, digest in manifest.sha256.items() if files.get(name) == folder / name}
-        return Source(files, manifest.model_copy(update={"sha256": sums}))
+        return Source(files, manifest.model_copy(update={"sha256": sums}), _shorter(folder))
     config = _json(folder / "config.json")
     query, passage = _prefixes(folder)
     return Source(
@@ -70,6 +74,7 @@ def read(folder: Path, graph: str | None = None) -> Source:
             passage_prefix=passage,
             license=_license(folder),
         ),
+        _shorter(folder),
     )
 
 
@@ -86,7 +91,7 @@ def _graph(folder: Path, named: str | None) -> Path:
 def _weights(graph: Path) -> dict[str, Path]:
     """The files beside the graph that it takes weights from; exporters name them as they like. Raises ModelError for
     one that is missing or lies elsewhere."""
-    found = {name: graph.parent / name for name in sorted(set(_named_by(graph)))}
+    found = {name: graph.parent / name for name in weights_named_by(graph)}
     for name, path in found.items():
         if Path(name).name != name or not path.is_file():
             detail = tr(
@@ -95,6 +100,11 @@ def _weights(graph: Path) -> dict[str, Path]:
             )
             raise ModelError(folder=graph.parent, detail=detail)
     return found
+
+
+def weights_named_by(graph: Path) -> list[str]:
+    """The names of the files that it takes weights from, each once."""
+    return sorted(set(_named_by(graph)))
 
 
 def _named_by(graph: Path) -> Iterator[str]:
@@ -185,6 +195,15 @@ def _max_tokens(folder: Path, config: Mapping[str, Any]) -> int:
     chosen = next((value for value in told if isinstance(value, int) and value < 1_000_000), None)
     found = [value for value in (chosen, places) if isinstance(value, int)]
     return min(found, default=USUAL_MAX_TOKENS)
+
+
+def _shorter(folder: Path) -> tuple[int, ...] | None:
+    """Matryoshka dimensions: of config.json, else the README tells of them in prose alone."""
+    config = _json(folder / "config.json")
+    told = next((config[name] for name in _MATRYOSHKA if isinstance(config.get(name), list)), None)
+    if told is not None:
+        return tuple(value for value in told if isinstance(value, int))
+    return () if "matryoshka" in _text(folder / "README.md").lower() else None
 
 
 def _license(folder: Path) -> str:
