@@ -1,4 +1,5 @@
-"""`python -m benchmarks [NAME ...]`: all of them, or those named. `search` and `embedder` take flags, each alone."""
+"""`python -m benchmarks [NAME ...]`: all of them, or those named. `search`, `embedder` and `documents` take flags, each
+alone."""
 
 import sys
 from itertools import takewhile
@@ -8,6 +9,7 @@ from benchmarks import (
     backfill,
     bulk,
     context,
+    documents,
     embedder,
     isolation,
     memory,
@@ -25,6 +27,7 @@ ALL = {
     "backfill": backfill.main,
     "bulk": bulk.main,
     "context": context.main,
+    "documents": documents.main,
     "embedder": embedder.main,
     "isolation": isolation.main,
     "memory": memory.main,
@@ -43,9 +46,9 @@ if __name__ == "__main__":
     unknown = set(names) - set(ALL)
     if unknown:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(ALL)}")
-    flagged = {"search": search.main, "embedder": embedder.main}
+    flagged = {"search": search.main, "embedder": embedder.main, "documents": documents.main}
     if flags and (len(names) != 1 or names[0] not in flagged):
-        sys.exit(f"only {' and '.join(flagged)} take flags, each alone")
+        sys.exit(f"only {', '.join(flagged)} take flags, each alone")
     if flags:
         flagged[names[0]](flags)
     for name in [] if flags else names or ALL:
