@@ -103,6 +103,7 @@ OUTSIDE = {
     "source_rows": ["alone"],
     "sources": [
         "_made",
+        "_without_company",
         "attempt",
         "check",
         "compare",

@@ -26,8 +26,6 @@ _STORED = """SELECT r.key, r.empresa_id, r.row_id, r.document_id, r.chunks, r.fi
 _ROWS = """SELECT key, shown, empresa_id, document, place, title, body, metadata::text AS metadata,
     url::text AS url, fingerprint
   FROM ateneo.source_{id}_rows($1::text::jsonb)"""
-_OF_ONE_ROW = (asyncpg.DataError, asyncpg.CardinalityViolationError, asyncpg.PLPGSQLError)
-"""What a condition may raise for some rows and not for others."""
 
 # $1: source, $2: row ids. The chunks' own triggers take away what is derived from them.
 _REMOVE = """
@@ -190,14 +188,14 @@ async def rows_now(connection: Connection, known: Source, keys: Sequence[Key]) -
     """The rows of these keys that are there; and the keys that cannot be read, with what PostgreSQL says of each."""
     try:
         return await _read(connection, known, keys), {}
-    except _OF_ONE_ROW:
+    except sources.OF_ONE_ROW:
         pass
     found: list[Row] = []
     failed: dict[Key, str] = {}
     for key in keys:
         try:
             found += await _read(connection, known, [key])
-        except _OF_ONE_ROW as error:
+        except sources.OF_ONE_ROW as error:
             failed[key] = str(error.args[0])
     return found, failed
 

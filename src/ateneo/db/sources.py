@@ -6,6 +6,7 @@ All of it is the operator's and the worker's.
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import asyncpg
 
@@ -49,6 +50,8 @@ _AMOUNTS = """SELECT count(*) FILTER (WHERE l.empresa_id IS NOT NULL) AS rows,
   coalesce(sum(l.characters) FILTER (WHERE l.empresa_id IS NOT NULL), 0) AS characters"""
 _ADD = """INSERT INTO ateneo.source (name, relation, follow, mapping) VALUES ($1, $2, $3, $4::text::jsonb)
   RETURNING source_id"""
+OF_ONE_ROW = (asyncpg.DataError, asyncpg.CardinalityViolationError, asyncpg.PLPGSQLError)
+"""What a condition may raise for some rows and not for others."""
 _REFUSED = (
     asyncpg.SyntaxOrAccessError,
     asyncpg.DataError,
@@ -198,15 +201,21 @@ async def check(db: Database, known: Source, *, patience: Patience = PATIENCE) -
                 made = await _follow(connection, known.source_id) if known.follow == "triggers" else 0
 
     await patiently(db, patience, attempt, known.relation)
-    differences = await compare(db, known)
+    return replace(await _without_company(db, known), differences=await compare(db, known), triggers=made)
+
+
+async def _without_company(db: Database, known: Source) -> SourceCheck:
+    """Nothing, where the condition fails on a row: those are told when they are read."""
     async with db.acquire() as connection:
-        rows = await connection.fetch(
-            f"SELECT l.key, count(*) OVER () AS total FROM ateneo.source_{known.source_id}_live(NULL) l"  # noqa: S608
-            f" WHERE l.empresa_id IS NULL ORDER BY l.key LIMIT {_SHOWN_KEYS}",
-            timeout=NO_LIMIT,
-        )
-    total = rows[0]["total"] if rows else 0
-    return SourceCheck(differences, made, total, tuple(tuple(row["key"]) for row in rows))
+        try:
+            rows = await connection.fetch(
+                f"SELECT l.key, count(*) OVER () AS total FROM ateneo.source_{known.source_id}_live(NULL) l"  # noqa: S608
+                f" WHERE l.empresa_id IS NULL ORDER BY l.key LIMIT {_SHOWN_KEYS}",
+                timeout=NO_LIMIT,
+            )
+        except OF_ONE_ROW:
+            rows = []
+    return SourceCheck(without_company=rows[0]["total"] if rows else 0, keys=tuple(tuple(row["key"]) for row in rows))
 
 
 async def note_error(db: Database, known: Source, error: str) -> None:

@@ -126,7 +126,7 @@ class SourceCheck:
     """What a check found. `differences`: rows that were stored otherwise than they are; `triggers`: those that were not
     there; `without_company`: keys of rows that belong to nobody, the first ones, of so many."""
 
-    differences: int
+    differences: int = 0
     triggers: int = 0
     without_company: int = 0
     keys: tuple[tuple[str, ...], ...] = ()

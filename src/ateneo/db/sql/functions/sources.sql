@@ -49,7 +49,7 @@ BEGIN
 END $$;
 
 -- A source's functions: `source_<id>_rows(keys)`, the rows of these keys as they are now; `source_<id>_live(since)`, key, company and
--- fingerprint of those that meet the condition; `source_<id>_changed()`, the trigger's.
+-- fingerprint of those that meet the condition; `source_<id>_keys()`, all keys; `source_<id>_changed()`, the trigger's.
 CREATE OR REPLACE FUNCTION ateneo.make_source(p_source int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE s ateneo.source; p record; read text; settings CONSTANT text :=
@@ -65,10 +65,12 @@ BEGIN
     'fingerprint text, seen text) %s AS %L', p_source, settings,
     format('SELECT x.key, x.empresa_id, length(x.body), %s, x.seen FROM (SELECT %s, %s AS seen FROM %s r WHERE $1 IS NULL OR %s) x WHERE x.shown',
       read, p.columns, coalesce(p.cursor, 'NULL::text'), s.relation, coalesce(p.since, 'true')));
+  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_keys() RETURNS TABLE (key text[]) %s AS %L', p_source, settings,
+    format('SELECT %s FROM %s r', p.key, s.relation));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
     'SET search_path = pg_catalog, pg_temp AS %L', p_source, replace(replace(replace(replace(ateneo.source_trigger_body(),
       '@id@', p_source::text), '@key@', p.key), '@tenant@', p.tenant), '@shown@', p.shown));
-  EXECUTE format('REVOKE ALL ON FUNCTION ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_changed() FROM PUBLIC', p_source);
+  EXECUTE format('REVOKE ALL ON FUNCTION ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_keys(), ateneo.source_%1$s_changed() FROM PUBLIC', p_source);
   PERFORM ateneo.protect_tables();
 END $$;
 
@@ -143,7 +145,7 @@ BEGIN
   FOR t IN SELECT g.tgname, g.tgrelid::regclass AS relation FROM pg_trigger g WHERE g.tgname ~ format('^ateneo_source_%s_', p_source) LOOP
     EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.relation);
   END LOOP;
-  EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_changed(), ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text)', p_source);
+  EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_changed(), ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_keys()', p_source);
 END $$;
 
 -- The ids of the chunks of a row.
@@ -152,9 +154,12 @@ CREATE OR REPLACE FUNCTION ateneo.row_chunks(row_id text, chunks int) RETURNS te
 $$;
 
 -- Writes the differences between the table and what is stored of it as changes: of all of it, or of what changed since a cursor.
--- Rows without a company are left out, and those of an erased one. Returns how many differ, and the greatest cursor.
+-- Rows without a company are left out, and those of an erased one. Where the condition fails on a row, all keys are written: they are
+-- read one by one then. Returns how many differ, and the greatest cursor.
 CREATE OR REPLACE FUNCTION ateneo.compare_source(p_source int, p_since text, OUT differ bigint, OUT seen text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE typed_cursor text := (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s
+  LEFT JOIN pg_attribute a ON a.attrelid = s.relation::regclass AND a.attname = s.mapping ->> 'cursor' WHERE s.source_id = p_source);
 BEGIN
   IF p_since IS NULL THEN   -- what lost its chunks is stored again
     UPDATE ateneo.source_row r SET fingerprint = '' WHERE r.source_id = p_source AND r.chunks <>
@@ -167,10 +172,14 @@ BEGIN
     put AS (INSERT INTO ateneo.source_change (source_id, key, withdrawn)
       SELECT $1, coalesce(live.key, stored.key), stored.key IS NOT NULL AND live.empresa_id IS DISTINCT FROM stored.empresa_id
       FROM live FULL JOIN stored ON stored.key = live.key WHERE live.fingerprint IS DISTINCT FROM stored.fingerprint RETURNING 1)
-    SELECT (SELECT count(*) FROM put), (SELECT l.seen FROM live l ORDER BY %2$s DESC NULLS LAST LIMIT 1) $q$, p_source,
-    (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s LEFT JOIN pg_attribute a
-      ON a.attrelid = s.relation::regclass AND a.attname = s.mapping ->> 'cursor' WHERE s.source_id = p_source))
+    SELECT (SELECT count(*) FROM put), (SELECT l.seen FROM live l ORDER BY %2$s DESC NULLS LAST LIMIT 1) $q$, p_source, typed_cursor)
     INTO differ, seen USING p_source, p_since;
+EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
+  EXECUTE format($q$
+    WITH put AS (INSERT INTO ateneo.source_change (source_id, key, withdrawn)
+      SELECT $1, coalesce(t.key, r.key), t.key IS NULL
+      FROM ateneo.source_%s_keys() t FULL JOIN (SELECT * FROM ateneo.source_row x WHERE x.source_id = $1) r ON r.key = t.key RETURNING 1)
+    SELECT count(*) FROM put $q$, p_source) INTO differ USING p_source;
 END $$;
 
 -- The chunks of rows that were withdrawn, and that no worker has taken away yet: nothing gives them out.
