@@ -11,7 +11,7 @@ from ateneo.cli.options import AsJson, Yes
 from ateneo.cli.output import Column, facts, say, show_rows, warn
 from ateneo.cli.progress import step
 from ateneo.cli.runtime import confirmed, err, out
-from ateneo.cli.sources_screen import show_draft
+from ateneo.cli.sources_screen import mapping_facts, show_draft
 from ateneo.cli.usage import Commands
 from ateneo.db import versions
 from ateneo.factories.databases import open_database
@@ -135,7 +135,6 @@ async def show(name: _Name, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    mapping = {field: _written(value) for field, value in found.mapping.to_json().items() if field != "url_columns"}
     out.print(
         facts(
             {
@@ -144,7 +143,7 @@ async def show(name: _Name, as_json: AsJson = False) -> None:
                 tr("filas", "rows"): number(found.rows),
                 tr("por hacer", "to do"): number(found.pending),
                 tr("estado", "state"): _state(found),
-                **mapping,
+                **mapping_facts(found.mapping),
             }
         )
     )
@@ -219,7 +218,3 @@ def _state(source: Source) -> str:
     if source.error:
         return source.error
     return tr("triggers", "triggers") if source.follow == "triggers" else tr("se consulta", "polled")
-
-
-def _written(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")

@@ -10,15 +10,15 @@ from ateneo.types.sources import SourceDraft, SourceMapping, SourcePreview
 def show_draft(draft: SourceDraft, found: SourcePreview, estimate: Estimate) -> None:
     """The mapping, how many rows and what they cost, and what is done to the table."""
     say(f"{draft.relation} → {draft.name}", style="bold")
-    out.print(facts({**_mapping(draft.mapping), **_amounts(found, estimate)}))
-    say(_effect(draft))
+    out.print(facts({**mapping_facts(draft.mapping), **_amounts(found, estimate)}))
+    out.print(_effect(draft))
     if found.without_company:
         rows = count(found.without_company, tr("fila", "row"), tr("filas", "rows"))
         warn(tr(f"{rows} sin empresa, que no se buscan: `ateneo sources check` las nombra.",
                 f"{rows} without a company, not searched: `ateneo sources check` names them."))  # fmt: skip
 
 
-def _mapping(mapping: SourceMapping) -> dict[str, str]:
+def mapping_facts(mapping: SourceMapping) -> dict[str, str]:
     return {
         tr("clave", "key"): ", ".join(mapping.key),
         tr("empresa", "company"): mapping.tenant or f"«{mapping.empresa_id}»",

@@ -37,14 +37,15 @@ def proposed(facts: TableFacts, *, polled: bool = False) -> SourceMapping:
     title = next((names[one].name for one in _NAMES["title"] if one in names and names[one].category == "S"), None)
     if title in text:
         title = None
-    taken = {*facts.key, *text, tenant, title}
+    condition = _condition(facts.columns)
+    taken = {*facts.key, *text, tenant, title, *(one.name for one in facts.columns if _condition_on(one))}
     return SourceMapping(
         key=facts.key,
         text=text,
         tenant=tenant,
         title=title,
         metadata=tuple(one.name for one in facts.columns if one.name not in taken and _is_fact(one))[:_FACTS],
-        condition=_condition(facts.columns),
+        condition=condition,
         cursor=next((names[one].name for one in _NAMES["cursor"] if one in names), None) if polled else None,
     )
 

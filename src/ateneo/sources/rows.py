@@ -14,6 +14,7 @@ from ateneo.types import Chunk, Document, Section
 from ateneo.types.sources import Source
 
 _LONGEST_TITLE = 300
+_BEGINNING = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ def new_rows(source: Source, rows: Sequence[Row], chunker: Chunker) -> list[NewR
     return [_new_row(source, one, chunker) for one in rows]
 
 
+def _beginning(text: str) -> str:
+    """The first words of a text that has no title."""
+    line = next((one.strip() for one in clean(text).splitlines() if one.strip()), "")
+    return line if len(line) <= _BEGINNING else line[:_BEGINNING].rsplit(" ", 1)[0] + "…"
+
+
 def _new_row(source: Source, row: Row, chunker: Chunker) -> NewRow:
     assert row.empresa_id is not None
     own = row_id(source.name, row.key)
@@ -50,7 +57,7 @@ def _new_row(source: Source, row: Row, chunker: Chunker) -> NewRow:
         row_id=own,
         document_id=document_id(source.name, row.document if row.document is not None else json.dumps(row.key)),
         external_id=row.document if row.document is not None else shown_key,
-        title=title or f"{source.name} {row.document if grouped else shown_key}",
+        title=title or _beginning(row.body) or f"{source.name} {shown_key}",
         place=row.place if grouped else None,
         fingerprint=row.fingerprint,
         url=source.mapping.filled_url(row.url, lambda value: quote(value, safe="")),

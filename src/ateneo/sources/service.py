@@ -45,7 +45,7 @@ class SourceService:
 
     async def draft(self, table: str, *, name: str | None = None, poll: bool = False, **chosen: Any) -> SourceDraft:
         """The source that a table or view would be: proposed from its columns, except for the fields of SourceMapping
-        that are given. Changes nothing.
+        that are given ('' for one that is not wanted). Changes nothing.
 
         Raises Unknown, BadArgument for what is missing, and for columns that are not there.
         """
@@ -54,6 +54,7 @@ class SourceService:
         proposed = proposal.proposed(facts, polled=polled)
         if chosen.get("empresa_id") is not None and "tenant" not in chosen:
             chosen["tenant"] = None
+        chosen = {field: None if value == "" else value for field, value in chosen.items()}
         mapping = proposal.checked(replace(proposed, **chosen), facts)
         if not facts.readable:
             rule = tr(

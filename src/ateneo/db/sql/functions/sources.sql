@@ -157,7 +157,7 @@ $$;
 -- Rows without a company are left out, and those of an erased one. Where the condition fails on a row, all keys are written: they are
 -- read one by one then. Returns how many differ, and the greatest cursor.
 CREATE OR REPLACE FUNCTION ateneo.compare_source(p_source int, p_since text, OUT differ bigint, OUT seen text)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE typed_cursor text := (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s
   LEFT JOIN pg_attribute a ON a.attrelid = s.relation::regclass AND a.attname = s.mapping ->> 'cursor' WHERE s.source_id = p_source);
 BEGIN
