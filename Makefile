@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 LEAST  := .venv-minimum
+OLDEST := .venv-oldest
 PAGES  := .venv-docs
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -19,7 +20,11 @@ LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py te
   tests/cli/test_models_hub.py \
   tests/base/test_guide.py tests/cli/test_backfill_command.py tests/base/test_settings.py tests/ingestion/test_parsing.py
 
-.PHONY: help demo test test-long fuzz test-minimum wheel check docs serve bench lock clean
+OLDEST_TESTS := tests/db/test_pgvector.py tests/db/test_migrate.py tests/db/test_isolation_database.py \
+  tests/db/test_uninstall.py tests/indexing/test_indexes.py tests/search/test_search.py tests/search/test_vector_search.py \
+  tests/embedding/test_queue.py
+
+.PHONY: help demo test test-long fuzz test-minimum test-oldest wheel check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -64,6 +69,15 @@ test-minimum: $(LEAST)/.ready  ## every interface, on the oldest versions that p
 	@$(LEAST)/bin/python -m pytest -W ignore::pytest.PytestUnraisableExceptionWarning \
 	  --numprocesses auto --maxprocesses 4 --dist loadfile $(LEAST_TESTS)
 
+$(OLDEST)/.ready: requirements-oldest.lock
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-oldest.lock
+	@touch $(OLDEST)/.ready
+
+test-oldest: $(TOOLS) $(OLDEST)/.ready  ## migrations, isolation, indexes and searches on PostgreSQL 16 with pgvector 0.8.0
+	@ATENEO_TEST_OLDER_SERVER=$(OLDEST)/bin/python $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	  $(OLDEST_TESTS)
+
 check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
@@ -94,6 +108,7 @@ lock: $(READY)  ## the lock files anew from pyproject.toml
 	@$(BIN)/$(COMPILE) --all-extras --group dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --upgrade --resolution lowest-direct --all-extras --group test -o requirements-minimum.lock pyproject.toml
 	@$(BIN)/$(COMPILE) --group pyproject.toml:docs -o requirements-docs.lock
+	@$(BIN)/$(COMPILE) --group pyproject.toml:oldest -o requirements-oldest.lock
 
 clean:  ## removes what was installed, and the embedded database of this folder
-	rm -rf $(VENV) $(LEAST) $(PAGES) site .ateneo
+	rm -rf $(VENV) $(LEAST) $(OLDEST) $(PAGES) site .ateneo

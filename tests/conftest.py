@@ -5,8 +5,10 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from ateneo.providers.model_folder import Manifest, Model
 
 VOLATILE = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'")
 """Settings of a server whose data dies with the run, and whose write-ahead log may lie in memory."""
+OLDER_SERVER = os.environ.get("ATENEO_TEST_OLDER_SERVER", "")
+"""A Python that has an older PostgreSQL and pgvector (tests/db/old_server.py); empty for the embedded one."""
 _numbers = itertools.count()
 
 # A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP; the commands that it starts would, too.
@@ -59,11 +63,27 @@ def _one_bundled_model() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """The embedded server's maintenance database. Durability is off: the data dies with the run."""
-    with tempfile.TemporaryDirectory(prefix="ateneo-pg-", dir=_in_memory(), ignore_cleanup_errors=True) as folder:
-        url = embedded.start(f"embedded:{folder}/data")
+    with (
+        tempfile.TemporaryDirectory(prefix="ateneo-pg-", dir=_in_memory(), ignore_cleanup_errors=True) as folder,
+        _older(f"{folder}/data") if OLDER_SERVER else _embedded(f"embedded:{folder}/data") as url,
+    ):
         asyncio.run(_execute(url, *(f"ALTER SYSTEM SET {one}" for one in VOLATILE), "SELECT pg_reload_conf()"))
         yield url
-        embedded.stop(f"embedded:{folder}/data")
+
+
+@contextmanager
+def _embedded(address: str) -> Iterator[str]:
+    yield embedded.start(address)
+    embedded.stop(address)
+
+
+@contextmanager
+def _older(folder: str) -> Iterator[str]:
+    command = [OLDER_SERVER, str(Path(__file__).parent / "db" / "old_server.py"), folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout and server.stdin
+        yield server.stdout.readline().strip()
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import typer
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding, show
 from ateneo.cli.runtime import out
-from ateneo.db import adopt, generations, health
+from ateneo.db import adopt, generations, health, pgvector
 from ateneo.db.pool import Database
 from ateneo.embedding import switch
 from ateneo.embedding.current_model import Models
@@ -81,11 +81,34 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
         await embedding.close()
 
 
+def _of_pgvector(version: tuple[int, ...]) -> str:
+    """What an older pgvector is not fit for, and what Ateneo does about it; "" for one that is fit for all."""
+    if version < pgvector.PARALLEL_BUILDS:
+        return tr(
+            f"pgvector {pgvector.written(version)} puede dañar memoria al armar un índice HNSW con varios procesos "
+            "(CVE-2026-3172): Ateneo los arma con uno solo.",
+            f"pgvector {pgvector.written(version)} may damage memory where several processes build an HNSW index "
+            "(CVE-2026-3172): Ateneo builds them with one.",
+        )
+    if version < pgvector.SAFE_VACUUM:
+        return tr(
+            f"pgvector {pgvector.written(version)} puede perder vecinos de un índice HNSW en un VACUUM: medilo con "
+            "`ateneo index status --recall`.",
+            f"pgvector {pgvector.written(version)} may lose neighbours of an HNSW index in a VACUUM: measure it with "
+            "`ateneo index status --recall`.",
+        )
+    return ""
+
+
 async def _database(db: Database, models: Models | None) -> AsyncIterator[Finding]:
     async with db.acquire() as connection:
         await adopt.check_server(connection)
     server, extension = await health.versions(db)
     yield Finding(True, f"PostgreSQL {server}, pgvector {extension or '–'} ({db.where}).")
+    if extension and (what := _of_pgvector(pgvector.numbers(extension))):
+        remedy = tr("Actualizalo en el servidor y ejecutá: ALTER EXTENSION vector UPDATE;",
+                    "Update it on the server, then run: ALTER EXTENSION vector UPDATE;")  # fmt: skip
+        yield Finding(None, what, remedy)
     for finding in _way(db):
         yield finding
     schema = await schema_screen.findings(db)

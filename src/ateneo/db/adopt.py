@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from ateneo.db import remedies
+from ateneo.db import pgvector, remedies
 from ateneo.db.pool import Connection
 from ateneo.errors import AdoptionRefused, DatabaseError, PgvectorMissing
 from ateneo.i18n import tr
 
-NEEDED_PGVECTOR = (0, 8, 4)
 NEEDED_POSTGRES = 150000
 
 _TEXT = {"text", "character varying"}
@@ -52,12 +51,8 @@ async def check_server(connection: Connection) -> None:
         "SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'vector'"
     )
     version = row and (row["installed_version"] or row["default_version"])
-    if version is None or _numbers(version) < NEEDED_PGVECTOR:
-        raise PgvectorMissing(found=version or tr("ninguna", "none"), needed=".".join(map(str, NEEDED_PGVECTOR)))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    if version is None or pgvector.numbers(version) < pgvector.NEEDED:
+        raise PgvectorMissing(found=version or tr("ninguna", "none"), needed=pgvector.written(pgvector.NEEDED))
 
 
 async def look(connection: Connection) -> ExistingTable:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ateneo.db import advisory_lock
+from ateneo.db import advisory_lock, pgvector
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import DatabaseError, MaintenanceRunning
 
@@ -202,6 +202,8 @@ async def _build_settings(connection: Connection, graph_bytes: int, wait_s: floa
         "lock_timeout": f"{round(wait_s * 1000)}ms",
         "statement_timeout": "0",
     }
+    if await pgvector.installed(connection) < pgvector.PARALLEL_BUILDS:
+        settings["max_parallel_maintenance_workers"] = "0"
     for name, value in settings.items():
         await connection.execute("SELECT set_config($1, $2, false)", name, value)
     try:

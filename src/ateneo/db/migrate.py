@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ateneo.db import adopt, rebuild, rights, schema_files, versions
+from ateneo.db import adopt, pgvector, rebuild, rights, schema_files, versions
 from ateneo.db.locks import NO_LIMIT, PATIENCE, Patience, TableHeld, patiently, short_waits
 from ateneo.db.pool import Connection, Database
 from ateneo.db.schema_files import SchemaFile
@@ -188,7 +188,7 @@ async def _run(connection: Connection, step: Step, role: str) -> None:
     try:
         await connection.execute(await resolved(connection, step.sql), timeout=NO_LIMIT)
     except asyncpg.UndefinedFileError as error:
-        raise PgvectorMissing(found=tr("ninguna", "none"), needed="0.8.4") from error
+        raise PgvectorMissing(found=tr("ninguna", "none"), needed=pgvector.written(pgvector.NEEDED)) from error
     except asyncpg.InsufficientPrivilegeError as error:
         if step.kind == "extension":
             raise RightsMissing(role=role, detail=error.message, sql=_EXTENSION) from error
