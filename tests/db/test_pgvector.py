@@ -1,4 +1,4 @@
-"""What an older pgvector is used for, and what is said of it; `make test-oldest` runs it all on PostgreSQL 16 and 0.8.0."""
+"""What an older pgvector is used for, and what is said of it; `make test-oldest` has PostgreSQL 16 with 0.8.0."""
 
 import pytest
 from tests.cli.run import ateneo

@@ -391,6 +391,7 @@ RUN: dict[str, Callable[..., Awaitable[None]]] = {
     "rights.refuse_missing": test_rights_to_upgrade,
     "migrate._run": test_extension,
     "errors.PgvectorMissing": test_extension,
+    "doctor._database": test_extension,
     "errors.NoLogin": test_a_login_for_ateneo,
     "locks._busy": test_who_holds_the_table,
     "scratch._create": test_a_right_to_create_databases,
@@ -438,7 +439,13 @@ def _errors_with_sql() -> set[str]:
 
 ONLY_PASSED_ON = {"adopt.refuse_unfit", "adopt.refuse_bad_rows"}
 """Their SQL is made in db/remedies.py."""
-RUN_BY_THE_PROGRAM = {"migrate._missing_roles", "migrate._upgrade", "pool.Database", "scratch.scratch_database"}
+RUN_BY_THE_PROGRAM = {
+    "migrate._changes",
+    "migrate._missing_roles",
+    "migrate._upgrade",
+    "pool.Database",
+    "scratch.scratch_database",
+}
 """No remedies: statements that the program itself runs."""
 
 
