@@ -17,6 +17,10 @@ FOLDERS = ("tests/files/documents", "tests/files/kinds", "examples")
 LEFT_OUT = {
     "ficha.md": "title tags autora description html 1 1 image png base64 data plano img1 img1 ivborw0kggoaaaansuheugaa",
     "pileta.odt": "1",
+    "cambios.odt": "eva doscientos mil eva 2026 01 01t00 00 00",
+    "horas.xlsx": "hoja2",
+    "onetrust.html": "tel 0800 555 este sitio usa cookies aceptar todas copyright 2026 suscribite",
+    "resumen_cuenta.pdf": "pág 1 de 2",
     "pagina_guardada.html": "texto oculto de prueba",
     "recibo_camscanner_1h.pdf": "escaneado con appscan",
     "gaceta_ligadura_espaciada.pdf": "o fi cina verifi ca la fi rma califi cación modifi cación ofi cial fi cina ofi",

@@ -29,6 +29,7 @@ from ateneo.ingestion.parsing.csv_rows import read_csv
 from ateneo.ingestion.parsing.mail import Attachment, Mail, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.ocr import Ocr
+from ateneo.ingestion.parsing.odt import read_odt
 from ateneo.ingestion.parsing.office import read_office
 from ateneo.ingestion.parsing.outlook import read_msg
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
@@ -323,6 +324,7 @@ def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
 _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {
     formats.DOCX: read_docx,
     formats.PPTX: read_pptx,
+    formats.ODT: read_odt,
     formats.XLSX: read_xlsx,
     formats.ODS: lambda data: (read_ods(data), {}),
     formats.ODP: lambda data: (read_odp(data), {}),

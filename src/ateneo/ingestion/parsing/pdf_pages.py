@@ -28,7 +28,8 @@ _AFTER_LIGATURE = re.compile(
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
     r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
-    r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$"
+    r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$",
+    re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
 _ONLY_A_NUMBER = re.compile(r"#-?\d+$")

@@ -15,6 +15,8 @@ _PROSE_WORDS = 15
 _DOWN_SHARE = 0.75
 _HEADING_SIZE = 1.15
 _LEAST_APART = 0.7
+_MEETS = 0.8
+"""Rows nearer to each other than this many letters' heights are lines of cells that are centred in one."""
 _LINE = 1.6
 """Lines of one text are no farther apart than this many letters' heights."""
 _MOST_ROW_GAP = 3.0
@@ -214,7 +216,8 @@ def _cells(
         for one in row:
             at = max(range(len(columns)), key=lambda at: (_overlap(one, columns[at]), -abs(one.left - columns[at][0])))
             cells[at] = joined(cells[at], one.text)
-        if rows and above is not None and _continues(cells, rows[-1], _middle(row), above, heights):
+        meets = above is not None and above - _middle(row) < _MEETS * row[0].size
+        if rows and above is not None and (meets or _continues(cells, rows[-1], _middle(row), above, heights)):
             rows[-1] = [*map(joined, rows[-1], cells)]
         else:
             rows.append(cells)

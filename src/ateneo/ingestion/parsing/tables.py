@@ -42,6 +42,9 @@ def table_lines(
     """The lines, and the names of the columns at the end. `names`: those of the columns of a table that this one
     continues; `header`: whether the first row is one, None where the file does not say."""
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    if not names:
+        begins = min((next(at for at, cell in enumerate(row) if cell) for row in cells if any(row)), default=0)
+        cells = [row[begins:] for row in cells]
     lines: list[str] = []
     known = list(names)
     for filled, run in groupby(cells, any):

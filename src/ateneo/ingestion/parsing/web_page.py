@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 _UNREAD = ("script", "style", "noscript", "template", "svg", "iframe")
+_UNMARKED = ("form", "ins", "mark", "abbr")
+"""What kreuzberg leaves out, as whole pages within a form are, or puts marks around."""
 _AROUND = (
     "nav, aside, dialog, [role=navigation], [role=dialog], [role=banner], [role=contentinfo], [role=search],"
     " [aria-hidden=true], [hidden]"
@@ -11,7 +13,7 @@ _AROUND = (
 _AT_EDGES = "header, footer, form"
 _NAMED = re.compile(
     r"(?:^|[-_ ])(?:cookies?|consent|gdpr|lgpd|onetrust|newsletter|subscri\w*|suscri\w*|popup|modal|breadcrumbs?|migas"
-    r"|menu|navbar|sidebar|share|social|compartir|related|relacionados|skip)(?:$|[-_ ])",
+    r"|footer|copyright|menu|navbar|sidebar|share|social|compartir|related|relacionados|skip)(?:$|[-_ ])",
     re.IGNORECASE,
 )
 _MOST_LAYOUT_TABLES = 100
@@ -36,6 +38,7 @@ def main_part(page: str) -> str:
     for node in edges:
         if len(node.text(deep=True)) < most:
             node.decompose()
+    tree.unwrap_tags(list(_UNMARKED))
     _flatten_layout(tree)
     return tree.html or page
 

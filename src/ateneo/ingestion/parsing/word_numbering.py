@@ -80,7 +80,7 @@ class Numbering:
 
     @staticmethod
     def _count(found: _List, level: int) -> str:
-        return _written(found.counts.get(level, 1), found.levels.get(level, _Level()).kind)
+        return written(found.counts.get(level, 1), found.levels.get(level, _Level()).kind)
 
 
 def _levels(abstract: Element) -> dict[int, _Level]:
@@ -97,7 +97,8 @@ def _levels(abstract: Element) -> dict[int, _Level]:
     return levels
 
 
-def _written(count: int, kind: str) -> str:
+def written(count: int, kind: str) -> str:
+    """The number as lists of that kind (`w:numFmt`) write it."""
     match kind:
         case "lowerLetter" | "upperLetter" if count > 0:
             letters = chr(ord("a") + (count - 1) % _LETTERS) * ((count - 1) // _LETTERS + 1)
