@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ateneo.agents import events
     from ateneo.agents.gaps import Gap, Gaps
     from ateneo.agents.service import ChatOptions
-    from ateneo.client import Ateneo, AteneoSync
+    from ateneo.client import Ateneo, AteneoSync, open_sources
     from ateneo.errors import AteneoError
     from ateneo.guide import AgentService, EmbeddingService, IngestionService, VectorSearchService
     from ateneo.search.options import SearchOptions
+    from ateneo.sources.service import SourceService
     from ateneo.types import (
         Answer,
         Citation,
@@ -55,22 +56,25 @@ __all__ = [
     "Passage",
     "SearchOptions",
     "SearchResult",
+    "SourceService",
     "StoredDocument",
     "Turn",
     "VectorSearchService",
     "__version__",
     "errors",
     "events",
+    "open_sources",
 ]
 
 _SUBMODULES = {"errors": "ateneo.errors", "events": "ateneo.agents.events"}
 _MODULES = {
     "ateneo.agents.gaps": ("Gap", "Gaps"),
     "ateneo.agents.service": ("ChatOptions",),
-    "ateneo.client": ("Ateneo", "AteneoSync"),
+    "ateneo.client": ("Ateneo", "AteneoSync", "open_sources"),
     "ateneo.errors": ("AteneoError",),
     "ateneo.guide": ("AgentService", "EmbeddingService", "IngestionService", "VectorSearchService"),
     "ateneo.search.options": ("SearchOptions",),
+    "ateneo.sources.service": ("SourceService",),
     "ateneo.types": (
         "Answer",
         "Citation",

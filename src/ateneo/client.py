@@ -14,10 +14,14 @@ from ateneo.agents.events import Event
 from ateneo.agents.gaps import LEAST_SCORE, Gaps, gaps
 from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
+from ateneo.factories import sources as factory
 from ateneo.ingestion.upload import File, place
 from ateneo.search.options import NamedOptions, SearchOptions
 from ateneo.settings import load
+from ateneo.sources.service import SourceService
 from ateneo.types import Answer, MarkedPage, SearchResult, StoredDocument, Tenant
+
+__all__ = ["Ateneo", "AteneoSync", "open_sources"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -235,3 +239,19 @@ class AteneoSync:
         self._ateneo._opened()  # errors are read in the caller's thread
         result: R = self._portal.call(work)
         return result
+
+
+@asynccontextmanager
+async def open_sources(*, secrets_file: Path | None = None, **settings: object) -> AsyncIterator[SourceService]:
+    """Tables of your product as sources, what `ateneo sources` does; settings as in `Ateneo.open`:
+
+        async with ateneo.open_sources() as sources:
+            await sources.add(await sources.draft("app.kb_chunks", url="https://app.example/kb/{id}"))
+            await sources.sync("kb_chunks")
+
+    It crosses companies and acts as the database's login: for whoever operates it, not for requests of users.
+    """
+    chosen = load(secrets_file, **settings)
+    i18n.use(chosen.lang)
+    async with factory.open_sources(chosen) as sources:
+        yield sources

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.run import ateneo
 from tests.sources.conftest import DJANGO, Find
 
+from ateneo import open_sources
 from ateneo.db.pool import Database
 from ateneo.factories.embedders import make_models
 from ateneo.settings import load
@@ -109,3 +110,12 @@ async def test_an_erased_company_does_not_come_back(
     await sources.sync("kb")
     assert (await sources.check("kb")).differences == 0
     assert await table.fetchval("SELECT count(*) FROM knowledge_chunks") == 0
+
+
+async def test_the_same_in_python(table: asyncpg.Connection, database_url: str, find: Find) -> None:
+    async with open_sources(database_url=database_url) as opened:
+        await opened.add(await opened.draft("helpdesk_article", url="https://app.example/{id}", title=""))
+        done = await opened.sync("helpdesk_article")
+    assert (done.stored, set(done.companies)) == (1, {"7"})
+    [hit] = await find(7, "viáticos")
+    assert (hit.url, hit.title) == ("https://app.example/1", "Los viáticos se rinden dentro de los treinta días.")

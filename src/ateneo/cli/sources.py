@@ -1,7 +1,6 @@
 """`ateneo sources`: the product's own tables, searched as they are (docs/how-to/sources.md)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +12,7 @@ from ateneo.cli.progress import step
 from ateneo.cli.runtime import confirmed, err, out
 from ateneo.cli.sources_screen import mapping_facts, show_draft
 from ateneo.cli.usage import Commands
-from ateneo.db import versions
-from ateneo.factories.databases import open_database
-from ateneo.factories.embedders import make_models
-from ateneo.factories.ingestion import chunk_sizes
+from ateneo.factories.sources import open_sources
 from ateneo.i18n import count, number, tr
 from ateneo.settings import load
 from ateneo.sources.service import SourceService
@@ -28,16 +24,8 @@ _Name = Annotated[str, typer.Argument(help=tr("El nombre de la fuente.", "The so
 _TABLE = "table"
 
 
-@asynccontextmanager
-async def _service() -> AsyncIterator[SourceService]:
-    settings = load()
-    models = make_models(settings)
-    async with await open_database(settings) as db:
-        await versions.check(db)
-        try:
-            yield SourceService(db, models, **chunk_sizes(settings))
-        finally:
-            await models.close()
+def _service() -> AbstractAsyncContextManager[SourceService]:
+    return open_sources(load())
 
 
 @app.command(
