@@ -17,7 +17,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 LEAST_TESTS := tests/mcp tests/integrations tests/providers/test_anthropic.py tests/providers/test_openai.py \
   tests/providers/test_openai_chat.py tests/providers/test_rerank_http.py tests/api/test_chat_stream.py \
   tests/api/test_search.py tests/api/test_openapi.py tests/api/test_health.py tests/cli/test_cli.py \
-  tests/cli/test_models_hub.py \
+  tests/cli/test_models_hub.py tests/providers/test_http_embedder.py \
   tests/base/test_guide.py tests/cli/test_backfill_command.py tests/base/test_settings.py tests/ingestion/test_parsing.py
 
 OLDEST_TESTS := tests/db/test_pgvector.py tests/db/test_migrate.py tests/db/test_isolation_database.py \

@@ -25,6 +25,7 @@ VOLATILE = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'")
 """Settings of a server whose data dies with the run, and whose write-ahead log may lie in memory."""
 OLDER_SERVER = os.environ.get("ATENEO_TEST_OLDER_SERVER", "")
 """A Python that has an older PostgreSQL and pgvector (tests/db/old_server.py); empty for the embedded one."""
+KEYS = ("VOYAGE_API_KEY", "COHERE_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY")
 _numbers = itertools.count()
 
 # A run in the background of a script ignores Ctrl-C, one under nohup SIGHUP; the commands that it starts would, too.
@@ -38,7 +39,7 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's keys, database or .env."""
     for name in list(os.environ):
-        if name.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "HF_")) or name == "DATABASE_URL":
+        if name.startswith(("ATENEO_", "OPENAI_", "ANTHROPIC_", "HF_")) or name == "DATABASE_URL" or name in KEYS:
             monkeypatch.delenv(name)
     monkeypatch.setenv("ATENEO_SECRETS_FILE", str(tmp_path / "no.env"))
 

@@ -37,14 +37,23 @@ class Settings(BaseSettings):
     )
     lang: Lang = _named("ATENEO_LANG", "es", "language of messages: es or en")
 
-    embedding_provider: Literal["auto", "openai", "local"] = _named(
-        "ATENEO_EMBEDDING_PROVIDER", "auto", "auto: OpenAI when OPENAI_API_KEY is set, else local"
+    embedding_provider: Literal["auto", "openai", "local", "voyage", "cohere", "gemini", "mistral"] = _named(
+        "ATENEO_EMBEDDING_PROVIDER",
+        "auto",
+        "openai, local, voyage, cohere, gemini or mistral; auto: OpenAI when OPENAI_API_KEY is set, else local",
+    )
+    voyage_api_key: SecretStr | None = _named("VOYAGE_API_KEY", None, "key for Voyage's embeddings")
+    cohere_api_key: SecretStr | None = _named("COHERE_API_KEY", None, "key for Cohere's embeddings")
+    gemini_api_key: SecretStr | None = _named("GEMINI_API_KEY", None, "key for Gemini's embeddings")
+    mistral_api_key: SecretStr | None = _named("MISTRAL_API_KEY", None, "key for Mistral's embeddings")
+    embedding_url: str | None = _named(
+        "ATENEO_EMBEDDING_URL", None, "another address for Voyage, Cohere, Gemini or Mistral: a gateway"
     )
     embedding_model: str | None = _named(
         "ATENEO_EMBEDDING_MODEL", None, "model name at the provider (OpenAI: text-embedding-3-small)"
     )
     embedding_dimensions: int | None = _named(
-        "ATENEO_EMBEDDING_DIMENSIONS", None, "asks an OpenAI model for shorter vectors", ge=1, le=4000
+        "ATENEO_EMBEDDING_DIMENSIONS", None, "asks a provider's model for shorter vectors", ge=1, le=4000
     )
     embedding_concurrency: int = _named(
         "ATENEO_EMBEDDING_CONCURRENCY", 4, "requests to the provider at the same time", ge=1, le=64

@@ -65,6 +65,6 @@ def test_what_is_no_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadArgument, match="minilm"):
         new_model(settings, "local", "no-hay", None)
     with pytest.raises(BadArgument, match="--provider"):
-        new_model(settings, "cohere", "x", None)
+        new_model(settings, "acme", "x", None)
     with pytest.raises(BadArgument, match="--model"):
         new_model(settings, "openai", None, None)

@@ -9,6 +9,7 @@ from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, SettingsError
 from ateneo.i18n import tr
 from ateneo.ports import Embedder
+from ateneo.providers.embedding_protocols import SERVICES
 from ateneo.settings import Settings
 from ateneo.types import Generation
 
@@ -22,6 +23,8 @@ def make_embedder(settings: Settings) -> Embedder:
         from ateneo.providers.local import LocalEmbedder, bundled_model_dir
 
         return LocalEmbedder(settings.model_dir or bundled_model_dir(), threads=settings.threads)
+    if provider in SERVICES:
+        return _http(settings, provider, settings.embedding_model, settings.embedding_dimensions)
     key = settings.openai_api_key
     if key is None and settings.openai_base_url is None:
         raise SettingsError(
@@ -33,6 +36,25 @@ def make_embedder(settings: Settings) -> Embedder:
         )
     model = settings.embedding_model or OPENAI_MODEL
     return _openai(settings, model, settings.embedding_dimensions)
+
+
+def _http(settings: Settings, service: str, model: str | None, dimensions: int | None) -> Embedder:
+    from ateneo.providers.http_embedder import HttpEmbedder
+
+    key = _http_key(settings, service)
+    return HttpEmbedder(
+        service,
+        api_key=key.get_secret_value() if key else None,
+        model=model,
+        url=settings.embedding_url,
+        dimensions=dimensions,
+        timeout_s=settings.embedding_timeout_s,
+    )
+
+
+def _http_key(settings: Settings, service: str) -> SecretStr | None:
+    key: SecretStr | None = getattr(settings, f"{service}_api_key")
+    return key
 
 
 def _openai(settings: Settings, model: str, dimensions: int | None) -> Embedder:
@@ -64,6 +86,10 @@ def embedder_of(settings: Settings, generation: Generation) -> Embedder | None:
     """
     if generation.provider == "local":
         return _local(settings, generation.model, generation.dims)
+    if generation.provider in SERVICES:
+        if _http_key(settings, generation.provider) is None:
+            return None
+        return _http(settings, generation.provider, generation.model, generation.asked_dims)
     key, address = _openai_access(settings, generation.model)
     if generation.provider != "openai" or (key is None and address is None):
         return None
@@ -89,8 +115,10 @@ def new_model(settings: Settings, provider: str | None, model: str | None, dimen
 
     Raises BadArgument, SettingsError where its key is missing.
     """
-    if provider not in (None, "local", "openai"):
-        raise BadArgument(name="--provider", value=provider, rule="local, openai")
+    if provider not in (None, "local", "openai", *SERVICES):
+        raise BadArgument(name="--provider", value=provider, rule=", ".join(("local", "openai", *SERVICES)))
+    if provider is not None and provider in SERVICES:
+        return _service(settings, _http(settings, provider, model, dimensions))
     if provider != "openai":
         found = None if model is None else _local(settings, model, None)
         if provider == "local" and found is None:

@@ -7,18 +7,11 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter, ValidationError
 
-from ateneo.errors import (
-    ProviderAnswerInvalid,
-    ProviderBusy,
-    ProviderError,
-    ProviderRefusedInput,
-    ProviderRejected,
-    ProviderUnavailable,
-    SettingsError,
-)
+from ateneo.errors import ProviderAnswerInvalid, ProviderError, ProviderUnavailable, SettingsError
 from ateneo.i18n import tr
 from ateneo.providers.endpoint import checked_key, checked_url, redacted, said
 from ateneo.providers.http_environment import check_environment, made
+from ateneo.providers.http_refusals import refusal
 from ateneo.providers.loops import PerLoop
 from ateneo.validation_messages import broken_rule
 
@@ -100,7 +93,7 @@ class HttpReranker:
         else:
             if answer.is_success:
                 return self._scores(answer.content, len(texts))
-            problem = self._for_status(answer)
+            problem = refusal(answer, provider=self._provider, key=self._key)
         # raised here, not in the handler: the client's exception holds the request, and with it the key
         raise problem
 
@@ -122,16 +115,5 @@ class HttpReranker:
             raise self._problem(ProviderAnswerInvalid, detail)
         return [row.score for row in sorted(rows, key=lambda row: row.index)]
 
-    def _for_status(self, answer: httpx2.Response) -> ProviderError:
-        status = answer.status_code
-        detail = f"HTTP {status} {said(answer.content)}"
-        if status == 429:
-            return self._problem(ProviderBusy, detail, retry_after=None)
-        if status in {400, 413, 422}:
-            return self._problem(ProviderRefusedInput, detail)
-        if status >= 500 or status == 408:
-            return self._problem(ProviderUnavailable, detail)
-        return self._problem(ProviderRejected, detail, http_status=status)
-
-    def _problem(self, kind: type[ProviderError], detail: str, **fields: object) -> ProviderError:
-        return kind(provider=self._provider, detail=redacted(detail, self._key), **fields)
+    def _problem(self, kind: type[ProviderError], detail: str) -> ProviderError:
+        return kind(provider=self._provider, detail=redacted(detail, self._key))
