@@ -48,7 +48,7 @@ class Container:
         settings = settings or load()
         i18n.use(settings.lang)
         known = make_models(settings)
-        chat = make_chat_model(settings, known.main)
+        chat = make_chat_model(settings, known)
         reranker = make_reranking(settings)
         db = await open_database(settings, guarded=True)
         search = VectorSearchService(db, known, reranking=reranker, **search_options(settings))

@@ -26,6 +26,8 @@ from ateneo.types import Agent
         ({"mode": "magic"}, "mode"),
         ({"fusion": "sum"}, "fusion"),
         ({"dense_weight": 1.01}, "dense_weight"),
+        ({"min_score": -0.1}, "min_score"),
+        ({"min_score": float("nan")}, "min_score"),
         ({"dense_weight": float("nan")}, "dense_weight"),
         ({"filter": {"a": {"like": "b"}}}, "filter"),
         ({"language": "es", "filter": {"language": "en"}}, "language"),

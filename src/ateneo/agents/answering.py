@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ateneo.agents.citation_check import CitationWriter
 from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
@@ -147,7 +147,7 @@ class Answering:
         """What the model says, with the searches that it asks for."""
         while True:
             call = None
-            async with aclosing(self.chat.stream(self._request())) as parts:
+            async with aclosing(self.chat.stream(await self._request())) as parts:
                 async for part in parts:
                     if isinstance(part, TextPart):
                         async for shown in self.writer.write(part.text):
@@ -197,7 +197,7 @@ class Answering:
         async for shown in self.writer.write(("\n\n" if self.writer.text else "") + warning):
             yield shown
 
-    def _request(self) -> ChatRequest:
+    async def _request(self) -> ChatRequest:
         stable = stable_prompt(self.agent)
         context = "" if self.chat.native_citations else self.context
         return ChatRequest(
@@ -211,6 +211,7 @@ class Answering:
             rounds=tuple(self.rounds),
             model=self.agent.model,
             units={hit.chunk_id: sentence_units(clean(hit.contenido)) for hit in self._cited_natively()},
+            generation=None if self.chat.writes else await self.search.generation(),
         )
 
     def _cited_natively(self) -> list[Hit]:
@@ -225,7 +226,10 @@ class Answering:
 
     async def _fresh_context(self, query: str, budget: int) -> Context:
         """Passages that were not given yet, within `budget` tokens."""
-        result = await self.search.search(self.empresa_id, query, options=SearchOptions.for_agent(self.agent))
+        options = SearchOptions.for_agent(self.agent)
+        if not self.chat.writes:
+            options = replace(options, min_score=0.0)  # what quotes passages is told how relevant they are
+        result = await self.search.search(self.empresa_id, query, options=options)
         known = {hit.chunk_id for hit in self.writer.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
         counter = self.chat.counter or self.search.context_counter

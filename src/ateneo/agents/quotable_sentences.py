@@ -28,15 +28,30 @@ not of on or our she should so some than that the their them there these they th
 which who why will with would you your
 """
 _STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
+_ROW = " | "
+_ITEM = re.compile(r"(?:[-•*–]|\d{1,2}[.)]|[a-z]\))\s")
+_REFERS_BACK = re.compile(
+    r"(?:(?:en|de|a|para|por|con|sin|tras|desde|durante|em|in|for|with)\s+)?"
+    r"(?:es[aeo]s?|est[aeo]s?|dich[ao]s?|tal(?:es)?|ell[ao]s?|amb[ao]s|(?:el|la|lo)s?\s+(?:mism[ao]s?|resto|demás|restantes|anterior)"
+    r"|además|también|asimismo|sin embargo|no obstante|pero|(?:de lo|en caso|caso) contrario|entonces"
+    r"|ess[ae]s?|isso|isto|this|that|these|those|such|it|they|both|otherwise|however)\b",
+    re.IGNORECASE,
+)
+"""How a sentence begins that says nothing without the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quotable:
-    """A sentence of passage `[number]`, verbatim."""
+    """A sentence of passage `[number]`, verbatim. `lead`: what it depends on there, the sentence before one that begins
+    with "ese", "dicho" or the like, the head of a list's item; "" where it stands by itself."""
 
     number: int
     text: str
-    heading: str
+    lead: str = ""
+
+    @property
+    def is_row(self) -> bool:
+        return _ROW in self.text
 
 
 def content_words(text: str) -> Words:
@@ -51,15 +66,39 @@ def quotables(passages: Sequence[Hit]) -> list[Quotable]:
     """Returns the sentences worth quoting, in order, none twice: no headings, questions, rules of tables, or scraps."""
     found: dict[str, Quotable] = {}
     for number, hit in enumerate(passages, 1):
-        heading = hit.headings[-1] if hit.headings else hit.title or ""
-        sentences = split_sentences(hit.contenido)
+        sentences = body(hit)
         for at, sentence in enumerate(sentences):
-            unfinished = at == 0 and len(sentences) > 1 and sentence[-1:].isalnum()
-            is_heading = sentence.startswith("#") or unfinished or (at == 0 and heading and sentence.endswith(heading))
             is_question = sentence.rstrip(' »”"*_').endswith("?")
-            if not is_heading and not is_question and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
-                found.setdefault(sentence, Quotable(number, sentence, heading))
+            if not is_question and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
+                found.setdefault(sentence, Quotable(number, sentence, _lead(sentences, at)))
     return list(found.values())
+
+
+def body(hit: Hit) -> list[str]:
+    """The sentences of a passage without its headings."""
+    heading = hit.headings[-1] if hit.headings else hit.title or ""
+    sentences = split_sentences(hit.contenido)
+    begins_with_heading = len(sentences) > 1 and sentences[0][-1:].isalnum()
+    if sentences and (begins_with_heading or (heading and sentences[0].endswith(heading))):
+        sentences = sentences[1:]
+    return [one for one in sentences if not one.startswith("#")]
+
+
+def _lead(sentences: Sequence[str], at: int) -> str:
+    if _ITEM.match(sentences[at]):
+        above = (one for one in reversed(sentences[:at]) if not _ITEM.match(one))
+        head = next(above, "")
+        return head if head.endswith(":") else ""
+    return sentences[at - 1] if at and _REFERS_BACK.match(sentences[at]) else ""
+
+
+def row_asked_for(question: str, candidates: Sequence[Quotable]) -> list[Quotable]:
+    """The candidates without rows of tables, but for the one row that holds more of the question than the others."""
+    rows = [one for one in candidates if one.is_row]
+    held = coverage(question, [one.text for one in rows])
+    most = max(held, default=0.0)
+    asked = [row for row, share in zip(rows, held, strict=True) if share == most > 0]
+    return [one for one in candidates if not one.is_row or asked == [one]]
 
 
 def coverage(question: str, texts: Sequence[str]) -> list[float]:

@@ -35,6 +35,10 @@ _NEIGHBOURS = both("pasajes vecinos a cada lado", "neighbouring passages to each
 _NEIGHBOURS_RANGE: dict[str, Any] = {"minimum": 0, "maximum": 10}
 _SECTION = both("agrega toda la sección de cada resultado", "adds the whole section of each hit")
 _GROUP = both("agrupa por documento: k y skip cuentan documentos", "groups by document: k and skip count documents")
+_MIN_SCORE = both(
+    "solo lo que responde con al menos esta probabilidad, igual para toda pregunta y empresa",
+    "only what answers with at least this probability, the same for every question and company",
+)
 _HIGHLIGHT = both("marca las palabras encontradas", "marks the words that were found")
 _RERANK = both("false: sin el reranker configurado", "false: without the reranker that is configured")
 
@@ -50,6 +54,7 @@ class Options(BaseModel):
     neighbours: int = Field(0, description=_NEIGHBOURS, json_schema_extra=_NEIGHBOURS_RANGE)
     section: bool = Field(False, description=_SECTION)
     group_by_document: bool = Field(False, description=_GROUP)
+    min_score: float | None = Field(None, description=_MIN_SCORE, json_schema_extra=_WEIGHT_RANGE)
     highlight: bool = Field(False, description=_HIGHLIGHT)
     rerank: bool | None = Field(None, description=_RERANK)
 
@@ -100,7 +105,8 @@ class SameText(BaseModel):
 
 
 class Passage(BaseModel):
-    """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25.
+    """`score` is relative to this question, 0 to 1; `dense_score` a cosine; `lexical_score` BM25; `relevance`, where
+    `min_score` was given, how probable it is that it answers, comparable between questions.
 
     `highlights` are spans [start, end) of `contenido`, in Unicode code points. `page_breaks`: of a text on several
     pages, where each begins (code points) and its number; `page` is where its own text begins. `duplicates`: how many
@@ -128,6 +134,7 @@ class Passage(BaseModel):
     lexical_rank: int | None = Field(examples=[1])
     matched: tuple[str, ...] = Field(examples=[["feriado"]])
     rerank_score: float | None = Field(examples=[None])
+    relevance: float | None = Field(examples=[None])
     highlights: tuple[tuple[int, int], ...] = Field(examples=[[[18, 25]]])
     before: tuple[NearbyPassage, ...] = Field(examples=[[]])
     after: tuple[NearbyPassage, ...] = Field(examples=[[]])

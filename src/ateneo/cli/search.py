@@ -48,6 +48,12 @@ async def search(
     group: Annotated[
         bool, typer.Option("--group", help=tr("Por documento (-k cuenta documentos).", "By document (-k counts them)."))
     ] = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            help=tr("Probabilidad mínima de que responda, de 0 a 1.", "Least probability that it answers, 0 to 1.")
+        ),
+    ] = None,
     rerank: Annotated[
         bool | None,
         typer.Option("--rerank/--no-rerank", help=tr("Con o sin el reranker.", "With the reranker or not.")),
@@ -67,6 +73,7 @@ async def search(
         neighbours=neighbours,
         section=section,
         group_by_document=group,
+        min_score=min_score,
         highlight=True,
         rerank=rerank,
     )
@@ -143,6 +150,8 @@ def _scores(hit: Hit) -> str:
     meaning = "–" if hit.dense_score is None else number(hit.dense_score, 2)
     words = "–" if not hit.lexical_score else number(hit.lexical_score, 1)
     again = "" if hit.rerank_score is None else f" · reranker {number(hit.rerank_score, 2)}"
+    if hit.relevance is not None:
+        again += tr(f" · responde {number(hit.relevance, 2)}", f" · answers {number(hit.relevance, 2)}")
     score, name = number(hit.score, 2), hit.chunk_id[:8]
     return tr(
         f"puntaje {score} · significado {meaning} · palabras {words}{again} · chunk {name}",

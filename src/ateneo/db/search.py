@@ -48,12 +48,13 @@ class Query:
 class Candidates:
     """Hits, best first. `corrected`: unknown word -> the one searched instead; `phrases_nowhere`: no passage has the
     quoted words in a row, so they counted as words; `crowded`: so many candidates had the same text that a larger pool
-    may find more."""
+    may find more; `passages`: how many the company has."""
 
     hits: tuple[Hit, ...] = ()
     corrected: Mapping[str, str] = field(default_factory=dict)
     phrases_nowhere: bool = False
     crowded: bool = False
+    passages: int = 1
     plan: Mapping[str, Any] | None = None
 
 
@@ -94,6 +95,7 @@ async def search(db: Database, query: Query, *, schema: str) -> Candidates:
         corrected=notes[0].get("corrected", {}),
         phrases_nowhere="phrases" in notes[0],
         crowded="crowded" in notes[0],
+        passages=notes[0]["passages"],
         plan=json.loads(rows[0]["plan"]) if rows[0]["plan"] else None,
     )
 
@@ -109,6 +111,7 @@ def _hit(row: asyncpg.Record, notes: Mapping[str, Any]) -> Hit:
         url=notes.get("row", {}).get("url"),
         page_breaks=tuple(zip(breaks[::2], breaks[1::2], strict=True)),
         duplicates=notes.get("duplicates", 0),
+        words_share=notes.get("words_share"),
         same_text=same_text,
     )
 

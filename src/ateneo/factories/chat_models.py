@@ -3,6 +3,7 @@
 from typing import Any
 
 from ateneo.agents.extractive import ExtractiveChat
+from ateneo.embedding.current_model import Models
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import SettingsError
 from ateneo.i18n import tr
@@ -10,7 +11,7 @@ from ateneo.ports import ChatModel
 from ateneo.settings import Settings
 
 
-def make_chat_model(settings: Settings, embedding: EmbeddingService | None) -> ChatModel:
+def make_chat_model(settings: Settings, embedding: EmbeddingService | Models | None) -> ChatModel:
     """Claude where a key is set, else the extractive answerer; or the one that the settings name. Raises SettingsError
     where its key or its model is missing."""
     key = settings.anthropic_api_key

@@ -82,9 +82,12 @@ class Tools:
             dict[str, Any] | None,
             Field(description='conditions on metadata: {"tipo": "manual", "fecha": {"gte": "2024-01-01"}}'),
         ] = None,
+        min_score: Annotated[
+            float | None, Field(ge=0, le=1, description="only passages that answer with at least this probability")
+        ] = None,
     ) -> SearchAnswer:
         async with self._call("search", "read", target=document_id) as call:
-            options = SearchOptions(k=k, filter=narrowed(filter, "document_id", document_id))
+            options = SearchOptions(k=k, filter=narrowed(filter, "document_id", document_id), min_score=min_score)
             found = await self._container.search.search(call.empresa_id, query, options=options)
             call.results = len(found.hits)
             self._container.queries.note(call.empresa_id, found.query)

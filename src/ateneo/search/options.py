@@ -28,8 +28,9 @@ class SearchOptions:
 
     `neighbours` (<= 10): that many chunks before and after each hit in its document; `section`: all under its heading
     (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages, up to 3 of
-    each. `highlight`: where the matched words stand in each hit. `rerank`: None reranks where a reranker is configured,
-    True insists on it. `explain`: the result has the `plan`.
+    each. `min_score`: hits that answer less probably than this, 0 to 1, are left out; what it means does not depend on
+    the question, the company or the model. `highlight`: where the matched words stand in each hit. `rerank`: None
+    reranks where a reranker is configured, True insists on it. `explain`: the result has the `plan`.
 
     Raises BadArgument, which names the option and its rule.
     """
@@ -45,6 +46,7 @@ class SearchOptions:
     neighbours: int = 0
     section: bool = False
     group_by_document: bool = False
+    min_score: float | None = None
     highlight: bool = False
     rerank: bool | None = None
     conditions: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
@@ -66,6 +68,8 @@ class SearchOptions:
         _one_of("mode", self.mode, get_args(Mode))
         if self.dense_weight is not None:
             _between("dense_weight", self.dense_weight, 0, 1)
+        if self.min_score is not None:
+            _between("min_score", self.min_score, 0, 1)
         _one_of("fusion", self.fusion, get_args(Fusion))
         object.__setattr__(self, "conditions", narrowed(self.filter, "language", self.language))
 
@@ -83,6 +87,7 @@ class NamedOptions(TypedDict, total=False):
     neighbours: int
     section: bool
     group_by_document: bool
+    min_score: float | None
     highlight: bool
     rerank: bool | None
 

@@ -8,6 +8,7 @@ from ateneo.db import agents
 from ateneo.db import search as statements
 from ateneo.db.pool import Database
 from ateneo.embedding.current_model import CurrentModel, Model, Models
+from ateneo.embedding.scale import scale_of
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument, EmptyQuery, GenerationMismatch, QueryTooLong
 from ateneo.i18n import tr
@@ -16,11 +17,12 @@ from ateneo.search.context import build_context
 from ateneo.search.filters import with_checked_filter
 from ateneo.search.options import MOST_HITS, NamedOptions, SearchOptions
 from ateneo.search.passages import by_document, highlighted, surrounded
+from ateneo.search.relevance import relevance
 from ateneo.search.reranking import Reranking
 from ateneo.search.token_estimate import HigherCount, TokenEstimate
 from ateneo.tenant_id import tenant_id
 from ateneo.text.clean import clean
-from ateneo.types import Agent, Hit, Mode, SearchResult, Tenant
+from ateneo.types import Agent, Generation, Hit, Mode, SearchResult, Tenant
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
@@ -82,7 +84,8 @@ class VectorSearchService:
         reranking = self._asked_reranking(options.rerank)
         first, count = _window(options, reranking)
         asked, found = await self._ask(self._query(empresa_id, text, options, first, count), options)
-        hits, warnings = found.hits, list(self._warnings(found, asked, options.mode))
+        hits = found.hits if options.min_score is None else await self._relevant(found, options.min_score)
+        warnings = list(self._warnings(found, asked, options.mode))
         if reranking and first == 0:
             hits, failed = await reranking.order(text, hits)
             warnings += failed
@@ -119,6 +122,11 @@ class VectorSearchService:
         chosen = with_checked_filter(empresa_id, agent or Agent(""))
         found = await self.search(empresa_id, query, options=SearchOptions.for_agent(chosen))
         return build_context(found.hits, self.context_counter, max_tokens=max_tokens).text
+
+    async def generation(self) -> Generation | None:
+        """Whose vectors searches compare with now; None where there are none."""
+        model = await self._model()
+        return None if model is None else model.generation
 
     @property
     def context_counter(self) -> TokenCounter:
@@ -159,6 +167,17 @@ class VectorSearchService:
             explain=options.explain,
         )
 
+    async def _model(self) -> Model | None:
+        return self._pinned or await self._current.get()
+
+    async def _relevant(self, found: statements.Candidates, least: float) -> tuple[Hit, ...]:
+        """The hits that answer with that probability, each with its own."""
+        by_meaning = any(hit.dense_score is not None for hit in found.hits)
+        model = await self._model() if by_meaning else None
+        scale = None if model is None else await scale_of(model.embedding)
+        weighed = (replace(hit, relevance=relevance(hit, scale, found.passages)) for hit in found.hits)
+        return tuple(hit for hit in weighed if (hit.relevance or 0.0) >= least)
+
     async def _completed(
         self, empresa_id: str, hits: tuple[Hit, ...], found: statements.Candidates, options: SearchOptions
     ) -> tuple[Hit, ...]:
@@ -196,7 +215,7 @@ class VectorSearchService:
         return query, found
 
     async def _with_meaning(self, asked: statements.Query, options: SearchOptions) -> statements.Query:
-        model = self._pinned or await self._current.get()
+        model = await self._model()
         if model is None or asked.text is None:
             return asked
         own_weight = options.dense_weight is None and self._weight is None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ateneo.types.agents import Turn, Usage
+from ateneo.types.embedding import Generation
 from ateneo.types.search import Hit
 
 
@@ -29,7 +30,8 @@ class ChatRequest:
     their own (`ChatModel.native_citations`) they stand in `system` already. The first `stable` characters of `system`
     are the same from question to question. `may_search` offers the search tool; `rounds` are the searches made so far.
     `model` is asked instead of the provider's own. `units`: by chunk_id what a model that cites by itself can cite of a
-    passage, its sentences, which joined are its text.
+    passage, its sentences, which joined are its text. `generation`: the embedding model that found the passages,
+    for who weighs sentences with it.
     """
 
     system: str
@@ -42,6 +44,7 @@ class ChatRequest:
     rounds: Sequence[SearchRound] = ()
     model: str | None = None
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    generation: Generation | None = None
 
 
 @dataclass(frozen=True, slots=True)

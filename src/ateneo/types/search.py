@@ -48,6 +48,10 @@ class Hit:
     """The query's words (folded) that the passage has."""
     rerank_score: float | None = None
     """Where a reranker ordered it: that model's own score, comparable within this result alone."""
+    words_share: float | None = None
+    """BM25 over an ideal passage's, which has every word of the query once; None where words were not asked."""
+    relevance: float | None = None
+    """Where `min_score` was asked: how probable it is that it answers, in (0, 1), comparable between queries."""
     highlights: tuple[tuple[int, int], ...] = ()
     """On request: where forms of those words stand, as spans [start, end) of `contenido` in code points."""
     before: tuple[Passage, ...] = ()

@@ -12,8 +12,8 @@
 -- `page_breaks`: offset, page, offset, page ... of a text on several pages; `row`: key and url of a row of a source (docs/adr/0047).
 -- Chunks of rows that were withdrawn are left out (sources.sql).
 -- Each hit has both scores and ranks, the words that it matched, in `notes` what unknown words were corrected to and its
--- share of the ideal passage's score (`words_share`), and with `explain` the plan. With a restriction meaning is compared
--- exactly. The dense leg's settings: docs/adr/0009.
+-- share of the ideal passage's score (`words_share`), how many `passages` the company has, and with `explain` the plan. With
+-- a restriction meaning is compared exactly. The dense leg's settings: docs/adr/0009.
 SELECT '[1]'::@vector@.vector;   -- loads the library, so that SET hnsw.* below is known
 
 CREATE OR REPLACE FUNCTION ateneo.checked_vector(p_vector @vector@.vector, p_generation smallint, OUT generation smallint, OUT unit @vector@.halfvec)
@@ -151,7 +151,8 @@ BEGIN
       meta.page, coalesce(meta.headings, '{}'), b.fused, b.ds::float8, b.ls::float8, b.dr::int, b.lr::int,
       coalesce((SELECT array_agg(DISTINCT x.w) FROM unnest($15, $16) x(w, t) JOIN ateneo.chunk_lex c
         ON c.empresa_id = $2 AND c.chunk_id = b.chunk_id AND c.terms @> ARRAY[x.t]), '{}'),
-      $17 || CASE WHEN $4 IS NULL THEN '{}' ELSE jsonb_build_object('words_share', b.ln) END
+      $17 || CASE WHEN $4 IS NULL THEN '{}' ELSE jsonb_build_object('words_share', b.ln) END || jsonb_build_object('passages',
+          coalesce((SELECT s.n FROM ateneo.tenant_stats s WHERE s.empresa_id = $2), (SELECT count(*) FROM u)))
         || CASE WHEN (SELECT count(*) FROM best) < $7 AND (SELECT count(*) FROM u) >= $3 THEN '{"crowded": true}' ELSE '{}'::jsonb END
         || CASE WHEN b.others = 0 THEN '{}' ELSE ateneo.copies_note($2, b.others, ARRAY(SELECT o.chunk_id FROM texts o WHERE o.same = b.same AND o.place BETWEEN 2 AND 11 ORDER BY o.place)) END
         || CASE WHEN meta.metadata ? '$page_breaks' THEN jsonb_build_object('page_breaks', meta.metadata -> '$page_breaks') ELSE '{}' END
