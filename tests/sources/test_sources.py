@@ -7,12 +7,16 @@ import asyncpg
 import pytest
 from tests.sources.conftest import DJANGO, PRISMA, RAILS, Find
 
-from ateneo.db import passages
+from ateneo.db import documents, migrate, passages, versions
 from ateneo.db import sources as store
 from ateneo.db.locks import Patience
 from ateneo.db.pool import Database
-from ateneo.errors import BadArgument, DatabaseError, Unknown
+from ateneo.errors import BadArgument, DatabaseError, Unknown, UnknownDocument
+from ateneo.factories.embedders import make_models
+from ateneo.settings import load
+from ateneo.sources.rows import Chunker
 from ateneo.sources.service import SourceService
+from ateneo.sources.settling import settle_page
 
 ARTICLES = [
     (1, 7, "Vacaciones", "Los viáticos se rinden dentro de los treinta días.", "rrhh", 1),
@@ -142,6 +146,10 @@ async def test_what_is_withdrawn_is_gone_with_its_commit(
     assert await find(7, '"viáticos se rinden"') == []
     assert await passages.by_ids(database, "7", [hit.chunk_id]) == []
     assert await passages.current(database, "7", [hit.chunk_id]) == {}
+    listed = await documents.list_documents(database, "7")
+    assert "Vacaciones" not in [one.title for one in listed]
+    with pytest.raises(UnknownDocument):
+        await documents.get(database, "7", str(hit.document_id))
     await sources.sync("kb")
     found = [(company, hit.key[0]) for company in (7, 8) for hit in await find(company, "viáticos")]
     assert found == then
@@ -351,3 +359,50 @@ async def test_a_table_that_is_held_is_waited_for_a_moment_at_a_time(
             await store.add(database, draft, patience=Patience(wait_s=0.05, tries=2))
     assert await sources.listed() == []
     await sources.add(draft)
+
+
+async def test_a_poll_sees_what_no_longer_meets_the_condition(
+    product: asyncpg.Connection, sources: SourceService, find: Find
+) -> None:
+    await _django(product, sources, poll=True)
+    await product.execute("UPDATE helpdesk_article SET is_published = false, updated_at = now() WHERE id = 1")
+    assert await sources.poll(await sources.show("kb")) == 1
+    assert await find(7, "viáticos") == []
+    await sources.sync("kb")
+    assert await sources.poll(await sources.show("kb")) == 0
+
+
+async def test_a_whole_source_that_is_withdrawn_stays_so_while_its_condition_fails(
+    product: asyncpg.Connection, sources: SourceService, find: Find
+) -> None:
+    await _django(product, sources, condition="10 / priority > 0")
+    await product.execute("SET session_replication_role = replica")
+    await product.execute("UPDATE helpdesk_article SET priority = 20 WHERE id = 1")
+    await product.execute("UPDATE helpdesk_article SET priority = 0 WHERE id = 3")
+    await product.execute("INSERT INTO ateneo.source_change (source_id, withdrawn) VALUES (1, true)")
+    await settle_page(sources.db, await sources.show("kb"), Chunker(make_models(load()).main))
+    assert await find(7, "viáticos") == []
+    await sources.sync("kb")
+    assert (await find(7, "viáticos"), len(await find(7, "feriado"))) == ([], 1)
+
+
+async def test_an_upgrade_makes_the_functions_anew(
+    product: asyncpg.Connection, sources: SourceService, find: Find, database: Database
+) -> None:
+    await _django(product, sources)
+    await product.execute("SELECT set_config('ateneo.upgrading', $1, false)", str(versions.VERSION))
+    await product.execute("UPDATE ateneo.function_file SET sha256 = 'older' WHERE name = 'functions/sources.sql'")
+    await product.execute("DROP FUNCTION ateneo.source_1_keys()")
+    await migrate.upgrade(database)
+    assert await product.fetchval("SELECT count(*) FROM ateneo.source_1_keys()") == 3
+    assert await migrate.plan(database) == []
+
+
+async def test_keys_of_several_columns_are_told_apart(
+    product: asyncpg.Connection, sources: SourceService, find: Find
+) -> None:
+    await product.execute("CREATE TABLE pair (a text, b text, body text, PRIMARY KEY (a, b))")
+    await product.execute("INSERT INTO pair VALUES ('x, y', 'z', 'La caldera uno.'), ('x', 'y, z', 'La caldera dos.')")
+    await sources.add(await sources.draft("pair", empresa_id="7"))
+    await sources.sync("pair")
+    assert {one.key for one in await find(7, "caldera")} == {("x, y", "z"), ("x", "y, z")}

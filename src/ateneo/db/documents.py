@@ -21,6 +21,7 @@ PAGE_BREAKS = "$page_breaks"
 """In the metadata of a chunk on several pages: offset, page, offset, page ... (SQL names it, too.)"""
 _BATCH = 500
 """Rows that are written at once: preparing more would hold up the event loop."""
+_SHOWN = " AND d.document_id <> ALL ((SELECT ateneo.withdrawn_documents($1))::text[])"
 _NAMED = 20
 """How many other documents of the same name, or bytes, an answer names."""
 
@@ -139,7 +140,9 @@ async def save(
 async def get(db: Database, empresa_id: str, document_id: str) -> StoredDocument:
     """Raises UnknownDocument where the company has no such document."""
     rows = await db.read(
-        empresa_id, f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1 AND d.document_id = $2", document_id
+        empresa_id,
+        f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1 AND d.document_id = $2{_SHOWN}",
+        document_id,
     )
     if not rows:
         raise UnknownDocument(document_id=document_id)
@@ -152,7 +155,7 @@ async def list_documents(
     """Up to `limit` documents in the order of (source, document_id); `after` is that of the last one seen."""
     rows = await db.read(
         empresa_id,
-        f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1"
+        f"{SELECT} FROM ateneo.document d WHERE d.empresa_id = $1{_SHOWN}"
         " AND ($2::text IS NULL OR (d.source, d.document_id) > ($2, $3::text))"
         " ORDER BY d.source, d.document_id LIMIT $4",
         *(after or (None, None)),

@@ -45,8 +45,10 @@ _SOURCES = """SELECT s.source_id, s.name, s.relation, s.follow, s.mapping::text 
       ELSE (SELECT count(*) FROM (SELECT FROM ateneo.source_change c WHERE c.source_id = s.source_id LIMIT 1) c)
     END AS pending
   FROM ateneo.source s WHERE $1::text IS NULL OR s.name = $1 ORDER BY s.name"""
-_AMOUNTS = """SELECT count(*) FILTER (WHERE l.empresa_id IS NOT NULL) AS rows,
-  count(*) FILTER (WHERE l.empresa_id IS NULL) AS without_company, count(DISTINCT l.empresa_id) AS companies,
+_AMOUNTS = """SELECT count(*) FILTER (WHERE l.shown AND l.empresa_id IS NOT NULL) AS rows,
+  count(*) FILTER (WHERE NOT l.shown) AS hidden,
+  count(*) FILTER (WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
+  count(DISTINCT l.empresa_id) FILTER (WHERE l.shown) AS companies,
   coalesce(sum(l.characters) FILTER (WHERE l.empresa_id IS NOT NULL), 0) AS characters"""
 _ADD = """INSERT INTO ateneo.source (name, relation, follow, mapping) VALUES ($1, $2, $3, $4::text::jsonb)
   RETURNING source_id"""
@@ -100,20 +102,19 @@ async def preview(db: Database, draft: SourceDraft) -> SourcePreview:
             f"{_AMOUNTS} FROM {live} l",
             timeout=NO_LIMIT,
         )
-        total = await connection.fetchval(f"SELECT count(*) FROM {draft.relation}", timeout=NO_LIMIT)  # noqa: S608
         repeated = await connection.fetchval(
             f"SELECT l.key FROM {live} l GROUP BY l.key HAVING count(*) > 1 LIMIT 1",  # noqa: S608
             timeout=NO_LIMIT,
         )
         texts = await connection.fetch(
             f"SELECT r.body FROM ateneo.source_{source_id}_rows((SELECT jsonb_agg(to_jsonb(s.key)) FROM"  # noqa: S608
-            f" (SELECT l.key FROM {live} l WHERE l.empresa_id IS NOT NULL ORDER BY l.fingerprint LIMIT {SAMPLE}) s)) r",
+            f" (SELECT l.key FROM {live} l WHERE l.shown AND l.empresa_id IS NOT NULL"
+            f" ORDER BY l.fingerprint LIMIT {SAMPLE}) s)) r",
             timeout=NO_LIMIT,
         )
     assert row is not None
     return SourcePreview(
         **row,
-        hidden=total - row["rows"] - row["without_company"],
         repeated=tuple(repeated) if repeated else None,
         sample=tuple(one["body"] for one in texts),
     )
@@ -164,6 +165,7 @@ async def compare(db: Database, known: Source, *, since: str | None = None) -> i
 
 
 async def compare_in(connection: Connection, known: Source, since: str | None = None) -> int:
+    await connection.execute("SELECT set_config('statement_timeout', '0', true)")
     row = await connection.fetchrow(
         "SELECT * FROM ateneo.compare_source($1, $2)", known.source_id, since, timeout=NO_LIMIT
     )
@@ -210,7 +212,7 @@ async def _without_company(db: Database, known: Source) -> SourceCheck:
         try:
             rows = await connection.fetch(
                 f"SELECT l.key, count(*) OVER () AS total FROM ateneo.source_{known.source_id}_live(NULL) l"  # noqa: S608
-                f" WHERE l.empresa_id IS NULL ORDER BY l.key LIMIT {_SHOWN_KEYS}",
+                f" WHERE l.shown AND l.empresa_id IS NULL ORDER BY l.key LIMIT {_SHOWN_KEYS}",
                 timeout=NO_LIMIT,
             )
         except OF_ONE_ROW:

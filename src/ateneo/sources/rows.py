@@ -15,6 +15,7 @@ from ateneo.types.sources import Source
 
 _LONGEST_TITLE = 300
 _BEGINNING = 60
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ def new_rows(source: Source, rows: Sequence[Row], chunker: Chunker) -> list[NewR
     return [_new_row(source, one, chunker) for one in rows]
 
 
+def _external_id(row: Row) -> str | None:
+    """What the product calls it; None for what no index takes."""
+    name = row.document if row.document is not None else row.key[0] if len(row.key) == 1 else json.dumps(row.key)
+    return name if len(name.encode()) <= _LONGEST_NAME else None
+
+
 def _beginning(text: str) -> str:
     """The first words of a text that has no title."""
     line = next((one.strip() for one in clean(text).splitlines() if one.strip()), "")
@@ -47,7 +54,6 @@ def _beginning(text: str) -> str:
 def _new_row(source: Source, row: Row, chunker: Chunker) -> NewRow:
     assert row.empresa_id is not None
     own = row_id(source.name, row.key)
-    shown_key = ", ".join(row.key)
     grouped = row.document is not None
     title = clean(row.title or "").strip()[:_LONGEST_TITLE]
     metadata = {"language": detect(row.body), **row.metadata}
@@ -56,8 +62,8 @@ def _new_row(source: Source, row: Row, chunker: Chunker) -> NewRow:
         empresa_id=row.empresa_id,
         row_id=own,
         document_id=document_id(source.name, row.document if row.document is not None else json.dumps(row.key)),
-        external_id=row.document if row.document is not None else shown_key,
-        title=title or _beginning(row.body) or f"{source.name} {shown_key}",
+        external_id=_external_id(row) or own,
+        title=title or _beginning(row.body) or f"{source.name} {', '.join(row.key)}",
         place=row.place if grouped else None,
         fingerprint=row.fingerprint,
         url=source.mapping.filled_url(row.url, lambda value: quote(value, safe="")),

@@ -38,8 +38,8 @@ BEGIN
     INTO facts FROM jsonb_array_elements_text(m -> 'metadata') WITH ORDINALITY t(c, n);
   SELECT string_agg(format('jsonb_build_object(%L, r.%I::text)', t.c, t.c), ' || ' ORDER BY t.n)
     INTO links FROM jsonb_array_elements_text(m -> 'url_columns') WITH ORDINALITY t(c, n);
-  columns := format(E'%s AS key, %s AND octet_length((%s)::text) <= 1000 AS shown, %s AS empresa_id, %s AS document, %s AS place,
-    %s AS title, concat_ws(E''\\n\\n'', %s) AS body, %s AS metadata, %s AS url', key, shown, key, tenant,
+  columns := format(E'%s AS key, %s AND octet_length((%s)::text) <= 1000 AND coalesce(octet_length(%s), 0) <= 500 AS shown, %s AS empresa_id, %s AS document, %s AS place,
+    %s AS title, concat_ws(E''\\n\\n'', %s) AS body, %s AS metadata, %s AS url', key, shown, key, tenant, tenant,
     coalesce('r.' || quote_ident(m ->> 'document') || '::text', 'NULL::text'),
     coalesce('least(greatest(r.' || quote_ident(m ->> 'position') || '::numeric, 0), 2000000000)::int', '0'),
     coalesce('r.' || quote_ident(m ->> 'title') || '::text', 'NULL::text'), body, coalesce(facts, '''{}''::jsonb'), coalesce(links, '''{}''::jsonb'));
@@ -48,8 +48,9 @@ BEGIN
     INTO cursor, since FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = p_relation AND a.attname = m ->> 'cursor';
 END $$;
 
--- A source's functions: `source_<id>_rows(keys)`, the rows of these keys as they are now; `source_<id>_live(since)`, key, company and
--- fingerprint of those that meet the condition; `source_<id>_keys()`, all keys; `source_<id>_changed()`, the trigger's.
+-- A source's functions: `source_<id>_rows(keys)`, the rows of these keys as they are now; `source_<id>_live(since)`, key and company of
+-- all rows, or of those that changed since a cursor, with the fingerprint of those that meet the condition; `source_<id>_keys()`, all keys, whatever
+-- the condition does; `source_<id>_changed()`, the trigger's.
 CREATE OR REPLACE FUNCTION ateneo.make_source(p_source int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE s ateneo.source; p record; read text; settings CONSTANT text :=
@@ -58,13 +59,15 @@ BEGIN
   SELECT * INTO s FROM ateneo.source x WHERE x.source_id = p_source;
   SELECT * INTO p FROM ateneo.source_pieces(s.mapping, s.relation::regclass);
   read := 'md5(jsonb_build_array(x.empresa_id, x.document, x.place, x.title, x.body, x.metadata, x.url)::text)';
+  -- dropped, since another version's may give other columns
+  EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_keys()', p_source);
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_rows(jsonb) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
     'document text, place int, title text, body text, metadata jsonb, url jsonb, fingerprint text) %s AS %L', p_source, settings,
     format('SELECT x.*, %s FROM (SELECT %s FROM jsonb_array_elements($1) k(ateneo_v) JOIN %s r ON %s) x', read, p.columns, s.relation, p.joined));
-  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_live(text) RETURNS TABLE (key text[], empresa_id text, characters int, '
-    'fingerprint text, seen text) %s AS %L', p_source, settings,
-    format('SELECT x.key, x.empresa_id, length(x.body), %s, x.seen FROM (SELECT %s, %s AS seen FROM %s r WHERE $1 IS NULL OR %s) x WHERE x.shown',
-      read, p.columns, coalesce(p.cursor, 'NULL::text'), s.relation, coalesce(p.since, 'true')));
+  EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_live(text) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
+    'characters int, fingerprint text, seen text) %s AS %L', p_source, settings,
+    format('SELECT x.key, x.shown, x.empresa_id, CASE WHEN x.shown THEN length(x.body) END, CASE WHEN x.shown THEN %s END, x.seen '
+      'FROM (SELECT %s, %s AS seen FROM %s r WHERE $1 IS NULL OR %s) x', read, p.columns, coalesce(p.cursor, 'NULL::text'), s.relation, coalesce(p.since, 'true')));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_keys() RETURNS TABLE (key text[]) %s AS %L', p_source, settings,
     format('SELECT %s FROM %s r', p.key, s.relation));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
@@ -154,8 +157,8 @@ CREATE OR REPLACE FUNCTION ateneo.row_chunks(row_id text, chunks int) RETURNS te
 $$;
 
 -- Writes the differences between the table and what is stored of it as changes: of all of it, or of what changed since a cursor.
--- Rows without a company are left out, and those of an erased one. Where the condition fails on a row, all keys are written: they are
--- read one by one then. Returns how many differ, and the greatest cursor.
+-- Rows without a company are left out, and those of an erased one. Where the condition fails on a row, all keys are written, as withdrawn
+-- if the whole source is: they are read one by one then. Returns how many differ, and the greatest cursor.
 CREATE OR REPLACE FUNCTION ateneo.compare_source(p_source int, p_since text, OUT differ bigint, OUT seen text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE typed_cursor text := (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s
@@ -166,18 +169,20 @@ BEGIN
       (SELECT count(*) FROM public.knowledge_chunks k WHERE k.empresa_id = r.empresa_id AND k.id = ANY (ateneo.row_chunks(r.row_id, r.chunks)));
   END IF;
   EXECUTE format($q$
-    WITH live AS MATERIALIZED (SELECT l.* FROM ateneo.source_%1$s_live($2) l WHERE l.empresa_id IS NOT NULL
-        AND NOT EXISTS (SELECT FROM ateneo.erased e WHERE e.empresa_id = l.empresa_id)),
-    stored AS (SELECT r.* FROM ateneo.source_row r WHERE r.source_id = $1 AND ($2 IS NULL OR r.key IN (SELECT live.key FROM live))),
+    WITH there AS MATERIALIZED (SELECT l.* FROM ateneo.source_%1$s_live($2) l),
+    live AS (SELECT l.* FROM there l WHERE l.shown AND l.empresa_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM ateneo.erased e WHERE e.empresa_id = l.empresa_id)),
+    stored AS (SELECT r.* FROM ateneo.source_row r WHERE r.source_id = $1 AND ($2 IS NULL OR r.key IN (SELECT there.key FROM there))),
     put AS (INSERT INTO ateneo.source_change (source_id, key, withdrawn)
       SELECT $1, coalesce(live.key, stored.key), stored.key IS NOT NULL AND live.empresa_id IS DISTINCT FROM stored.empresa_id
       FROM live FULL JOIN stored ON stored.key = live.key WHERE live.fingerprint IS DISTINCT FROM stored.fingerprint RETURNING 1)
-    SELECT (SELECT count(*) FROM put), (SELECT l.seen FROM live l ORDER BY %2$s DESC NULLS LAST LIMIT 1) $q$, p_source, typed_cursor)
+    SELECT (SELECT count(*) FROM put), (SELECT l.seen FROM there l ORDER BY %2$s DESC NULLS LAST LIMIT 1) $q$, p_source, typed_cursor)
     INTO differ, seen USING p_source, p_since;
 EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
   EXECUTE format($q$
     WITH put AS (INSERT INTO ateneo.source_change (source_id, key, withdrawn)
-      SELECT $1, coalesce(t.key, r.key), t.key IS NULL
+      SELECT $1, coalesce(t.key, r.key), t.key IS NULL OR r.key IS NOT NULL AND EXISTS (
+        SELECT FROM ateneo.source_change c WHERE c.source_id = $1 AND c.withdrawn AND c.key IS NULL)
       FROM ateneo.source_%s_keys() t FULL JOIN (SELECT * FROM ateneo.source_row x WHERE x.source_id = $1) r ON r.key = t.key RETURNING 1)
     SELECT count(*) FROM put $q$, p_source) INTO differ USING p_source;
 END $$;
@@ -193,7 +198,22 @@ BEGIN
       JOIN ateneo.source_row r ON r.source_id = c.source_id AND r.key = c.key AND r.empresa_id = tenant WHERE c.withdrawn);
 END $$;
 
--- The same for what the application reads itself.
+-- The documents of which nothing else is left.
+CREATE OR REPLACE FUNCTION ateneo.withdrawn_documents(p_empresa text) RETURNS text[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE rows text[];
+BEGIN
+  IF p_empresa IS DISTINCT FROM ateneo.tenant() THEN
+    RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  rows := ARRAY(SELECT DISTINCT left(g, 32) FROM unnest(ateneo.withdrawn_of(p_empresa)) g);
+  IF rows = '{}' THEN RETURN '{}'; END IF;
+  RETURN ARRAY(SELECT r.document_id FROM ateneo.source_row r WHERE r.row_id = ANY (rows) EXCEPT
+    SELECT o.document_id FROM ateneo.source_row r JOIN ateneo.source_row o ON o.empresa_id = r.empresa_id AND o.document_id = r.document_id
+    WHERE r.row_id = ANY (rows) AND o.row_id <> ALL (rows));
+END $$;
+
+-- The chunks that were withdrawn, for what the application reads itself.
 CREATE OR REPLACE FUNCTION ateneo.withdrawn_chunks(p_empresa text) RETURNS text[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -209,3 +229,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce((SELECT jsonb_build_object('row', jsonb_build_object('key', to_jsonb(r.key), 'url', r.url))
     FROM ateneo.source_row r WHERE r.row_id = left(p_chunk, 32) AND r.empresa_id = tenant), '{}')
 $$;
+
+-- What an earlier version made for the sources that there are is made anew. One whose table is gone, or changed, stays as it is.
+DO $$
+DECLARE s record;
+BEGIN
+  FOR s IN SELECT x.source_id FROM ateneo.source x WHERE to_regprocedure('ateneo.protect_tables()') IS NOT NULL LOOP
+    BEGIN PERFORM ateneo.make_source(s.source_id);
+    EXCEPTION WHEN OTHERS THEN RAISE WARNING 'ateneo: source % is not made anew: %', s.source_id, SQLERRM;
+    END;
+  END LOOP;
+END $$;
