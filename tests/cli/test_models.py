@@ -27,6 +27,7 @@ def test_from_the_bundled_one_to_another(tmp_path: Path) -> None:
     assert [(one["name"], one["in_use"]) for one in listed][2:] == [("letras", True)]
     assert all(one["bundled"] and not one["in_use"] for one in listed[:2])
     assert "OpenAI" in ateneo("models", "list", url=None, OPENAI_API_KEY="k", **here).stdout
+    assert "Voyage" in ateneo("models", "list", url=None, ATENEO_EMBEDDING_PROVIDER="voyage", **here).stdout
     good = ateneo("models", "verify", url=None, **here)
     assert good.returncode == 0
     assert good.stdout.count("✓") == 3

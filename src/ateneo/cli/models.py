@@ -40,7 +40,7 @@ async def list_(as_json: AsJson = False) -> None:
     ]
     out.print(table(there, columns, pad_edge=False))
     if not any(_in_use(model, settings) for model in there):
-        what = settings.model_dir if _is_local(settings) else "OpenAI"
+        what = settings.model_dir if _is_local(settings) else _service(settings)
         out.print(tr(f"En uso: {what}.", f"In use: {what}."), style="dim")
 
 
@@ -254,6 +254,11 @@ def _in_use(model: Installed, settings: Settings) -> bool:
 def _is_local(settings: Settings) -> bool:
     provider = settings.embedding_provider
     return provider == "local" or (provider == "auto" and settings.openai_api_key is None)
+
+
+def _service(settings: Settings) -> str:
+    name = settings.embedding_provider
+    return "OpenAI" if name in ("auto", "openai") else name.capitalize()
 
 
 def _models_dir(settings: Settings) -> Path:
