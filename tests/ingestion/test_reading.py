@@ -1,6 +1,7 @@
 """The reading report, and pages and images without text read by OCR."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.ingestion.test_sandbox import Words
 
 from ateneo.errors import DocumentEmpty, DocumentUnsupported
+from ateneo.ingestion.parsing.ocr_lines import without_lines
 from ateneo.ingestion.parsing.parse import parse
 from ateneo.ingestion.parsing.sandbox import read_file
 from ateneo.types import Document, ReadingReport, Skipped
@@ -109,3 +111,29 @@ def test_a_report_survives_json() -> None:
 
     report = ReadingReport((1, 2), (2,), 0.9, 3, ("a",), (Skipped("b", "c"),))
     assert ReadingReport.of(json.loads(json.dumps(dataclasses.asdict(report)))) == report
+
+
+def test_a_scanned_table_with_lines_keeps_its_rows() -> None:
+    with pypdfium2.PdfDocument(FILES.parent / "kinds" / "tabla_dos_paginas.pdf") as pdf:
+        page = pdf[0].render(scale=200 / 72, grayscale=True).to_pil()
+    content = io.BytesIO()
+    page.save(content, "JPEG", quality=80)
+    lines = text(parse(content.getvalue(), "a.jpg", max_bytes=LIMIT)).split("\n")
+    rows = [line for line in lines if re.match(r"A-\d{3} \|", line)]
+    assert len(rows) == 29
+    assert any(re.match("A-004 .*4 mm con aislación de PVC antillama.* Precio: 548,50", row) for row in rows)
+
+
+def test_drawn_lines_are_found_and_taken_out() -> None:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (600, 400), 255)
+    draw = ImageDraw.Draw(image)
+    draw.line((50, 100, 550, 100), fill=0, width=3)
+    draw.line((50, 100, 50, 300), fill=0, width=3)
+    draw.text((100, 150), "Yerba 1.200", fill=0, font_size=30)
+    clean, [across, down] = without_lines(image, 2.0)
+    assert across[0] == pytest.approx(50, abs=3) and across[2] == pytest.approx(551, abs=3)
+    assert down[1] == pytest.approx(100, abs=3) and down[3] == pytest.approx(301, abs=3)
+    assert clean.crop((0, 90, 600, 110)).getextrema() == (255, 255)
+    assert clean.crop((90, 140, 400, 200)).tobytes() == image.crop((90, 140, 400, 200)).tobytes()

@@ -5,13 +5,14 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, Segment
+from ateneo.ingestion.parsing.ocr_lines import without_lines
+from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, Rule, Segment, is_divided, upright_of
 
 _TESSDATA = Path(__file__).with_name("tessdata")
 _LANGUAGES = "spa+eng+por"
@@ -23,6 +24,8 @@ _SURE = 0.75
 _FEW_LETTERS = 30
 _IMAGE_SHARE = 0.5
 
+_DRAWN = "|_[]"
+"""What lines are taken for, where they are taken for text."""
 _PAGE = re.compile(r"class='ocr_page'[^>]*bbox 0 0 (\d+) (\d+)")
 _LINE = re.compile(r"<span class='ocr_(?:line|header|caption|textfloat)'[^>]*bbox (\d+) (\d+) (\d+) (\d+)")
 _SIZE = re.compile(r"x_size ([\d.]+)")
@@ -34,9 +37,11 @@ _TAG = re.compile(r"<[^>]*>")
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """The lines of an image, each of its parts with wide gaps between them, and how sure their words are, 0 to 1."""
+    """The lines of an image, each of its parts with wide gaps between them, what is drawn there, and how sure the words
+    are, 0 to 1."""
 
     lines: list[list[Segment]]
+    rules: list[Rule]
     confidence: float
 
 
@@ -94,23 +99,53 @@ def _image_share(page: Any) -> float:
 
 
 def _recognize(image: Any, scale: float) -> Recognized:
+    """A page with drawn lines is read without them, too: Tesseract loses some words between lines, others without."""
+    clean, boxes = without_lines(image, scale)
+    height = image.height
+    rules = [(left / scale, (height - bottom) / scale, right / scale, (height - top) / scale)
+             for left, top, right, bottom in boxes]  # fmt: skip
+    lines = _read_lines(image, scale)
+    if len(upright_of(rules)) > 1:
+        words = [one for line in lines for one in line]
+        more = ([one for one in line if not _is_read(one.place, words)] for line in _read_lines(clean, scale))
+        lines += filter(None, more)
+    filled = [one for line in lines for one in line]
+    letters = sum(len(one.place.text) for one in filled)
+    sure = sum(one.sure * len(one.place.text) for one in filled)
+    parts = [list(_parts((one.place for one in line), upright_of(rules))) for line in lines]
+    return Recognized(parts, rules, sure / letters / 100 if letters else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    place: Segment
+    sure: int
+
+
+def _read_lines(image: Any, scale: float) -> list[list[_Word]]:
     content = io.BytesIO()
     image.save(content, "PNG", compress_level=1)
     hocr = _hocr(content.getvalue())
     page = _PAGE.search(hocr)
     if page is None:
-        return Recognized([], 0.0)
+        return []
     scale *= int(page[1]) / image.width  # Tesseract is given the image larger
-    lines: list[list[Segment]] = []
-    sure = letters = 0
+    lines: list[list[_Word]] = []
     for text in re.split(r"(?=<span class='ocr_(?!x))", hocr):
-        words = [(_segment(word, _size(text), int(page[2]), scale), int(word[5])) for word in _WORD.finditer(text)]
-        filled = [(word, confidence) for word, confidence in words if word.text]
-        sure += sum(confidence * len(word.text) for word, confidence in filled)
-        letters += sum(len(word.text) for word, _ in filled)
+        words = (_Word(_segment(word, _size(text), int(page[2]), scale), int(word[5])) for word in _WORD.finditer(text))
+        filled = [word for word in words if word.place.text.strip(_DRAWN)]
         if filled and _LINE.match(text):
-            lines.append(list(_parts(word for word, _ in filled)))
-    return Recognized(lines, sure / letters / 100 if letters else 0.0)
+            lines.append(filled)
+    return lines
+
+
+def _is_read(one: Segment, words: Sequence[_Word]) -> bool:
+    """Whether a word stands there already."""
+    return any(
+        min(one.right, other.place.right) > max(one.left, other.place.left)
+        and min(one.top, other.place.top) > max(one.bottom, other.place.bottom)
+        for other in words
+    )
 
 
 def _hocr(image: bytes) -> str:
@@ -153,11 +188,11 @@ def _segment(word: re.Match[str], size: float, height: int, scale: float) -> Seg
     )
 
 
-def _parts(words: Iterator[Segment]) -> Iterator[Segment]:
-    """The words of a line, joined where no wide gap is between them."""
+def _parts(words: Iterator[Segment], upright: Sequence[Rule]) -> Iterator[Segment]:
+    """The words of a line, joined where no wide gap and no drawn line is between them."""
     part = next(words)
     for word in words:
-        if word.left - part.right < CELL_GAP * part.size:
+        if word.left - part.right < CELL_GAP * part.size and not is_divided(part, word.left, upright):
             part.add(f" {word.text}", word.left, word.bottom, word.right, word.top)
         else:
             yield part

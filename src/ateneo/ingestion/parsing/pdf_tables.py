@@ -1,6 +1,6 @@
 """Tables found by where texts stand on a page: rows of cells whose edges make columns, with or without drawn lines."""
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +15,7 @@ _PROSE_WORDS = 15
 _DOWN_SHARE = 0.75
 _HEADING_SIZE = 1.15
 _LEAST_APART = 0.7
+_LEAST_DIVIDED = 0.5
 _MEETS = 0.8
 """Rows nearer to each other than this many letters' heights are lines of cells that are centred in one."""
 _LINE = 1.6
@@ -71,6 +72,23 @@ class Table:
 def joined(text: str, following: str) -> str:
     """What a cell says in two lines, as one; a word that the line's end divides is whole again."""
     return text[:-1] + following if text.endswith(HYPHEN) else f"{text} {following}".strip()
+
+
+def upright_of(rules: Sequence[Rule]) -> list[Rule]:
+    """The lines that stand, from left to right."""
+    return sorted(rule for rule in rules if rule[3] - rule[1] > rule[2] - rule[0])
+
+
+def is_divided(last: Segment, left: float, upright: Sequence[Rule]) -> bool:
+    """Whether a drawn line stands between the text and what begins at `left`."""
+    if left - last.right < _LEAST_DIVIDED:
+        return False
+    at = bisect_left(upright, (last.right - 1.0,))
+    while at < len(upright) and upright[at][0] <= left + 1.0:
+        if upright[at][1] < last.middle < upright[at][3]:
+            return True
+        at += 1
+    return False
 
 
 def find_tables(segments: Sequence[Segment], rules: Sequence[Rule]) -> list[Table]:

@@ -4,7 +4,6 @@ without text, and images, by OCR."""
 import ctypes
 import io
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -14,7 +13,16 @@ from typing import Any
 from ateneo.ingestion.parsing.ocr import Ocr, Recognized, is_scanned
 from ateneo.ingestion.parsing.pdf_grid import find_grids
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
-from ateneo.ingestion.parsing.pdf_tables import CELL_GAP, HYPHEN, Rule, Segment, Table, find_tables
+from ateneo.ingestion.parsing.pdf_tables import (
+    CELL_GAP,
+    HYPHEN,
+    Rule,
+    Segment,
+    Table,
+    find_tables,
+    is_divided,
+    upright_of,
+)
 from ateneo.ingestion.parsing.tables import table_lines
 from ateneo.types import ReadingReport
 
@@ -23,7 +31,6 @@ _DATE_DEFAULTS = ("", "01", "01", "00", "00", "00")
 _COMMAS = re.compile(r"\s*[,;]\s*")
 _THIN = 3.0
 _MOST_RULES = 20_000
-_LEAST_DIVIDED = 0.5
 _PARAGRAPH_GAP = 1.35
 """Between two paragraphs there is at least this much of the usual distance of lines."""
 _HEADING_SIZE = 1.15
@@ -160,7 +167,7 @@ def _recognized(found: Recognized | None) -> _Page:
     if found is None:
         return _Page([], [], scanned=True)
     drawn = [_Drawn(" ".join(one.text for one in line), line, line[0].size) for line in found.lines]
-    return _Page(drawn, _tables(drawn, ()), scanned=True, confidence=found.confidence)
+    return _Page(drawn, _tables(drawn, found.rules), scanned=True, confidence=found.confidence)
 
 
 def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[str]:
@@ -196,7 +203,7 @@ def _apart(one: _Drawn, other: _Drawn) -> float:
 def _drawn(text_page: Any, rules: Sequence[Rule]) -> Iterator[_Drawn]:
     from pypdfium2 import raw
 
-    upright = sorted(rule for rule in rules if rule[3] - rule[1] > rule[2] - rule[0])
+    upright = upright_of(rules)
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     characters: list[str] = []
     segments: list[Segment] = []
@@ -220,7 +227,7 @@ def _drawn(text_page: Any, rules: Sequence[Rule]) -> Iterator[_Drawn]:
         if (
             last is not None
             and _goes_on(last, left.value, bottom.value, top.value, size)
-            and not _is_divided(last, left.value, upright)
+            and not is_divided(last, left.value, upright)
         ):
             spaced = len(characters) > 1 and characters[-2].isspace()
             last.add((" " if spaced else "") + character, left.value, bottom.value, right.value, top.value)
@@ -233,18 +240,6 @@ def _drawn(text_page: Any, rules: Sequence[Rule]) -> Iterator[_Drawn]:
 def _goes_on(last: Segment, left: float, bottom: float, top: float, size: float) -> bool:
     apart = left - last.right
     return -size < apart < CELL_GAP * max(size, last.size) and bottom < last.top and top > last.bottom
-
-
-def _is_divided(last: Segment, left: float, upright: Sequence[Rule]) -> bool:
-    """Whether a drawn line stands between the text and what begins at `left`."""
-    if left - last.right < _LEAST_DIVIDED:
-        return False
-    at = bisect_left(upright, (last.right - 1.0,))
-    while at < len(upright) and upright[at][0] <= left + 1.0:
-        if upright[at][1] < last.middle < upright[at][3]:
-            return True
-        at += 1
-    return False
 
 
 def _rules(page: Any) -> Iterator[Rule]:
