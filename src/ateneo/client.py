@@ -11,7 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ateneo import i18n
 from ateneo.agents.events import Event
-from ateneo.agents.gaps import LEAST_SCORE, Gaps, gaps
+from ateneo.agents.gaps import WEAK, Gaps, gaps
 from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
 from ateneo.factories import sources as factory
@@ -138,14 +138,14 @@ class Ateneo:
         *,
         days: int = 90,
         limit: int = 50,
-        below: float = LEAST_SCORE,
+        below: float = WEAK,
         near: float | None = None,
     ) -> Gaps:
         """What was asked in the last `days` and nobody could answer, the most frequent first: in conversations, and in
         searches where ATENEO_KEEP_QUERIES keeps them.
 
-        `below`: the cosine under which a search's best passage does not answer it. `near`: questions whose vectors have
-        this cosine are one; without it, those that differ in case, accents and marks alone.
+        `below`: the relevance under which a search's best passage does not answer it. `near`: questions whose vectors
+        have this cosine are one; without it, those that differ in case, accents and marks alone.
 
         Raises BadArgument, ProviderError, DatabaseError.
         """

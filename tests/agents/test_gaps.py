@@ -62,12 +62,12 @@ async def test_what_was_answered_since_is_no_gap(database: Database) -> None:
 
 async def test_searches_by_what_they_found(database: Database) -> None:
     log = QueryLog(database, 7)
-    hit = Hit("c", "d", 0, "texto", 1.0, 0.2, None, 1, None)
+    hit = Hit("c", "d", 0, "texto", 1.0, 0.2, None, 1, None, relevance=0.2)
     log.note("acme", "nada", [])
     log.note("acme", "nada", [])
-    log.note("acme", "lejos", [hit, replace(hit, dense_score=None)])
-    log.note("acme", "cerca", [hit, replace(hit, dense_score=0.9)])
-    log.note("acme", "por palabras", [replace(hit, dense_score=None)])
+    log.note("acme", "lejos", [hit, replace(hit, relevance=None)])
+    log.note("acme", "cerca", [hit, replace(hit, relevance=0.9)])
+    log.note("acme", "sin relevancia", [replace(hit, relevance=None)])
     log.note("acme", "con filtro")
     await log.close()
     assert {name: (one.times, one.reasons) for name, one in (await listed(database, below=0.5)).items()} == {

@@ -25,3 +25,20 @@ async def test_a_search_and_a_conversation_without_an_answer(database_url: str) 
             assert len((await client.get("/gaps", params={"limit": 1})).json()["gaps"]) == 1
             wrong = await client.get("/gaps", params={"days": 0})
             assert (wrong.status_code, wrong.json()["code"]) == (422, "bad-argument")
+
+
+async def test_a_search_whose_best_passage_answers_something_else(database_url: str) -> None:
+    acme = {"Authorization": f"Bearer {await new_key(database_url, 'acme')}"}
+    text = "Por mudanza se otorgan dos días corridos de licencia, con aviso previo de una semana."
+    with serving(settings(database_url, ATENEO_KEEP_QUERIES="7")) as url:
+        async with httpx.AsyncClient(base_url=url, headers=acme, timeout=60) as client:
+            stored = await client.post("/documents", files={"file": ("licencias.md", text.encode())})
+            assert stored.status_code == 201, stored.text
+            for query in ("licencia por mudanza", "repuestos de motos japonesas"):
+                found = (await client.get("/search/semantic", params={"q": query})).json()
+                assert [hit["relevance"] for hit in found["hits"]] == [None]
+    with serving(settings(database_url)) as url:
+        async with httpx.AsyncClient(base_url=url, headers=acme, timeout=60) as client:
+            [gap] = (await client.get("/gaps")).json()["gaps"]
+            assert (gap["question"], gap["reasons"]) == ("repuestos de motos japonesas", ["weak_match"])
+            assert len((await client.get("/gaps", params={"below": 1})).json()["gaps"]) == 2

@@ -12,7 +12,7 @@ LONG = "¿me pueden decir si el jardín para los chicos del personal sigue funci
 
 
 async def test_the_list(database: Database, database_url: str) -> None:
-    kept = [KeptQuery(LONG, 12, 0), KeptQuery("repuestos", 1, 3, 0.1), KeptQuery("mudanza", 40, 3, 0.9)]
+    kept = [KeptQuery(LONG, 12, 0), KeptQuery("repuestos", 1, 3, 0.02), KeptQuery("mudanza", 40, 3, 0.9)]
     await query_log.keep(database, "acme", kept, 7)
     shown = ateneo("gaps", "-e", "acme", url=database_url)
     assert shown.returncode == 0, shown.stderr

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ateneo.agents.gaps import LEAST_SCORE, MOST_DAYS, MOST_GAPS, Reason, gaps
+from ateneo.agents.gaps import MOST_DAYS, MOST_GAPS, WEAK, Reason, gaps
 from ateneo.api.audit_middleware import count
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenContainer, Tenant
@@ -16,7 +16,7 @@ router = APIRouter(tags=["agents"], responses=RESPONSES)
 _DAYS_RANGE: dict[str, Any] = {"minimum": 1, "maximum": MOST_DAYS}
 _LIMIT_RANGE: dict[str, Any] = {"minimum": 1, "maximum": MOST_GAPS}
 _DAYS = both("de los últimos días", "of the last days")
-_BELOW = both("coseno bajo el cual una búsqueda no respondió", "cosine below which a search did not answer")
+_BELOW = both("relevancia bajo la cual una búsqueda no respondió", "relevance below which a search did not answer")
 
 
 class GapResponse(BaseModel):
@@ -52,7 +52,7 @@ async def list_gaps(
     empresa_id: Tenant,
     days: Annotated[int, Query(description=_DAYS, json_schema_extra=_DAYS_RANGE)] = 90,
     limit: Annotated[int, Query(json_schema_extra=_LIMIT_RANGE)] = 50,
-    below: Annotated[float, Query(description=_BELOW)] = LEAST_SCORE,
+    below: Annotated[float, Query(description=_BELOW)] = WEAK,
 ) -> GapsResponse:
     found = await gaps(
         container.db,

@@ -1,5 +1,6 @@
 """`/search/semantic`: the passages that answer a question."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -197,7 +198,12 @@ async def _search(
     request: Request, container: Container, empresa_id: str, query: str, asked: Options
 ) -> SearchResponse:
     options = asked.options()
-    found = await container.search.search(empresa_id, query, options=options)
+    weigh = container.queries.keeps and options.whole and options.min_score is None
+    found = await container.search.search(
+        empresa_id, query, options=replace(options, min_score=0.0) if weigh else options
+    )
     count(request, len(found.hits))
     container.queries.note(empresa_id, found.query, found.hits if options.whole else None)
+    if weigh:  # relevance is for the list of gaps: nobody asked for it here
+        found = replace(found, hits=tuple(replace(hit, relevance=None) for hit in found.hits))
     return SearchResponse.model_validate(found)

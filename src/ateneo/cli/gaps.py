@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ateneo.agents.gaps import LEAST_SCORE, MOST_DAYS, MOST_GAPS, Gap, Reason
+from ateneo.agents.gaps import MOST_DAYS, MOST_GAPS, WEAK, Gap, Reason
 from ateneo.agents.gaps import gaps as unanswered
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
@@ -15,7 +15,7 @@ from ateneo.i18n import number, tr
 
 _DAYS = tr("De los últimos días.", "Of the last days.")
 _LIMIT = tr("Cuántas.", "How many.")
-_BELOW = tr("Coseno bajo el cual una búsqueda no respondió.", "Cosine below which a search did not answer.")
+_BELOW = tr("Relevancia bajo la cual una búsqueda no respondió.", "Relevance below which no answer.")
 _NEAR = tr("Junta preguntas con este coseno: 0.65.", "Joins questions with this cosine: 0.65.")
 
 
@@ -23,7 +23,7 @@ async def gaps(
     empresa_id: EmpresaId,
     days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help=_DAYS)] = 90,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST_GAPS, help=_LIMIT)] = 50,
-    below: Annotated[float, typer.Option(min=-1, max=1, help=_BELOW)] = LEAST_SCORE,
+    below: Annotated[float, typer.Option(min=0, max=1, help=_BELOW)] = WEAK,
     near: Annotated[float | None, typer.Option(min=-1, max=1, help=_NEAR)] = None,
     as_json: AsJson = False,
 ) -> None:

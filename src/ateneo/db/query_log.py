@@ -19,7 +19,7 @@ Source = Literal["conversation", "search"]
 
 @dataclass(frozen=True, slots=True)
 class KeptQuery:
-    """A search to keep: how many passages it found, None where that tells nothing, and their best cosine."""
+    """A search to keep: how many passages it found, None where that tells nothing, and the highest relevance."""
 
     text: str
     times: int = 1

@@ -29,10 +29,15 @@ class QueryLog:
         self._waiting: dict[tuple[str, str], KeptQuery] = {}
         self._writer = BackgroundWriter(self._flush, lambda: len(self._waiting))
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept; then `hits` should have their relevance."""
+        return self._days > 0
+
     def note(self, empresa_id: str, query: str, hits: Sequence[Hit] | None = None) -> None:
         """Has it stored within a second, with how well it was answered. `hits` None: what was found does not tell that,
         since the search was narrowed."""
-        if not self._days or len(self._waiting) >= MOST_WAITING:
+        if not self.keeps or len(self._waiting) >= MOST_WAITING:
             return
         before = self._waiting.get((empresa_id, query))
         times = 1 if before is None else before.times + 1
@@ -57,5 +62,5 @@ class QueryLog:
 def _kept(query: str, times: int, hits: Sequence[Hit] | None) -> KeptQuery:
     if hits is None:
         return KeptQuery(query, times)
-    best = max((hit.dense_score for hit in hits if hit.dense_score is not None), default=None)
+    best = max((hit.relevance for hit in hits if hit.relevance is not None), default=None)
     return KeptQuery(query, times, len(hits), best)

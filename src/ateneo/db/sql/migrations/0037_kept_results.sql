@@ -2,4 +2,4 @@
 ALTER TABLE ateneo.kept_query
   ADD COLUMN times int NOT NULL DEFAULT 1, -- how often it was asked
   ADD COLUMN found int,                    -- passages found when it was asked last; NULL: it is not known
-  ADD COLUMN best  float8;                 -- the best cosine among them; NULL: found by words alone, or it is not known
+  ADD COLUMN best  float8;                 -- the highest relevance among them; NULL: it is not known
