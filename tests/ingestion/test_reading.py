@@ -2,11 +2,13 @@
 
 import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
+from tests.files.make import docx
 from tests.ingestion.test_sandbox import Words
 
 from ateneo.errors import DocumentEmpty, DocumentUnsupported
@@ -137,3 +139,22 @@ def test_drawn_lines_are_found_and_taken_out() -> None:
     assert down[1] == pytest.approx(100, abs=3) and down[3] == pytest.approx(301, abs=3)
     assert clean.crop((0, 90, 600, 110)).getextrema() == (255, 255)
     assert clean.crop((90, 140, 400, 200)).tobytes() == image.crop((90, 140, 400, 200)).tobytes()
+
+
+def with_picture(paragraph: str) -> bytes:
+    made = io.BytesIO(docx([paragraph]))
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr("word/media/image1.jpeg", image("JPEG", quality=80))
+    return made.getvalue()
+
+
+def test_a_scan_pasted_into_a_word_file_is_read() -> None:
+    document = parse(with_picture("Acta adjunta"), "acta.docx", max_bytes=LIMIT)
+    assert "cuota extraordinaria de $ 85.000" in text(document)
+    assert document.reading.attachments == ("image1.jpeg",)
+
+
+def test_a_picture_in_a_text_is_named_as_unread() -> None:
+    document = parse(with_picture("El presupuesto se aprueba en marzo. " * 20), "a.docx", max_bytes=LIMIT)
+    assert "bomba de agua" not in text(document)
+    assert [one.name for one in document.reading.skipped] == ["1 imagen"]

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from ateneo.errors import DocumentCorrupt, DocumentEncrypted
-from ateneo.i18n import count, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.markdown import Reading, read_markdown
+from ateneo.ingestion.parsing.pictures import unread_images
 from ateneo.ingestion.parsing.rtf import without_deleted
 from ateneo.ingestion.parsing.web_page import main_part
 
@@ -29,14 +29,6 @@ def read_office(data: bytes, name: str, mime: str) -> tuple[Reading, dict[str, A
     if images:
         reading.builder.report = reading.builder.report.with_skipped(*unread_images(images))
     return reading, dict(result.metadata)
-
-
-def unread_images(images: int) -> tuple[str, str]:
-    """What a reading report says of the images within a document, which are not read."""
-    return (
-        tr(count(images, "imagen", "imágenes"), count(images, "image", "images")),
-        tr("dentro del documento, sin leer", "within the document, not read"),
-    )
 
 
 def _without_header(content: str) -> str:

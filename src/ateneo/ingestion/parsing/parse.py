@@ -35,6 +35,7 @@ from ateneo.ingestion.parsing.outlook import read_msg
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
 from ateneo.ingestion.parsing.pdf_pages import read_pages
 from ateneo.ingestion.parsing.pdf_text import read_image, read_pdf
+from ateneo.ingestion.parsing.pictures import pictures_of, unread_images
 from ateneo.ingestion.parsing.presentations import read_odp, read_pptx
 from ateneo.ingestion.parsing.sections import SectionBuilder, under_title
 from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
@@ -47,6 +48,8 @@ from ateneo.ingestion.parsing.word_97 import EncryptedWord, OtherWord, read_doc
 from ateneo.text.clean import clean
 from ateneo.types import Document, Skipped
 
+_LOGO = re.compile(r"(?:image|outlook|logo)[\w-]*\.(?:png|jpe?g|gif|bmp)", re.IGNORECASE)
+"""How programs name the images of a signature; where they say nothing, they are no news."""
 _IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
 _DEEPEST_ATTACHMENT = 3
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -197,13 +200,16 @@ def _add_html(builder: SectionBuilder, page: str) -> None:
 
 def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Limits, level: int = 1) -> None:
     """What was attached, below a heading with its name; one that cannot be read is named, with the reason."""
-    builder.heading(level, tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}"))
+    heading = tr(f"Adjunto: {attachment.name}", f"Attachment: {attachment.name}")
     try:
         document = _attached(attachment, limits)
     except DocumentError as error:
-        builder.text(error.message)
         builder.report = builder.report.with_skipped(attachment.name, error.message)
+        if not _LOGO.fullmatch(attachment.name):
+            builder.heading(level, heading)
+            builder.text(error.message)
         return
+    builder.heading(level, heading)
     _add_document(builder, attachment.name, document, level)
 
 
@@ -224,6 +230,20 @@ def _add_document(builder: SectionBuilder, name: str, document: Document, level:
         for below, heading in enumerate(section.headings, start=level + 1):
             builder.heading(below, heading)
         builder.text(section.text)
+
+
+def _add_scan(builder: SectionBuilder, image: Attachment, limits: _Limits) -> bool:
+    """Adds what an image says, and returns whether it says something."""
+    if limits.ocr.is_over():
+        return False
+    try:
+        document = _attached(image, limits)
+    except DocumentError:
+        return False
+    builder.report = builder.report.with_attachment(PurePath(image.name).name, document.reading)
+    for section in document.sections:
+        builder.text(section.text)
+    return True
 
 
 def _read_zip(data: bytes, name: str, limits: _Limits) -> _Read:
@@ -263,7 +283,7 @@ def _read_binary(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
     if mime in formats.IMAGES:
         return _read_image(data, name, mime, limits.ocr)
     if mime in _ZIPPED_XML:
-        return _read_zipped_xml(data, name, mime)
+        return _read_zipped_xml(data, name, mime, limits)
     if mime == formats.DOC and (read := _read_doc(data, name)):
         return read
     if mime == formats.XLS:
@@ -321,6 +341,9 @@ def _read_pdf(data: bytes, name: str, limits: _Limits) -> _Read:
     return builder, metadata, len(pages)
 
 
+_LETTERS_BESIDE_SCANS = 300
+"""Where a file of Office has fewer of its own for each image, these may be its pages."""
+
 _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]] = {
     formats.DOCX: read_docx,
     formats.PPTX: read_pptx,
@@ -334,9 +357,14 @@ _DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError
 """What their readers raise for a file that is not what it should be."""
 
 
-def _read_zipped_xml(data: bytes, name: str, mime: str) -> _Read:
+def _read_zipped_xml(data: bytes, name: str, mime: str, limits: _Limits) -> _Read:
     try:
         builder, metadata = _ZIPPED_XML[mime](data)
+        images, pages = pictures_of(data)
     except _DAMAGED as error:
         raise DocumentCorrupt(name=name, detail=formats.damaged()) from error
+    for page in pages if builder.letters() < _LETTERS_BESIDE_SCANS * len(pages) else ():
+        images -= _add_scan(builder, page, limits)
+    if images:
+        builder.report = builder.report.with_skipped(*unread_images(images))
     return builder, metadata, builder.page

@@ -65,6 +65,11 @@ class SectionBuilder:
         self._continues = True
         self._blocks = [[text]]
 
+    def letters(self) -> int:
+        """How many letters it has so far."""
+        blocks = [line for block in self._blocks for line in block]
+        return sum(sum(map(str.isalpha, text)) for text in (*blocks, *(one.text for one in self._sections)))
+
     def sections(self) -> tuple[Section, ...]:
         self._close(0)
         return tuple(self._sections)
