@@ -145,3 +145,15 @@ def test_shorter_vectors_where_the_files_allow_them(e5: HubServer, tmp_path: Pat
     assert added.returncode == 0, added.stderr
     found = manifest(tmp_path, "multilingual-e5-small")
     assert (found["dims"], found["truncate_dims"]) == (8, 8)
+
+
+def test_a_decoder_without_a_word_on_its_pooling(tmp_path: Path) -> None:
+    with hub("onnx-community/Qwen3-Embedding-0.6B-ONNX", tiny_exports.qwen3(tmp_path / "qwen3")) as server:
+        guessed = add(server, tmp_path, "--query-prefix", "Instruct: x\nQuery:")
+        assert guessed.returncode == 0, guessed.stderr
+        assert "--pooling" in guessed.stderr
+        found = manifest(tmp_path, "Qwen3-Embedding-0.6B-ONNX")
+        assert (found["pooling"], found["query_prefix"]) == ("last", "Instruct: x\nQuery:")
+        told = add(server, tmp_path, "--pooling", "mean", "--name", "otra")
+        assert told.returncode == 0 and "--pooling" not in told.stderr
+        assert manifest(tmp_path, "otra")["pooling"] == "mean"

@@ -175,7 +175,7 @@ async def test_a_folder_of_ateneo_s_own_keeps_its_manifest(tmp_path: Path, shelf
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"more_input": "position_ids"}, "pide position_ids"),
+        ({"more_input": "pixel_values"}, "pide pixel_values"),
         ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
         ({"pooling": {**MEAN, **CLS, "pooling_mode_mean_tokens": True}}, "pooling_mode_cls_token"),
         ({"pooling": CLS}, "textos distintos le dan lo mismo"),
@@ -223,3 +223,12 @@ def test_found_by_name_by_folder_or_not_at_all(tmp_path: Path, shelf: Path) -> N
     assert local_models.find(str(folder), shelf).name == "letras"
     with pytest.raises(BadArgument, match="ateneo-e5-es-v3, ateneo-minilm-es-v2"):
         local_models.find("nada", shelf)
+
+
+async def test_a_decoder_is_given_positions_and_nothing_before(tmp_path: Path, shelf: Path) -> None:
+    model, tested = await local_models.add(tiny_exports.qwen3(tmp_path / "qwen3"), shelf)
+    assert (tested.pooling, tested.guessed, tested.dims) == ("last", True, 16)
+    embedder = LocalEmbedder(model.folder)
+    [found] = (await embedder.embed(["de la canción"])).vectors
+    tokens = tiny_exports.vectors_of("de la canción", 16)
+    np.testing.assert_allclose(found, unit(np.arange(len(tokens)) @ tokens), atol=1e-6)

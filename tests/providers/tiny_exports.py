@@ -1,6 +1,7 @@
 """Folders laid out as the exports of well-known models are, with networks small enough to write by hand."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,31 @@ def bge_m3(folder: Path, *, dims: int = 32) -> Path:
     return folder
 
 
+def qwen3(folder: Path, *, dims: int = 16) -> Path:
+    """A decoder, as exported with its cache: positions and empty keys and values are asked for; nothing says that the
+    last token is the text's vector, nor how a question begins."""
+    _shared(folder, dims, model_type="qwen3", positions=32768, window=512, pooling="last")
+    for name in ("modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink()
+    nodes = [
+        node("Gather", ["table", "input_ids"], "words"),
+        node("Cast", ["position_ids"], "places", to=FLOAT),
+        node("Unsqueeze", ["places", "last"], "weights"),
+        node("Mul", ["words", "weights"], "weighted"),
+        node("CumSum", ["weighted", "axis"], "last_hidden_state"),
+        node("Identity", ["past_key_values.0.key"], "present.0.key"),
+    ]
+    tensors = [constant("table", table(dims)), constant("last", np.array([2], dtype=np.int64))]
+    tensors.append(constant("axis", np.array(1, dtype=np.int64)))
+    outputs = [
+        value("present.0.key", FLOAT, ("batch_size", 2, "total", 4)),
+        value("last_hidden_state", FLOAT, ("batch_size", "sequence_length", dims)),
+    ]
+    past = [value(f"past_key_values.0.{part}", FLOAT, ("batch_size", 2, "past", 4)) for part in ("key", "value")]
+    _save(folder, ["input_ids", "attention_mask", "position_ids"], nodes, tensors, outputs, past)
+    return folder
+
+
 def _shared(folder: Path, dims: int, *, model_type: str, positions: int, window: int, pooling: str) -> None:
     modules = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
     files = {
@@ -128,11 +154,19 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _save(folder: Path, inputs: list[str], nodes: list[bytes], tensors: list[bytes], outputs: list[bytes]) -> None:
+def _save(
+    folder: Path,
+    inputs: list[str],
+    nodes: list[bytes],
+    tensors: list[bytes],
+    outputs: list[bytes],
+    past: Sequence[bytes] = (),
+) -> None:
     place = folder / "onnx"
     place.mkdir(exist_ok=True)
     _tokenizer().save(str(place / "tokenizer.json"))
     read = [field(11, value(name, INT64, ("batch_size", "sequence_length"))) for name in inputs]
+    read += [field(11, one) for one in past]
     graph = [field(1, one) for one in nodes] + [field(2, "main_graph")] + [field(5, one) for one in tensors]
     graph += [*read, *(field(12, one) for one in outputs)]
     (place / "model.onnx").write_bytes(field(1, 8) + field(8, field(2, 17)) + field(7, b"".join(graph)))

@@ -17,6 +17,7 @@ from ateneo.embedding.local_models import Installed, SelfTest
 from ateneo.errors import ModelError
 from ateneo.i18n import count, number, size, tr
 from ateneo.providers.local import bundled_model_dir
+from ateneo.providers.model_folder import Pooling
 from ateneo.settings import Settings, load
 
 app = Commands()
@@ -123,6 +124,10 @@ async def add(
     passage_prefix: Annotated[
         str | None, typer.Option(help=tr("Lo que va antes de cada pasaje.", "Goes before each passage."))
     ] = None,
+    pooling: Annotated[
+        Pooling | None,
+        typer.Option(help=tr("Cómo de tokens sale un vector, si no consta.", "How tokens become a vector, if unsaid.")),
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=8, help=tr("Ventana, en tokens.", "Window, in tokens."))] = None,
     dense_weight: Annotated[
         float | None,
@@ -133,6 +138,7 @@ async def add(
         "name": name,
         "query_prefix": query_prefix,
         "passage_prefix": passage_prefix,
+        "pooling": pooling,
         "max_tokens": max_tokens,
         "truncate_dims": dims,
         "dense_weight": dense_weight,
@@ -149,6 +155,14 @@ async def add(
     else:
         added, tested = await local_models.add(Path(model), models_dir, graph=graph, changes=changes)
     _show(added, settings)
+    if tested.guessed:
+        err.print(
+            tr(
+                "Sus archivos no dicen cómo de tokens sale un vector: mirá su ficha, y si es de otro modo, --pooling.",
+                "Its files do not say how tokens become a vector: see its card, and if it is another way, --pooling.",
+            ),
+            style="yellow",
+        )
     _judge(tested)
     out.print(tr("Para usarlo:", "To use it:"))
     out.print(f"  ATENEO_EMBEDDING_PROVIDER=local ATENEO_MODEL_DIR={added.folder}", soft_wrap=True)

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What a model showed when it was run; `spanish` of `spanish_of` questions lay nearer to their answer."""
+    """What a model showed when it was run; `spanish` of `spanish_of` questions lay nearer to their answer. `guessed`:
+    neither its files nor its graph say what the pooling is."""
 
     dims: int
     pooling: Pooling | None
     spanish: int
     spanish_of: int
+    guessed: bool = False
 
 
 def installed(models_dir: Path) -> list[Installed]:
@@ -98,8 +100,8 @@ async def add(
     `graph`: the ONNX file inside `source`; `changes`: fields of the manifest that the user knows better. The copy has
     the manifest's name and appears at once or not at all. Raises ModelError, BadArgument.
     """
-    found = await asyncio.to_thread(sentence_folder.read, source, graph)
     known = dict(changes or {})
+    found = await asyncio.to_thread(sentence_folder.read, source, graph, known.get("pooling"))
     manifest = found.manifest.model_copy(update=known | ({"dims": None} if "truncate_dims" in known else {}))
     target = free_place(manifest.name, models_dir)
     _check_shorter(manifest.truncate_dims, found.shorter)
@@ -108,6 +110,7 @@ async def add(
     try:
         await asyncio.to_thread(_copy, found.files, manifest, partial)
         tested = await self_test(partial)
+        tested = replace(tested, guessed=manifest.pooling is None and tested.pooling != "in_graph")
         manifest = Manifest.read(partial).model_copy(update={"dims": tested.dims, "pooling": tested.pooling})
         _write(manifest, partial)
         partial.rename(target)

@@ -39,8 +39,11 @@ Pooling = Literal["in_graph", "mean", "cls", "last"]
 
 _LARGE = 500_000_000
 """Bytes of the folder from which one question takes one thread too long (about 50 ms in eight bits)."""
-_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
 _INPUT_TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+_PAST = "past_key_values."
+"""How a decoder's inputs begin that hold what it read before: here always nothing."""
+_PAST_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _OUTPUTS = ("embedding", "sentence_embedding", "dense_vecs", "last_hidden_state", "token_embeddings")
 """By preference, as exporters name them: one vector a text, then one a token. Not the pooler_output beside these,
 which only next sentence prediction has trained."""
@@ -60,9 +63,9 @@ class Manifest(BaseModel):
     """ateneo.json. A folder without it works where the graph and the tokeniser tell enough.
 
     `max_tokens`: the window, special tokens included. `pooling`: how token vectors become one; None looks at the graph
-    (in it, where it gives one vector a text, else the mean). `truncate_dims`: only so many first numbers of a vector,
-    where the model was trained for that. `dims`: those that come out. `unknown_words`: None leaves them in pieces.
-    `sha256`: file name -> hex digest.
+    (in it, where it gives one vector a text, else a decoder's last token, else the mean). `truncate_dims`: only so many
+    first numbers of a vector, where the model was trained for that. `dims`: those that come out. `unknown_words`: None
+    leaves them in pieces. `sha256`: file name -> hex digest.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -107,12 +110,15 @@ class Model:
         self.small = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < _LARGE
         self._session = open_session(folder, 1 if self.small else threads)
         self._reader = _word_reader(self._tokenizer, folder, manifest.unknown_words)
-        self._inputs = {node.name: _INPUT_TYPES.get(node.type, np.int64) for node in self._session.get_inputs()}
+        inputs = {node.name: node for node in self._session.get_inputs()}
+        self._past = {name: node for name, node in inputs.items() if name.startswith(_PAST) and len(node.shape) == 4}
+        self._inputs = {name: _INPUT_TYPES.get(inputs[name].type, np.int64) for name in inputs.keys() - self._past}
         self._refuse_other_inputs()
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
         self._output = next((name for name in _OUTPUTS if name in outputs), next(iter(outputs)))
         shape = outputs[self._output]
-        self.pooling: Pooling = "in_graph" if len(shape) == 2 else manifest.pooling or "mean"
+        usual: Pooling = "last" if self._past else "mean"
+        self.pooling: Pooling = "in_graph" if len(shape) == 2 else manifest.pooling or usual
         if self.pooling == "in_graph" and len(shape) != 2:
             detail = tr(
                 f"{MANIFEST} dice pooling=in_graph y {GRAPH} da un vector por token.",
@@ -137,14 +143,26 @@ class Model:
         for number, row in enumerate(rows):
             ids[number, : len(row)] = row
             mask[number, : len(row)] = 1
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        positions = np.tile(np.arange(ids.shape[1]), (len(rows), 1))
+        feed = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": np.zeros_like(ids),
+            "position_ids": positions,
+        }
+        given = {name: feed[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
         try:
-            [output] = self._session.run(
-                [self._output], {name: feed[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
-            )
+            [output] = self._session.run([self._output], given | self._nothing_before(len(rows)))
         except ONNX_FAILURES as error:
             raise ModelError(folder=self._folder, detail=f"{GRAPH}: {error}") from error
         return self._pooled(np.asarray(output, dtype=np.float32), mask)[:, : self._kept]
+
+    def _nothing_before(self, rows: int) -> dict[str, Any]:
+        """What a decoder has read before: no token."""
+        return {
+            name: np.zeros((rows, node.shape[1], 0, node.shape[3]), dtype=_PAST_TYPES.get(node.type, np.float32))
+            for name, node in self._past.items()
+        }
 
     def _pooled(self, output: Matrix, mask: Ids) -> Matrix:
         if self.pooling == "in_graph":

@@ -43,8 +43,9 @@ class Source:
     shorter: tuple[int, ...] | None = None
 
 
-def read(folder: Path, graph: str | None = None) -> Source:
-    """`graph`: path of the ONNX file inside the folder; by default model.onnx or onnx/model.onnx.
+def read(folder: Path, graph: str | None = None, pooling: Pooling | None = None) -> Source:
+    """`graph`: path of the ONNX file inside the folder; by default model.onnx or onnx/model.onnx. `pooling`: where it
+    is known, what the folder says of it is not read.
 
     A folder with an ateneo.json of its own is taken at its word. Raises ModelError for what cannot be used.
     """
@@ -69,7 +70,7 @@ def read(folder: Path, graph: str | None = None) -> Source:
         Manifest(
             name=folder.resolve().name,
             max_tokens=_max_tokens(folder, config),
-            pooling=_pooling(folder),
+            pooling=pooling or _pooling(folder),
             query_prefix=query,
             passage_prefix=passage,
             license=_license(folder),
