@@ -19,6 +19,7 @@ LEFT_OUT = {
     "pileta.odt": "1",
     "cambios.odt": "eva doscientos mil eva 2026 01 01t00 00 00",
     "horas.xlsx": "hoja2",
+    "preguntas.html": "inicio",
     "onetrust.html": "tel 0800 555 este sitio usa cookies aceptar todas copyright 2026 suscribite",
     "resumen_cuenta.pdf": "pág 1 de 2",
     "pagina_guardada.html": "texto oculto de prueba",

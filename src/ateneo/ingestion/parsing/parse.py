@@ -209,8 +209,10 @@ def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Li
             builder.heading(level, heading)
             builder.text(error.message)
         return
+    title = builder.first_heading
     builder.heading(level, heading)
     _add_document(builder, attachment.name, document, level)
+    builder.first_heading = title  # an attachment's is no title of what has it
 
 
 def _attached(attachment: Attachment, limits: _Limits) -> Document:

@@ -27,12 +27,12 @@ _AFTER_LIGATURE = re.compile(
 )
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
-    r"^\W*\d{1,5}(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
+    r"^\W*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?(?=\W|$)|\s*\b(?:(?:p[aá]g(?:ina|\.)?|page|hoja)\s*\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?"
     r"|\d{1,5}(?:\s*(?:/|de|of)\s*\d{1,5})?\W*$)|(?:^|\s+)[ivxlc]{1,7}$",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
-_ONLY_A_NUMBER = re.compile(r"#-?\d+$")
+_ONLY_A_NUMBER = re.compile(r"#-?\d+(?:\s*(?:/|de|of)\s*\d+)?$")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
 _BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")

@@ -10,6 +10,7 @@ from itertools import islice, pairwise
 from statistics import fmean, median
 from typing import Any
 
+from ateneo.i18n import tr
 from ateneo.ingestion.parsing.ocr import Ocr, Recognized, is_scanned
 from ateneo.ingestion.parsing.pdf_grid import find_grids
 from ateneo.ingestion.parsing.pdf_pages import HEADING, ROW
@@ -38,6 +39,9 @@ _LONGEST_HEADING = 120
 _PAGE_WIDTH = 595.0
 """Points: an image is taken for a page of this width."""
 _MOST_FRAMES = 100
+_MOST_NOTES = 500
+_NOTES = {1, 9, 10, 11, 12, 14}
+"""FPDF_ANNOT_TEXT, _HIGHLIGHT, _UNDERLINE, _SQUIGGLY, _STRIKEOUT, _CARET."""
 
 
 @dataclass(slots=True)
@@ -51,12 +55,14 @@ class _Drawn:
 
 @dataclass(slots=True)
 class _Page:
-    """`scanned`: whether it has no text of its own; `confidence`: of the OCR, None where nothing was read so."""
+    """`scanned`: whether it has no text of its own; `confidence`: of the OCR, None where nothing was read so; `notes`:
+    what readers wrote beside it."""
 
     drawn: list[_Drawn]
     tables: list[Table]
     scanned: bool = False
     confidence: float | None = None
+    notes: Sequence[str] = ()
 
 
 def read_pdf(data: bytes, ocr: Ocr) -> tuple[list[str], dict[str, Any], ReadingReport]:
@@ -136,8 +142,9 @@ def _page(pdf: Any, number: int, ocr: Ocr) -> _Page:
 
     page = pdf[number]
     try:
+        notes = list(islice(_notes(page), _MOST_NOTES))
         if raw.FPDFPage_GetAnnotCount(page):
-            page.flatten()  # the values of forms and the texts of notes become text of the page
+            raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)  # what forms and stamps show becomes text of the page
             page.close()
             page = pdf[number]
         rules = list(islice(_rules(page), _MOST_RULES))
@@ -151,7 +158,24 @@ def _page(pdf: Any, number: int, ocr: Ocr) -> _Page:
             return found if found.drawn else _Page(drawn, [], scanned=True)
     finally:
         page.close()
-    return _Page(drawn, _tables(drawn, rules))
+    return _Page(drawn, _tables(drawn, rules), notes=notes)
+
+
+def _notes(page: Any) -> Iterator[str]:
+    """The texts of notes that the page does not show: those of sticky notes and of marked passages."""
+    from pypdfium2 import raw
+
+    for at in range(raw.FPDFPage_GetAnnotCount(page)):
+        annotation = raw.FPDFPage_GetAnnot(page, at)
+        if raw.FPDFAnnot_GetSubtype(annotation) in _NOTES:
+            size = raw.FPDFAnnot_GetStringValue(annotation, b"Contents", None, 0)
+            text = ctypes.create_string_buffer(size)
+            raw.FPDFAnnot_GetStringValue(
+                annotation, b"Contents", ctypes.cast(text, ctypes.POINTER(ctypes.c_ushort)), size
+            )
+            if note := " ".join(text.raw.decode("utf-16-le", "replace").replace("\x00", "").split()):
+                yield note
+        raw.FPDFPage_CloseAnnot(annotation)
 
 
 def _tables(drawn: Sequence[_Drawn], rules: Sequence[Rule]) -> list[Table]:
@@ -193,6 +217,8 @@ def _lines(page: _Page, rows: Sequence[Sequence[str]], body: float) -> Iterator[
         is_heading = line.size > body * _HEADING_SIZE and len(text) <= _LONGEST_HEADING
         yield HEADING + text if is_heading else text
         before = line
+    for note in page.notes:
+        yield f"{ROW}{tr('Comentario', 'Comment')}: {note}"
 
 
 def _apart(one: _Drawn, other: _Drawn) -> float:

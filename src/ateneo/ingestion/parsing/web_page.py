@@ -7,13 +7,12 @@ _UNREAD = ("script", "style", "noscript", "template", "svg", "iframe")
 _UNMARKED = ("form", "ins", "mark", "abbr")
 """What kreuzberg leaves out, as whole pages within a form are, or puts marks around."""
 _AROUND = (
-    "nav, aside, dialog, [role=navigation], [role=dialog], [role=banner], [role=contentinfo], [role=search],"
-    " [aria-hidden=true], [hidden]"
+    "nav, aside, dialog, [role=navigation], [role=dialog], [role=banner], [role=contentinfo], [role=search], [hidden]"
 )
 _AT_EDGES = "header, footer, form"
 _NAMED = re.compile(
     r"(?:^|[-_ ])(?:cookies?|consent|gdpr|lgpd|onetrust|newsletter|subscri\w*|suscri\w*|popup|modal|breadcrumbs?|migas"
-    r"|footer|copyright|menu|navbar|sidebar|share|social|compartir|related|relacionados|skip)(?:$|[-_ ])",
+    r"|footer|copyright|menu|nav|navbar|sidebar|share|social|compartir|related|relacionados|skip)(?:$|[-_ ])",
     re.IGNORECASE,
 )
 _MOST_LAYOUT_TABLES = 100
