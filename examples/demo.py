@@ -28,7 +28,7 @@ EXAMPLES = Path(__file__).resolve().parent
 BACKEND = EXAMPLES.parent / "backend"
 EMPRESAS = {"textil-pampa": "Textil Pampa (Argentina)", "clinica-aurora": "Clínica Aurora (México)"}
 QUESTIONS = ("tp-03", "tp-06", "ca-10", "ca-13", "ca-14", "ca-15")
-FOR_THE_AGENT = "tp-28"
+FOR_THE_AGENT = ("textil-pampa", "¿cuánto me pagan si laburo un feriado?")
 
 sys.path.insert(0, str(BACKEND))
 
@@ -191,9 +191,9 @@ async def agent(db: asyncpg.Connection) -> None:
         "Un agente que cita",
         "AgentService(db).chat(...) contesta desde los pasajes y dice de dónde sale todo.",
     )
-    question = questions_by_id()[FOR_THE_AGENT]
-    answer = await AgentService(db).chat(question["empresa_id"], "rrhh", question["question"])
-    out.print(f"\n[bold]{escape(question['question'])}")
+    empresa_id, question = FOR_THE_AGENT
+    answer = await AgentService(db).chat(empresa_id, "rrhh", question)
+    out.print(f"\n[bold]{escape(question)}")
     out.print(Text(answer.content[0].text))
     for citation in {citation.number: citation for citation in answer.citations}.values():
         out.print(f"  \\[{citation.number}] [cyan]{escape(citation.label)}[/]  [dim]chunk {citation.chunk_id[:8]}")

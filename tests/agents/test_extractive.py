@@ -7,6 +7,7 @@ from tests.providers.collected import Collected, collected
 
 from ateneo import i18n
 from ateneo.agents.citations import occurs
+from ateneo.agents.excerpt import excerpt
 from ateneo.agents.extractive import ExtractiveChat
 from ateneo.agents.quotable_sentences import content_words, coverage, quotables
 from ateneo.embedding.current_model import Models
@@ -222,3 +223,11 @@ def test_coverage_weighs_rare_words_more() -> None:
     assert rare > common == nothing > 0
     assert coverage("???", ["algo"]) == [0.0]
     assert coverage("feriado", []) == []
+
+
+def test_an_excerpt_takes_whole_sentences_around_one_and_no_heading() -> None:
+    text = "Pagos > ¿Cuándo?\nUno es corto. Dos es corto. Tres es corto. Cuatro es corto."
+    body = ["Uno es corto.", "Dos es corto.", "Tres es corto.", "Cuatro es corto."]
+    assert excerpt(text, "Tres es corto.", body) == "Uno es corto. Dos es corto. **Tres es corto.** Cuatro es corto."
+    assert excerpt(text, "Tres es corto.", body, most=30) == "Dos es corto. **Tres es corto.**"
+    assert excerpt(text, "Tres es corto.", body, most=5) == "**Tres es corto.**"

@@ -46,6 +46,15 @@ async def test_post(client: httpx.AsyncClient) -> None:
     assert "catorce" in answer.json()["hits"][0]["contenido"]
 
 
+async def test_min_score_leaves_out_what_does_not_answer(client: httpx.AsyncClient) -> None:
+    least: dict[str, str | float] = {"min_score": 0.1}
+    asked = (await client.get(PATH, params={"q": "¿cuánto me pagan si trabajo un feriado?", **least})).json()
+    posted = (await client.post(PATH, json={"query": "¿cuánto me pagan si trabajo un feriado?", **least})).json()
+    assert asked == posted
+    assert asked["hits"] and all(hit["relevance"] >= 0.1 for hit in asked["hits"])
+    assert (await client.get(PATH, params={"q": "receta de pan casero", **least})).json()["hits"] == []
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
 async def test_nothing_of_another_company_is_found(client: httpx.AsyncClient, api: Api, mode: str) -> None:
     question: dict[str, str | int] = {"q": "fórmula secreta del tinte índigo", "k": 200, "mode": mode}
@@ -107,6 +116,7 @@ async def test_strange_bytes_in_the_address(client: httpx.AsyncClient) -> None:
         ({"neighbours": 11}, "neighbours"),
         ({"mode": "magic"}, "mode"),
         ({"dense_weight": 1.5}, "dense_weight"),
+        ({"min_score": 1.5}, "min_score"),
         ({"dense_weigth": 0.5}, "dense_weigth"),
         ({"query": None}, "query"),
         ({"query": ["a"]}, "query"),

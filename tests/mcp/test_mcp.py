@@ -68,6 +68,7 @@ async def test_another_company_is_not_there(place: Place, connect: Connect) -> N
         assert found["hits"] and not any("índigo" in hit["contenido"] for hit in found["hits"])
         only = await answer(client, "search", query="tinte", filter={"source": "formula.md"})
         assert only["hits"] == []
+        assert not (await answer(client, "search", query="receta de pan casero", min_score=0.2))["hits"]
         theirs = await client.call_tool("get_passage", {"chunk_id": place.otra_chunk})
         none = await client.call_tool("get_passage", {"chunk_id": "x" * len(place.otra_chunk)})
         assert theirs.is_error and said(none).replace("x" * len(place.otra_chunk), place.otra_chunk) == said(theirs)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from ateneo.agents.excerpt import excerpt
-from ateneo.agents.quotable_sentences import Quotable, coverage, quotables, row_asked_for
+from ateneo.agents.quotable_sentences import Quotable, body, coverage, quotables, row_asked_for
 from ateneo.embedding.current_model import Models
 from ateneo.embedding.scale import scale_of
 from ateneo.embedding.service import EmbeddingService
@@ -13,14 +13,14 @@ from ateneo.i18n import tr
 from ateneo.ports import TokenCounter
 from ateneo.types import ChatPart, ChatRequest, EndPart, Hit, QuotePart, TextPart, Usage
 
-LEAST_RELEVANCE = 0.065
+LEAST_RELEVANCE = 0.055
 """Below this no passage answers. Chosen on domains of training/questions that no training saw (ADR 48)."""
 
 LEAST_COVERAGE = 0.35
 """The same for passages of unknown relevance, whose share of the question's words is all there is: 81 % stay, 92 % are
 turned away."""
 
-SECOND_BEST = 0.5
+SECOND_BEST = 0.4
 """The share of the best passage's evidence from which another one is quoted as well."""
 
 STANDS_OUT = 1.25
@@ -89,7 +89,11 @@ class ExtractiveChat:
             whole = number == 0 and not stands_out
             if best.is_row and not stands_out and not whole:
                 continue
-            shown = excerpt(passage.hit.contenido, best.text) if whole else f"{best.lead} {best.text}".lstrip()
+            shown = (
+                excerpt(passage.hit.contenido, best.text, body(passage.hit))
+                if whole
+                else f"{best.lead} {best.text}".lstrip()
+            )
             yield TextPart(f"\n«{shown}»")
             yield QuotePart(passage.hit.chunk_id, best.text)
         yield EndPart("end_turn", Usage(), self.model)
