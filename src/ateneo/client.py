@@ -14,6 +14,8 @@ from ateneo.agents.events import Event
 from ateneo.agents.gaps import WEAK, Gaps, gaps
 from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
+from ateneo.db import drivers
+from ateneo.errors import UnsupportedDriver
 from ateneo.factories import sources as factory
 from ateneo.ingestion.upload import File, place
 from ateneo.search.options import NamedOptions, SearchOptions
@@ -43,14 +45,21 @@ class Ateneo:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *, secrets_file: Path | None = None, **settings: object) -> AsyncIterator[Self]:
-        """Opens the database that the settings name. They are those of the environment and the secrets file, except
-        for what is given here by name, without the prefix and in small letters: `database_url`, `lang`, `pool_size`;
-        docs/settings.md has them all.
+    async def open(
+        cls, *, db: object = None, secrets_file: Path | None = None, **settings: object
+    ) -> AsyncIterator[Self]:
+        """Opens the database that the settings name, or that `db` is connected to: an AsyncEngine, a pool, an entry of
+        Django's DATABASES (docs/how-to/drivers.md). What runs on asyncpg is used itself, and stays yours to close; of
+        the rest the address is taken.
 
-        Raises SettingsError, DatabaseUrlMissing, DatabaseUnavailable, ModelError, ExtraMissing.
+        The settings are those of the environment and the secrets file, except for what is given here by name, without
+        the prefix and in small letters: `database_url`, `lang`, `pool_size`; docs/settings.md has them all.
+
+        Raises SettingsError, DatabaseUrlMissing, DatabaseUnavailable, UnsupportedDriver, ModelError, ExtraMissing.
         """
-        async with await Container.open(load(secrets_file, **settings)) as container:
+        if db is not None and not drivers.lends(db):
+            settings["database_url"], db = await drivers.address_of(db), None
+        async with await Container.open(load(secrets_file, **settings), db=db) as container:
             yield cls(container)
 
     async def search(
@@ -198,9 +207,11 @@ class AteneoSync:
 
     @classmethod
     @contextmanager
-    def open(cls, *, secrets_file: Path | None = None, **settings: object) -> Iterator[Self]:
-        """As `Ateneo.open`."""
-        opening = Ateneo.open(secrets_file=secrets_file, **settings)
+    def open(cls, *, db: object = None, secrets_file: Path | None = None, **settings: object) -> Iterator[Self]:
+        """As `Ateneo.open`; `db` without `async`: an Engine, a pool of psycopg, an entry of Django's DATABASES."""
+        if db is not None and drivers.of_a_loop(db):
+            raise UnsupportedDriver(given=f"AteneoSync, {type(db).__name__}")
+        opening = Ateneo.open(db=db, secrets_file=secrets_file, **settings)
         with start_blocking_portal(name="ateneo") as portal, portal.wrap_async_context_manager(opening) as ateneo:
             yield cls(ateneo, portal)
 

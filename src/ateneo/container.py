@@ -44,25 +44,26 @@ class Container:
         return self.models.main
 
     @classmethod
-    async def open(cls, settings: Settings | None = None) -> Self:
+    async def open(cls, settings: Settings | None = None, *, db: object = None) -> Self:
+        """`db`: what the caller has instead of the settings' database."""
         settings = settings or load()
         i18n.use(settings.lang)
         known = make_models(settings)
         chat = make_chat_model(settings, known)
         reranker = make_reranking(settings)
-        db = await open_database(settings, guarded=True)
-        search = VectorSearchService(db, known, reranking=reranker, **search_options(settings))
+        opened = await open_database(settings, guarded=True) if db is None else Database.wrap(db)
+        search = VectorSearchService(opened, known, reranking=reranker, **search_options(settings))
         return cls(
             settings=settings,
-            db=db,
+            db=opened,
             models=known,
             search=search,
-            ingestion=IngestionService(db, known, **ingestion_options(settings)),
+            ingestion=IngestionService(opened, known, **ingestion_options(settings)),
             agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
-            access=make_access_service(settings, db),
-            audit_log=AuditLog(db),
-            queries=QueryLog(db, settings.keep_queries),
+            access=make_access_service(settings, opened),
+            audit_log=AuditLog(opened),
+            queries=QueryLog(opened, settings.keep_queries),
         )
 
     async def close(self) -> None:

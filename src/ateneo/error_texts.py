@@ -63,6 +63,18 @@ TEXTS: dict[str, Texts] = {
         "Pasale un pool (asyncpg.create_pool), o una conexión por tarea.",
         "Pass a pool (asyncpg.create_pool), or a connection for each task.",
     ),
+    "UnsupportedDriver": Texts(
+        "Ateneo no sabe trabajar con esto ({given}).",
+        "Ateneo cannot work with this ({given}).",
+        (
+            "Pasale un pool o una conexión de asyncpg, algo de SQLAlchemy sobre asyncpg o psycopg, un pool de psycopg, "
+            'DATABASES["default"] de Django o una dirección postgresql:// (docs/how-to/drivers.md).'
+        ),
+        (
+            "Pass a pool or connection of asyncpg, something of SQLAlchemy on asyncpg or psycopg, a pool of psycopg, "
+            'Django\'s DATABASES["default"] or an address postgresql:// (docs/how-to/drivers.md).'
+        ),
+    ),
     "DirectConnectionNeeded": Texts(
         "Entre Ateneo y la base ({where}) hay un pooler que comparte las sesiones, y esto necesita una propia.",
         "A pooler that shares sessions stands between Ateneo and the database ({where}); this needs one of its own.",

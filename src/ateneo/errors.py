@@ -5,15 +5,13 @@ from typing import ClassVar
 from ateneo.error_texts import TEXTS, Texts
 from ateneo.i18n import number, tr
 
-_AMOUNTS = {"length", "limit", "seconds"}
+_AMOUNTS = {"length", "limit", "seconds"}  # written for people; what somebody typed stays as it was
 
 
 class AteneoError(Exception):
-    """The root. A subclass says what is its own and inherits the rest.
-
-    `code` is a stable name for programs (in problem+json and `--json`); `status` is the HTTP status that fits;
-    `exit_code` is what the command line ends with; `field_names` are the arguments, which fill its texts.
-    """
+    """The root; a subclass says what is its own. `code` is a stable name for programs (problem+json, `--json`),
+    `status` the HTTP status that fits, `exit_code` what the command line ends with, `field_names` the arguments, which
+    fill its texts. `given` is for copies and other processes, which make an exception again from its `args`."""
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
@@ -27,7 +25,6 @@ class AteneoError(Exception):
         cls.texts = TEXTS.get(cls.__name__, cls.texts)
 
     def __init__(self, given: dict[str, object] | None = None, /, **fields: object) -> None:
-        """`given` is for copies and other processes, which make an exception again from its `args`."""
         self.fields = fields if given is None else given
         super().__init__(self.fields)
 
@@ -46,7 +43,6 @@ class AteneoError(Exception):
         return self.message
 
     def _filled(self, es: str, en: str) -> str:
-        """Amounts are written for people; what somebody typed stays as it was."""
         amounts = {k: number(v, None) for k, v in self.fields.items() if k in _AMOUNTS and isinstance(v, int | float)}
         return tr(es, en).format(**self.fields | amounts)
 
@@ -80,6 +76,10 @@ class StatementTimeout(DatabaseError, code="statement-timeout", status=504, fiel
 
 class ConnectionBusy(DatabaseError, code="connection-busy", fields=""):
     """The caller's connection is in use by another task."""
+
+
+class UnsupportedDriver(AteneoError, TypeError, code="unsupported-driver", exit_code=2, fields="given remedy"):
+    """What was given as a database is nothing that Ateneo can work with, or in (an open transaction)."""
 
 
 class DirectConnectionNeeded(DatabaseError, code="direct-connection", exit_code=2, fields="where"):

@@ -1,6 +1,7 @@
 """The guide's classes with the guide's constructors: each reads the settings and takes, at most, a `db`.
 
-`db` is an asyncpg connection or pool of the caller's. The embedding service is one a process.
+`db` is what the caller has: a connection, pool, engine or session (docs/how-to/drivers.md). The embedding service is
+one a process.
 """
 
 from functools import cache

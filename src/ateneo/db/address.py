@@ -14,6 +14,7 @@ _SCHEME = re.compile(r"(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[\w.%-]*)(?::(?P<port>\d{0,5}))?")
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_SPECIAL, _ESCAPED = re.compile(r"(['\\])"), r"\\\1"
 _LIKE_A_QUERY = re.compile(r"[?&](\w+)=[^&]*$")
 
 _ALIASES = {"database": "dbname", "ApplicationName": "application_name", "loginTimeout": "connect_timeout"}
@@ -98,6 +99,22 @@ def parse(text: str) -> Address:
         "no es una dirección de PostgreSQL (postgresql://usuario:clave@servidor:5432/base).",
         "this is not an address of PostgreSQL (postgresql://user:password@server:5432/database).",
     )
+
+
+def text_of(given: Mapping[str, object]) -> str:
+    """libpq's `name='value'` of what has a value, which `parse` reads."""
+    filled = {name: str(value) for name, value in given.items() if value not in (None, "")}
+    return " ".join(f"{name}='{_SPECIAL.sub(_ESCAPED, value)}'" for name, value in filled.items())
+
+
+def of_django(database: Mapping[str, Any]) -> str:
+    """The text of an entry of Django's DATABASES; of its OPTIONS those that are libpq's. Raises SettingsError."""
+    engine = str(database.get("ENGINE", ""))
+    if not re.search("postg|psql", engine):
+        _refuse(f"ENGINE es «{engine}»: hace falta PostgreSQL.", f"ENGINE is “{engine}”: it takes PostgreSQL.")
+    options = {name: value for name, value in database.get("OPTIONS", {}).items() if name in _KNOWN}
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return text_of(options | {name: database.get(given) for name, given in names.items()})
 
 
 def _refuse(es: str, en: str) -> NoReturn:

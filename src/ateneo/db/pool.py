@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import asyncpg
 
-from ateneo.db import address, connection_errors, embedded
+from ateneo.db import address, connection_errors, drivers, embedded
 from ateneo.db.connection import (
     APP_ROLE,
     VECTOR_SCHEMA,
@@ -169,13 +169,14 @@ def _with_tenant(sql: str, last: int) -> str:
 
 
 class Database:
-    """A pool that Ateneo opened, or the connection or pool that the caller already has.
+    """A pool that Ateneo opened, or what the caller already has.
 
     `acquire` gives a connection, `transaction` one inside a transaction. Errors come out translated.
     """
 
-    def __init__(self, source: Pool | Connection, where: str, role: str = "", *, owned: bool) -> None:
+    def __init__(self, source: object, where: str, role: str = "", *, owned: bool) -> None:
         self._source = source
+        self._lease = drivers.lease_of(source)
         self._owned = owned
         self.where = where
         self.role = role
@@ -241,18 +242,15 @@ class Database:
                 self.isolated = await is_isolated(connection)
 
     @classmethod
-    def wrap(cls, source: "Pool | Connection | Database") -> "Database":
-        """Uses a connection or pool of the caller's, which stays the caller's to close."""
+    def wrap(cls, source: object) -> "Database":
+        """Uses what the caller has (`drivers`), which stays the caller's to close. Raises UnsupportedDriver."""
         return source if isinstance(source, Database) else cls(source, "DATABASE_URL", owned=False)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         with translated(self.where, self.role, is_application=self.isolated):
-            if isinstance(self._source, asyncpg.Pool):
-                async with self._source.acquire() as connection:
-                    yield connection
-            else:
-                yield self._source
+            async with self._lease() as connection:
+                yield connection
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
