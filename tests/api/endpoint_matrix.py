@@ -75,6 +75,17 @@ ROUTES: dict[str, Route | None] = {
             "stream": True,
         }
     },
+    "GET /v1/models": lambda own, ids: {},
+    "POST /v1/chat/completions": lambda own, ids: {
+        "json": {
+            "model": AGENT,
+            "messages": [{"role": "user", "content": f"¿Cuál es el precio {EVIL} reservado?"}],
+            "stream": True,
+        }
+    },
+    "POST /retrieval": lambda own, ids: {
+        "json": {"knowledge_id": ids.company, "query": "precio reservado", "retrieval_setting": {"top_k": 50}}
+    },
     "GET /agents": lambda own, ids: {},
     "PUT /agents/{agent_id}": lambda own, ids: {"json": {"name": f"{EVIL}{own}", "instructions": f"Sos {own}."}},
     "DELETE /agents/{agent_id}": lambda own, ids: {},
@@ -146,6 +157,14 @@ COMMANDS: dict[str, Command | str] = {
     "status": "the operator's: figures of all companies, no text",
     "doctor": "the operator's: the installation, no text",
     "db upgrade": "the operator's: makes tables",
+    "db check": "the operator's: the schema, no text",
+    "db uninstall": "the operator's: takes everything out",
+    "sources add": "the operator's: a table of all companies (tests/sources)",
+    "sources check": "the operator's: counts of rows, no text",
+    "sources list": "the operator's: sources, no text",
+    "sources remove": "the operator's: a source of all companies",
+    "sources show": "the operator's: a source, no text",
+    "sources sync": "the operator's: counts of rows, no text",
     "db forget-embeddings": "the operator's: all companies' vectors",
     "db sign-tenants": "the operator's: a secret of the whole database",
     "eval answers": "reads a folder, and runs on a database of its own",

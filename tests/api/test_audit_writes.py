@@ -43,6 +43,10 @@ ATTEMPTS: dict[str, Attempt] = {
         files={"file": ("porton.md", f"{TEXT}Siempre.\n".encode())},
     ),
     "chat_with_agent": lambda client: client.post("/agents/asistente/chat", json=CHAT),
+    "complete_chat": lambda client: client.post(
+        "/v1/chat/completions",
+        json={"model": "asistente", "messages": [{"role": "user", "content": CHAT["message"]}]},
+    ),
     "save_agent": lambda client: client.put("/agents/asistente", json={"name": "Ana"}),
     "delete_agent": deleted_agent,
     "delete_conversation": lambda client: client.delete(f"/conversations/{conversation(client)}"),

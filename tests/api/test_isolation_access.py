@@ -58,11 +58,11 @@ def made(api: Api, *scopes: str) -> str:
 
 def scope_of(method: str, path: str) -> str:
     """What each route takes, said here once more, by hand: a new route is read by GET, and written by all else."""
-    if path.endswith("/chat") or path.startswith(("/conversations", "/gaps")):
+    if path.endswith("/chat") or path.startswith(("/conversations", "/gaps", "/v1/")):
         return "agents"
     if path == "/audit":
         return "admin"
-    return "read" if method == "GET" or path.startswith("/search") else "write"
+    return "read" if method == "GET" or path.startswith(("/search", "/retrieval")) else "write"
 
 
 def test_every_route_takes_its_scope(api: Api) -> None:

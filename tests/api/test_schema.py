@@ -99,6 +99,8 @@ def _can_be_wrong(label: str) -> bool:
     return bool(len(OPERATIONS[label].query) or len(OPERATIONS[label].body))
 
 
+MEANT = {"POST /retrieval", "POST /v1/chat/completions"}
+"""What is as the schema says may still be refused: a knowledge that there is not, a last message that asks nothing."""
 CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS]
 CASES += [(label, GenerationMode.NEGATIVE) for label in OPERATIONS if _can_be_wrong(label)]
 
@@ -118,7 +120,7 @@ def test_no_request_breaks_it_or_brings_what_is_anothers(
         assert answer.status_code not in (401, 403, 405), answer.text  # the request went as far as the route
 
     each(label, mode, 10, attempt)
-    if mode is GenerationMode.POSITIVE and "{" not in label:
+    if mode is GenerationMode.POSITIVE and "{" not in label and label not in MEANT:
         assert min(statuses) < 300, statuses
 
 

@@ -135,15 +135,15 @@ async def chat(
     }
     if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
         streams(request)
-        events = _audited(request, container.agent.stream(empresa_id, agent_id, body.message, **options))
-        response: Response = await sse.respond(events, described, _broken, request.scope["state"]["request_id"])
+        events = audited(request, container.agent.stream(empresa_id, agent_id, body.message, **options))
+        response: Response = await sse.respond(events, _framed, _broken, request.scope["state"]["request_id"])
         return response
     answer = await container.agent.chat(empresa_id, agent_id, body.message, **options)
     count(request, len(answer.citations))
     return answer
 
 
-async def _audited(request: Request, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+async def audited(request: Request, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
     """The events; before the last one, the request's line is in the audit log."""
     async with aclosing(events):
         async for event in events:
@@ -237,11 +237,15 @@ def described(event: Event) -> tuple[str, dict[str, Any]]:
     return event.type, data
 
 
-def _broken(error: Exception) -> tuple[str, dict[str, Any]]:
+def _framed(event: Event) -> bytes:
+    return sse.frame(*described(event))
+
+
+def _broken(error: Exception) -> bytes:
     """The last event of a stream that failed where no answer could be told any more."""
     where = tr("la respuesta", "the answer")
     log_unexpected(error, where)
-    return Failed.type, _problem(as_ours(error, where), None)
+    return sse.frame(Failed.type, _problem(as_ours(error, where), None))
 
 
 def _problem(error: AteneoError, answer: Answer | None) -> dict[str, Any]:

@@ -6,7 +6,20 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from ateneo.api import agents, audit, conversations, docs_page, documents, gaps, health, metrics, problems, search
+from ateneo.api import (
+    agents,
+    audit,
+    conversations,
+    dify,
+    docs_page,
+    documents,
+    gaps,
+    health,
+    metrics,
+    openai_protocol,
+    problems,
+    search,
+)
 from ateneo.api.audit_middleware import Audited
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
@@ -47,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
     docs_page.install(app)
-    for module in (search, documents, agents, conversations, gaps, audit, health, metrics):
+    for module in (search, dify, documents, agents, openai_protocol, conversations, gaps, audit, health, metrics):
         app.include_router(module.router)
     app.include_router(agents.definitions)
     described = app.openapi

@@ -59,7 +59,9 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     errors: list[dict[str, str]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> ProblemResponse:
+    """`more`: what a program of another protocol reads beside it."""
     body = {
         "type": f"urn:ateneo:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -68,11 +70,11 @@ def problem(
         "code": code,
         "remedy": remedy,
     }
-    return ProblemResponse(body | ({"errors": errors} if errors else {}), status, headers)
+    return ProblemResponse(body | ({"errors": errors} if errors else {}) | dict(more or {}), status, headers)
 
 
-def of_error(error: AteneoError, status: int | None = None) -> ProblemResponse:
-    """The problem that an error of ours is; `status` where it is another than the error's own."""
+def of_error(error: AteneoError, status: int | None = None, more: Mapping[str, Any] | None = None) -> ProblemResponse:
+    """The problem that an error of ours is; `status` where it is another than the error's own, `more` as above."""
     headers = {}
     if isinstance(error, AccessDenied) and error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="ateneo"'
@@ -81,7 +83,7 @@ def of_error(error: AteneoError, status: int | None = None) -> ProblemResponse:
     shown = status or error.status
     if shown >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("problem", code=error.code, detail=error.loggable)
-    return problem(shown, error.code, error.message, error.remedy, headers=headers)
+    return problem(shown, error.code, error.message, error.remedy, headers=headers, more=more)
 
 
 def install(app: FastAPI) -> None:

@@ -22,25 +22,25 @@ T = TypeVar("T")
 
 async def respond(
     events: AsyncGenerator[T],
-    described: Callable[[T], tuple[str, dict[str, Any]]],
-    failed: Callable[[Exception], tuple[str, dict[str, Any]]],
+    framed: Callable[[T], bytes],
+    failed: Callable[[Exception], bytes],
     request_id: str,
 ) -> StreamingResponse:
-    """The response that streams `events`, each `described` as its name and its data.
+    """The response that streams `events`, each `framed` as bytes.
 
     The first one is awaited here, so that what it raises becomes a response of its own; what is raised later becomes a
-    last event, as `failed` describes it. `events` is closed when the client leaves.
+    last event, as `failed` frames it. `events` is closed when the client leaves.
     """
-    first = _frame(*described(await anext(events)))
+    first = framed(await anext(events))
     headers = response_headers(request_id) | {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_frames(first, events, described, failed), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_frames(first, events, framed, failed), media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _frames(
     first: bytes,
     rest: AsyncGenerator[T],
-    described: Callable[[T], tuple[str, dict[str, Any]]],
-    failed: Callable[[Exception], tuple[str, dict[str, Any]]],
+    framed: Callable[[T], bytes],
+    failed: Callable[[Exception], bytes],
 ) -> AsyncIterator[bytes]:
     waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -48,9 +48,9 @@ async def _frames(
         try:
             async with aclosing(rest):
                 async for event in rest:
-                    waiting.put_nowait(_frame(*described(event)))
+                    waiting.put_nowait(framed(event))
         except Exception as error:  # noqa: BLE001 - the outermost edge of the task: no stream ends without its last event
-            waiting.put_nowait(_frame(*failed(error)))
+            waiting.put_nowait(failed(error))
         finally:
             waiting.put_nowait(None)
 
@@ -71,7 +71,8 @@ async def _frames(
         producer.cancel()
 
 
-def _frame(name: str, data: dict[str, Any]) -> bytes:
+def frame(name: str, data: dict[str, Any]) -> bytes:
+    """An event of that name."""
     # A lone surrogate must not end a stream.
     text = json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
     return format_sse_event(event=name, data_str=text)

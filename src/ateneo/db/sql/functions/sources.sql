@@ -187,15 +187,22 @@ EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
     SELECT count(*) FROM put $q$, p_source) INTO differ USING p_source;
 END $$;
 
--- The chunks of rows that were withdrawn, and that no worker has taken away yet: nothing gives them out.
+-- The chunks of rows that were withdrawn, and that no worker has taken away yet: nothing gives them out. Each row is looked up by
+-- its key (OFFSET 0), and whole sources by a value, whatever the planner thinks of a queue that was empty when it was counted.
 CREATE OR REPLACE FUNCTION ateneo.withdrawn_of(tenant text) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE gone text[]; whole int[];
 BEGIN
   IF NOT EXISTS (SELECT FROM ateneo.source_change c WHERE c.withdrawn) THEN RETURN '{}'; END IF;
-  RETURN ARRAY(SELECT unnest(ateneo.row_chunks(r.row_id, r.chunks)) FROM ateneo.source_row r WHERE r.empresa_id = tenant AND r.source_id IN (
-      SELECT c.source_id FROM ateneo.source_change c WHERE c.withdrawn AND c.key IS NULL)
-    UNION SELECT unnest(ateneo.row_chunks(r.row_id, r.chunks)) FROM ateneo.source_change c
-      JOIN ateneo.source_row r ON r.source_id = c.source_id AND r.key = c.key AND r.empresa_id = tenant WHERE c.withdrawn);
+  gone := ARRAY(SELECT unnest(CASE WHEN r.chunks = 1 THEN ARRAY[r.row_id || '-000'] ELSE ateneo.row_chunks(r.row_id, r.chunks) END)
+    FROM ateneo.source_change c, LATERAL (SELECT x.* FROM ateneo.source_row x WHERE x.source_id = c.source_id AND x.key = c.key OFFSET 0) r
+    WHERE c.withdrawn AND r.empresa_id = tenant);
+  whole := ARRAY(SELECT DISTINCT c.source_id FROM ateneo.source_change c WHERE c.withdrawn AND c.key IS NULL);
+  IF whole <> '{}' THEN
+    gone := gone || ARRAY(SELECT unnest(CASE WHEN r.chunks = 1 THEN ARRAY[r.row_id || '-000'] ELSE ateneo.row_chunks(r.row_id, r.chunks) END)
+      FROM ateneo.source_row r WHERE r.empresa_id = tenant AND r.source_id = ANY (whole));
+  END IF;
+  RETURN gone;
 END $$;
 
 -- The documents of which nothing else is left.
