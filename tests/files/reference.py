@@ -31,7 +31,9 @@ LEFT_OUT = {
 _WORD = re.compile(r"\w+")
 _PAGE_NUMBER = re.compile(r"\W*(?:p[áa]gina\W*)?\d{1,3}\W*(?:(?:de|/)\W*\d{1,3})?\W*", re.IGNORECASE)
 _AROUND = "script, style, nav, header, footer, aside, template, noscript, [id*=cookie], [class*=cookie], [hidden]"
-_WORD_TEXT = [f"{{http://schemas.openxmlformats.org/wordprocessingml/2006/main}}{name}" for name in ("t", "br", "p")]
+_WORD_TEXT = [
+    f"{{http://schemas.openxmlformats.org/wordprocessingml/2006/main}}{name}" for name in ("t", "br", "p", "tab")
+]
 _SLIDE_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}t"
 _ODF_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 

@@ -42,6 +42,7 @@ from ateneo.ingestion.parsing.spreadsheets import read_ods, read_xlsx
 from ateneo.ingestion.parsing.spreadsheets_97 import read_excel_xml, read_xls
 from ateneo.ingestion.parsing.structured import read_json, read_xml
 from ateneo.ingestion.parsing.tables import table_text
+from ateneo.ingestion.parsing.text_tables import as_table
 from ateneo.ingestion.parsing.titles import METADATA, kept, text_of, title_of
 from ateneo.ingestion.parsing.word import read_docx
 from ateneo.ingestion.parsing.word_97 import EncryptedWord, OtherWord, read_doc
@@ -148,7 +149,8 @@ def _read_text(text: str, mime: str, extension: str) -> _Read:
 
 def _add_paragraphs(builder: SectionBuilder, text: str) -> None:
     for paragraph in _BLANK_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
-        builder.text(paragraph)
+        table = as_table(paragraph)
+        builder.table(table) if table else builder.text(paragraph)
 
 
 _STRUCTURED: dict[str, Callable[[str], SectionBuilder | None]] = {

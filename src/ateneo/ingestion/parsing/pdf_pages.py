@@ -114,7 +114,7 @@ def _lines(pages: Sequence[str]) -> list[tuple[str, int]]:
 def _led(line: str) -> str:
     """A line with leaders, as of a menu or a table of contents, is a row."""
     short = _LEADERS.sub(" … ", line)
-    return short if short == line or _is_marked(line) or not short[-1].isdigit() else f"{ROW}{short}"
+    return short if short == line or line[0] == ROW or not short[-1].isdigit() else f"{ROW}{short.lstrip(HEADING)}"
 
 
 def _without_page_number(line: str, shapes: set[str], lines: list[str]) -> str:

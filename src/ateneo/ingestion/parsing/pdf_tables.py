@@ -14,6 +14,7 @@ _PROSE_FILL = 0.8
 _PROSE_WORDS = 15
 _DOWN_SHARE = 0.75
 _HEADING_SIZE = 1.15
+_SEEN_ROWS = 50
 _LEAST_APART = 0.7
 _LEAST_DIVIDED = 0.5
 _MEETS = 0.8
@@ -160,15 +161,23 @@ def _is_rest(one: Segment, above: Sequence[Sequence[Segment]]) -> bool:
 
 
 def _divided(run: list[list[Segment]]) -> list[list[list[Segment]]]:
-    """The run, or both of its parts where below a row of one cell, a title, others have other columns."""
+    """The run in parts, where below a row of one cell, a title, others have other columns."""
+    parts: list[list[list[Segment]]] = []
+    begins = 0
     for at in range(2, len(run) - 1):
-        if len(run[at]) == 1 and len(run[at + 1]) > 1:
-            upper, lower = _columns(run[:at]), _columns(run[at + 1 :])
-            places = [max(upper, key=lambda one: min(one[1], c[1]) - max(one[0], c[0])) for c in lower]
-            apart = any(min(one[1], c[1]) <= max(one[0], c[0]) for one, c in zip(places, lower, strict=True))
-            if apart or len(set(places)) < len(places):
-                return [run[:at], *_divided(run[at + 1 :])]
-    return [run]
+        if at - begins > 1 and len(run[at]) == 1 and len(run[at + 1]) > 1:
+            upper, lower = run[max(begins, at - _SEEN_ROWS) : at], run[at + 1 : at + 1 + _SEEN_ROWS]
+            if _have_other_columns(_columns(upper), _columns(lower)):
+                parts.append(run[begins:at])
+                begins = at + 1
+    return [*parts, run[begins:]]
+
+
+def _have_other_columns(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]]) -> bool:
+    """Whether one of the lower columns stands under none, or several stand under one."""
+    places = [max(upper, key=lambda one: min(one[1], c[1]) - max(one[0], c[0])) for c in lower]
+    apart = any(min(one[1], c[1]) <= max(one[0], c[0]) for one, c in zip(places, lower, strict=True))
+    return apart or len(set(places)) < len(places)
 
 
 def _width(run: Sequence[Sequence[Segment]]) -> float:

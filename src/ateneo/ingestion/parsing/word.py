@@ -3,9 +3,9 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -31,13 +31,15 @@ _METADATA = {
 
 @dataclass(slots=True)
 class _Paragraph:
-    """`level`: of a heading, 0 for text; `bold`: all of it; `notes`: what is to be read below it."""
+    """`level`: of a heading, 0 for text; `bold`: all of it; `notes`: what is to be read below it; `cells`: its parts
+    between tabs."""
 
     text: str
     level: int
     bold: bool
     listed: bool
     notes: list[str] = field(default_factory=list)
+    cells: Sequence[str] = ()
 
 
 def read_docx(data: bytes) -> tuple[SectionBuilder, dict[str, str]]:
@@ -71,6 +73,7 @@ class _Reader:
         for line in self._edges("word/header"):
             self._builder.text(line)
         blocks = [self._block(one) for one in _blocks(body if body is not None else document)]
+        blocks = list(_with_tabbed_rows(blocks))
         for block, following in zip_longest(blocks, blocks[1:]):
             if isinstance(block, _Paragraph):
                 self._add(block, following)
@@ -134,6 +137,7 @@ class _Reader:
         properties = element.find(f"{W}pPr")
         notes: list[str] = []
         text = "".join(self._runs(element, notes))
+        cells = [cell.strip() for cell in text.split("\t")] if "\n" not in text else []
         text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
         style = "" if properties is None else value_of(properties.find(f"{W}pStyle"))
         level = self._level(properties, style) if text else 0
@@ -142,7 +146,12 @@ class _Reader:
         for box in element.iter(f"{W}txbxContent"):
             notes += [line for one in box.iter(f"{W}p") if (line := " ".join("".join(_plain(one)).split()))]
         return _Paragraph(
-            f"{label} {text}".strip(), level, self._is_bold(element, style), listed, list(dict.fromkeys(notes))
+            f"{label} {text}".strip(),
+            level,
+            self._is_bold(element, style),
+            listed,
+            list(dict.fromkeys(notes)),
+            cells if len(cells) > 1 and cells[0] and not label and not level else (),
         )
 
     def _runs(self, element: Element, notes: list[str]) -> Iterator[str]:
@@ -222,6 +231,16 @@ class _Reader:
             marks.append(all(one.bold for one in blocks if isinstance(one, _Paragraph) and one.text))
             cells += [text, *[""] * (int(span) - 1 if span.isdecimal() and int(span) < 64 else 0)]
         return cells, marks
+
+
+def _with_tabbed_rows(blocks: "Sequence[_Paragraph | list[str]]") -> "Iterator[_Paragraph | list[str]]":
+    """Paragraphs that tabs divide into as many cells, three of them or more, as a table."""
+    for cells, run in groupby(blocks, key=lambda one: len(one.cells) if isinstance(one, _Paragraph) else 0):
+        rows = [one for one in run if isinstance(one, _Paragraph) or cells == 0]
+        if cells > 1 and len(rows) > 2 and not any(isinstance(one, list) or one.notes for one in rows):
+            yield table_lines([one.cells for one in rows if isinstance(one, _Paragraph)])[0]
+        else:
+            yield from rows
 
 
 def _in_a_cell(block: "_Paragraph | list[str]") -> str:
