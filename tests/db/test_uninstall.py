@@ -12,6 +12,9 @@ from tests.db.test_restore import fresh_cluster, tool
 from ateneo.db import generations, migrate, uninstall
 from ateneo.db.pool import Database
 from ateneo.errors import UninstallRefused
+from ateneo.factories.embedders import make_models
+from ateneo.settings import load
+from ateneo.sources.service import SourceService
 
 __all__ = ["fresh_cluster"]  # a fixture
 
@@ -31,6 +34,11 @@ INSERT INTO knowledge_chunks VALUES ('c', 'd', 'acme', 0, 'La caldera se purga l
 WITH_POLICIES = """
 ALTER TABLE knowledge_chunks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON knowledge_chunks USING (empresa_id = current_setting('app.empresa', true));
+"""
+SOURCE = """
+CREATE SCHEMA app;
+CREATE TABLE app.faq (id uuid PRIMARY KEY, tenant_id uuid NOT NULL, content text, deleted_at timestamptz);
+INSERT INTO app.faq VALUES (gen_random_uuid(), gen_random_uuid(), 'La caldera se purga los lunes.');
 """
 KEYED = "ALTER TABLE knowledge_chunks ADD COLUMN number bigserial PRIMARY KEY;"
 
@@ -68,6 +76,20 @@ async def test_a_products_table_is_as_it_was(bare_url: str, own: str) -> None:
         assert dump(bare_url) != before
         done = await uninstall.uninstall(db)
     assert {removal.kind for removal in done if removal.kept} <= {"role"}
+    assert dump(bare_url) == before
+
+
+async def test_a_table_that_is_a_source_is_as_it_was(bare_url: str) -> None:
+    await executed(bare_url, SOURCE)
+    before = dump(bare_url)
+    async with await Database.open(bare_url) as db:
+        await migrate.upgrade(db)
+        models = make_models(load())
+        sources = SourceService(db, models)
+        await sources.add(await sources.draft("app.faq"))
+        await sources.sync("faq")
+        await models.close()
+        await uninstall.uninstall(db, drop_chunks=True)
     assert dump(bare_url) == before
 
 

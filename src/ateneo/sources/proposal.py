@@ -15,6 +15,9 @@ _WORDS = {
     "title": "title titulo name nombre subject asunto heading headline",
     "withdrawn": "deleted discarded archived removed eliminado borrado hidden trashed unpublished",
     "shown": "visible published publicado publicada active activo activa enabled public publico habilitado",
+    "fact": "category categoria type tipo kind clase status estado area department departamento section seccion language"
+    " idioma locale lang country pais region city ciudad brand marca priority prioridad channel canal product producto version"
+    " audience audiencia level nivel code codigo sku slug",
     "cursor": "updated_at modified_at changed_at actualizado_en last_modified",
 }
 _NAMES = {what: tuple(words.split()) for what, words in _WORDS.items()}
@@ -111,7 +114,9 @@ def _is_fact(column: Column) -> bool:
     name = _snake(column.name)
     if _PRIVATE.search(name) or (_TIMES.search(name) and name.rsplit("_", 1)[0] in _NAMES["withdrawn"]):
         return False
-    short = column.category == "S" and column.kind != "text" and (column.length or 1000) <= _LONGEST_FACT
+    limited = column.kind != "text" and (column.length or 1000) <= _LONGEST_FACT
+    # many products give every text the type text: there the name tells
+    short = column.category == "S" and (limited or name in _NAMES["fact"])
     return column.category in "BNDE" or short
 
 
