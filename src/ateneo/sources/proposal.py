@@ -15,9 +15,10 @@ _WORDS = {
     "title": "title titulo name nombre subject asunto heading headline",
     "withdrawn": "deleted discarded archived removed eliminado borrado hidden trashed unpublished",
     "shown": "visible published publicado publicada active activo activa enabled public publico habilitado",
-    "fact": "category categoria type tipo kind clase status estado area department departamento section seccion language"
-    " idioma locale lang country pais region city ciudad brand marca priority prioridad channel canal product producto version"
-    " audience audiencia level nivel code codigo sku slug",
+    "fact": "category categoria type tipo kind clase status estado area department departamento section"
+    " seccion language idioma locale lang country pais region city ciudad brand marca priority"
+    " prioridad channel canal product producto version audience audiencia level nivel code codigo sku"
+    " slug",
     "cursor": "updated_at modified_at changed_at actualizado_en last_modified",
 }
 _NAMES = {what: tuple(words.split()) for what, words in _WORDS.items()}
