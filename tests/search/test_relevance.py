@@ -1,6 +1,6 @@
 """How probable it is that a passage answers, and `min_score`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +9,13 @@ import pytest
 
 from ateneo.db.pool import Database
 from ateneo.embedding.generation import own_generation
-from ateneo.embedding.scale import Scale, scale_of
+from ateneo.embedding.scale import BUNDLED, Scale, measured, scale_of
 from ateneo.embedding.service import EmbeddingService
 from ateneo.ingestion.service import IngestionService
 from ateneo.providers.local import LocalEmbedder, bundled_model_dirs
 from ateneo.search.relevance import relevance
 from ateneo.search.service import VectorSearchService
-from ateneo.types import Hit
+from ateneo.types import Embedded, Hit, Kind
 
 NARROW, WIDE = Scale(0.77, 0.02), Scale(0.0, 0.1)
 HIT = Hit("a", None, None, "texto", 0.5, None, None, None, None)
@@ -81,5 +81,26 @@ async def test_min_score_in_one_leg_alone(search: VectorSearchService, mode: str
     assert [hit.contenido for hit in found.hits] == [TEXTS[0]]
 
 
-async def test_the_scale_is_measured_once_a_model(search: VectorSearchService) -> None:
-    assert await scale_of(search.embedding) is await scale_of(search.embedding)
+async def test_the_scale_of_a_bundled_model_is_known_and_right(search: VectorSearchService) -> None:
+    scale, now = await scale_of(search.embedding), await measured(search.embedding)
+    assert scale is BUNDLED["local", search.embedding.model]
+    assert (scale.mean, scale.spread) == pytest.approx((now.mean, now.spread), abs=0.002)
+
+
+class Renamed(LocalEmbedder):
+    texts = 0
+
+    @property
+    def model(self) -> str:
+        return "otro"
+
+    async def embed(self, texts: Sequence[str], kind: Kind = "passage") -> Embedded:
+        self.texts += len(texts)
+        return await super().embed(texts, kind)
+
+
+async def test_the_scale_of_another_model_is_measured_once() -> None:
+    embedder = Renamed(bundled_model_dirs()[1])
+    async with EmbeddingService(embedder) as embedding:
+        assert await scale_of(embedding) is await scale_of(embedding)
+    assert embedder.texts == 32
