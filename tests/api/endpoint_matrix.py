@@ -67,6 +67,8 @@ ROUTES: dict[str, Route | None] = {
         "files": {"file": (FILE, _text(own) + b"Otra versi\xc3\xb3n.\n")},
         "data": {"title": f"Manual {EVIL}{own}", "metadata": json.dumps({"area": own})},
     },
+    "GET /documents/{document_id}": lambda own, ids: {},
+    "POST /documents/locate": lambda own, ids: {"files": {"file": (FILE, _text(own))}, "data": {"quote": SHARED}},
     "DELETE /documents/{document_id}": lambda own, ids: {},
     "POST /agents/{agent_id}/chat": lambda own, ids: {
         "json": {

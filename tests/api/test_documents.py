@@ -35,12 +35,32 @@ async def test_a_document_lives_and_dies(client: httpx.AsyncClient) -> None:
     assert changed.json()["title"] == "Viáticos 2026"
     assert changed.json()["metadata"] == {"area": "rrhh", "language": "es"}
 
+    one = await client.get(f"/documents/{document['document_id']}")
+    assert (one.status_code, one.json()) == (200, changed.json() | {"status": "stored"})
+
     gone = await client.delete(f"/documents/{document['document_id']}")
     assert (gone.status_code, gone.content) == (204, b"")
+    assert (await client.get(f"/documents/{document['document_id']}")).status_code == 404
     missing = await client.delete(f"/documents/{document['document_id']}")
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown-document")
     found = await client.get("/search/semantic", params={"q": "viáticos", "mode": "lexical"})
     assert all(hit["source"] != "viaticos.md" for hit in found.json()["hits"])
+
+
+async def test_a_quote_is_located_in_the_original_that_comes_along(client: httpx.AsyncClient) -> None:
+    original = (MIXED.parents[1] / "12" / "guiones.pdf").read_bytes()
+
+    async def locate(**fields: str) -> httpx.Response:
+        return await client.post("/documents/locate", files={"file": ("acuerdo.pdf", original)}, data=fields)
+
+    found = await locate(quote="deben informar sus inversiones antes de marzo")
+    assert found.status_code == 200, found.text
+    [page] = found.json()["pages"]
+    assert page["page"] == 1
+    assert all(0 < box["left"] < box["right"] < page["width"] for box in page["boxes"])
+    assert (await locate(quote="lo que no dice en ningún lado")).json() == {"pages": []}
+    assert (await locate(quote="deben informar", page="uno")).status_code == 422
+    assert "acuerdo.pdf" not in (await client.get("/documents")).text
 
 
 async def test_an_upload_says_which_pages_have_no_text(client: httpx.AsyncClient) -> None:

@@ -45,6 +45,16 @@ def _form(more: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
+def _locate_form() -> dict[str, Any]:
+    properties = {
+        "file": {"type": "string", "format": "binary"},
+        "quote": {"type": "string", "examples": ["la cuota vence el día diez"]},
+        "page": {"type": "integer", "minimum": 1},
+    }
+    schema = {"type": "object", "required": ["file", "quote"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
 class DocumentResponse(BaseModel):
     """`status`: created; replaced (a new version); updated (the same bytes, another title or metadata); unchanged;
     superseded (a later upload was quicker, and this one is not stored); stored (in a list).
@@ -71,6 +81,30 @@ class DocumentResponse(BaseModel):
     same_name: tuple[str, ...] = Field(examples=[[]])
     same_bytes: tuple[str, ...] = Field(examples=[[]])
     reading: ReadingReport | None
+
+
+class BoxResponse(BaseModel):
+    """In points from the page's lower left corner."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    left: float = Field(examples=[72.0])
+    bottom: float = Field(examples=[610.5])
+    right: float = Field(examples=[420.3])
+    top: float = Field(examples=[622.0])
+
+
+class MarkedPageResponse(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    page: int = Field(examples=[2])
+    width: float = Field(examples=[595.3])
+    height: float = Field(examples=[841.9])
+    boxes: list[BoxResponse]
+
+
+class LocatedQuote(BaseModel):
+    pages: list[MarkedPageResponse]
 
 
 class DocumentPage(BaseModel):
@@ -169,6 +203,43 @@ async def list_documents(
     )
 
 
+@router.get(
+    f"{PATH}/{{document_id}}",
+    operation_id="get_document",
+    summary=both(
+        "Un documento: lo guardado de él, y cómo se leyó", "A document: what is stored of it, and its reading"
+    ),
+)
+async def get_document(
+    request: Request, container: OpenContainer, empresa_id: Tenant, document_id: Annotated[str, Path()]
+) -> DocumentResponse:
+    found = await container.ingestion.get_document(empresa_id, document_id)
+    count(request, 1, found.document_id)
+    return DocumentResponse.model_validate(found)
+
+
+@router.post(
+    f"{PATH}/locate",
+    operation_id="locate_quote",
+    summary=both("Dónde está una cita en su PDF", "Where a quote stands in its PDF"),
+    description=both(
+        "El original viaja en el pedido: no se guarda. Sin páginas donde no es seguro.",
+        "The original comes along: it is not stored. No pages where that is not sure.",
+    ),
+    tags=["search"],
+    openapi_extra=_locate_form(),
+)
+async def locate_quote(request: Request, container: OpenContainer, empresa_id: Tenant) -> LocatedQuote:
+    async with request.form(max_files=1, max_fields=3, max_part_size=_FIELD_BYTES) as form:
+        refuse_other(form.getlist("empresa_id"), empresa_id)
+        file = _file(form)
+        pages = await container.ingestion.locate(
+            file, _text(form, "quote") or "", name=_base_name(file.filename or ""), page=_number(form, "page")
+        )
+    count(request, len(pages))
+    return LocatedQuote(pages=[MarkedPageResponse.model_validate(page) for page in pages])
+
+
 @router.delete(
     f"{PATH}/{{document_id}}",
     operation_id="delete_document",
@@ -197,6 +268,15 @@ def _base_name(filename: str) -> str:
 def _text(form: FormData, name: str) -> str | None:
     value = form.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _number(form: FormData, name: str) -> int | None:
+    value = _text(form, name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal() and 0 < len(value) < 8):
+        raise BadArgument(name=name, value=value[:40], rule=tr("un número desde 1", "a number from 1"))
+    return int(value)
 
 
 def _yes(form: FormData, name: str) -> bool:
