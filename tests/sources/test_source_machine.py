@@ -56,6 +56,7 @@ class Table(RuleBasedStateMachine):
     product: ClassVar[asyncpg.Connection]
     sources: ClassVar[SourceService]
     database: ClassVar[Database]
+    app: ClassVar[Database]
 
     def run_(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
@@ -188,7 +189,7 @@ class Table(RuleBasedStateMachine):
 
     async def find(self, company: int) -> tuple[Hit, ...]:
         query = Query(str(company), "caldera feriado", k=50)
-        return (await statements.search(self.database, query, schema="public")).hits
+        return (await statements.search(self.app, query, schema="public")).hits
 
     async def found(self) -> dict[tuple[int, str], str]:
         hits = [(company, hit) for company in (1, 2) for hit in await self.find(company)]
@@ -216,19 +217,20 @@ def opened(database_url: str) -> Iterator[type[Table]]:
     """The rules on an event loop and connections of their own."""
     with asyncio.Runner() as runner:
 
-        async def begin() -> tuple[asyncpg.Connection, Database, Models]:
+        async def begin() -> tuple[asyncpg.Connection, Database, Database, Models]:
             product = await asyncpg.connect(database_url)
             await product.execute("SELECT set_config('lock_timeout', '5s', false)")
             database, models = await Database.open(database_url, size=3), make_models(load())
             sources = SourceService(database, models)
             await product.execute(TABLE)
             await sources.add(await sources.draft("product.note", condition=CONDITION, metadata=("weight",)))
-            return product, database, models
+            app = await Database.open(database_url, size=2, guarded=True)
+            return product, database, app, models
 
-        product, database, models = runner.run(begin())
-        parts = {"loop": runner.get_loop(), "product": product, "database": database}
+        product, database, app, models = runner.run(begin())
+        parts = {"loop": runner.get_loop(), "product": product, "database": database, "app": app}
         yield type("Opened", (Table,), {**parts, "sources": SourceService(database, models)})
-        for one in (product, database, models):
+        for one in (product, app, database, models):
             runner.run(one.close())
 
 
