@@ -15,13 +15,16 @@ from ateneo.agents.gaps import WEAK, Gaps, gaps
 from ateneo.agents.service import DEFAULT_AGENT, ChatOptions
 from ateneo.container import Container
 from ateneo.db import drivers
+from ateneo.db.sources import own_sources
 from ateneo.errors import UnsupportedDriver
 from ateneo.factories import sources as factory
 from ateneo.ingestion.upload import File, place
 from ateneo.search.options import NamedOptions, SearchOptions
 from ateneo.settings import load
 from ateneo.sources.service import SourceService
+from ateneo.tenant_id import tenant_id
 from ateneo.types import Answer, MarkedPage, SearchResult, StoredDocument, Tenant
+from ateneo.types.sources import OwnSource
 
 __all__ = ["Ateneo", "AteneoSync", "open_sources"]
 
@@ -170,6 +173,10 @@ class Ateneo:
             near=near,
         )
 
+    async def sources(self, empresa_id: Tenant) -> list[OwnSource]:
+        """The product's tables that the company has rows of; to add one: `open_sources`."""
+        return await own_sources(self._opened().db, tenant_id(empresa_id))
+
     async def delete_document(self, empresa_id: Tenant, document_id: str) -> None:
         """Deletes a document with its chunks and vectors. Raises UnknownDocument."""
         await self._opened().ingestion.delete_document(empresa_id, document_id)
@@ -221,6 +228,7 @@ class AteneoSync:
     documents = _blocking(Ateneo.documents)
     locate = _blocking(Ateneo.locate)
     gaps = _blocking(Ateneo.gaps)
+    sources = _blocking(Ateneo.sources)
     delete_document = _blocking(Ateneo.delete_document)
 
     def stream(

@@ -98,6 +98,7 @@ ROUTES: dict[str, Route | None] = {
         "json": {"position": 0, "rating": -1, "comment": f"Faltó {EVIL}{own}"}
     },
     "GET /gaps": lambda own, ids: {},
+    "GET /sources": lambda own, ids: {},
     "GET /audit": lambda own, ids: {},
     "GET /health": None,
     "GET /ready": None,

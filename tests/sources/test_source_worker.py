@@ -6,11 +6,14 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
+import httpx
 import pytest
+from tests.api.conftest import new_key
+from tests.api.server import serving, settings
 from tests.cli.run import ateneo
 from tests.sources.conftest import DJANGO, Find
 
-from ateneo import open_sources
+from ateneo import Ateneo, open_sources
 from ateneo.db.pool import Database
 from ateneo.factories.embedders import make_models
 from ateneo.settings import load
@@ -119,3 +122,22 @@ async def test_the_same_in_python(table: asyncpg.Connection, database_url: str, 
     assert (done.stored, set(done.companies)) == (1, {"7"})
     [hit] = await find(7, "viáticos")
     assert (hit.url, hit.title) == ("https://app.example/1", "Los viáticos se rinden dentro de los treinta días.")
+
+
+async def test_a_company_sees_its_own_sources(
+    table: asyncpg.Connection, sources: SourceService, database_url: str
+) -> None:
+    await sources.add(await sources.draft("helpdesk_article", name="kb"))
+    await sources.sync("kb")
+    key = {"Authorization": f"Bearer {await new_key(database_url, '7')}"}
+    other = {"Authorization": f"Bearer {await new_key(database_url, '8')}"}
+    with serving(settings(database_url)) as url:
+        async with httpx.AsyncClient(base_url=url, headers=key, timeout=60) as client:
+            assert (await client.get("/sources")).json() == {"sources": [{"name": "kb", "rows": 1}]}
+            assert (await client.get("/sources", headers=other)).json() == {"sources": []}
+            found = (await client.get("/search/semantic", params={"q": "viáticos"})).json()["hits"]
+            assert [(hit["source"], hit["key"]) for hit in found] == [("kb", ["1"])]
+            await table.execute("DELETE FROM helpdesk_article")
+            assert (await client.get("/search/semantic", params={"q": "viáticos"})).json()["hits"] == []
+    async with Ateneo.open(database_url=database_url) as ateneo_:
+        assert [one.name for one in await ateneo_.sources("7")] == ["kb"]

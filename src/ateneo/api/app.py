@@ -19,6 +19,7 @@ from ateneo.api import (
     openai_protocol,
     problems,
     search,
+    sources,
 )
 from ateneo.api.audit_middleware import Audited
 from ateneo.api.context import RequestContext
@@ -60,7 +61,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestContext, default=chosen.lang)
     problems.install(app)
     docs_page.install(app)
-    for module in (search, dify, documents, agents, openai_protocol, conversations, gaps, audit, health, metrics):
+    for module in (
+        search,
+        sources,
+        dify,
+        documents,
+        agents,
+        openai_protocol,
+        conversations,
+        gaps,
+        audit,
+        health,
+        metrics,
+    ):
         app.include_router(module.router)
     app.include_router(agents.definitions)
     described = app.openapi

@@ -14,7 +14,16 @@ from ateneo.db.locks import NO_LIMIT, PATIENCE, Patience, TableHeld, patiently, 
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import BadArgument, Unknown
 from ateneo.i18n import tr
-from ateneo.types.sources import Column, Source, SourceCheck, SourceDraft, SourceMapping, SourcePreview, TableFacts
+from ateneo.types.sources import (
+    Column,
+    OwnSource,
+    Source,
+    SourceCheck,
+    SourceDraft,
+    SourceMapping,
+    SourcePreview,
+    TableFacts,
+)
 
 SAMPLE = 200
 """Texts that an estimate is made by."""
@@ -84,6 +93,13 @@ async def sources(db: Database, name: str | None = None, *, counted: bool = True
     async with db.acquire() as connection:
         rows = await connection.fetch(_SOURCES, name, counted)
     return [Source(**{**row, "mapping": SourceMapping.of(json.loads(row["mapping"]))}) for row in rows]
+
+
+async def own_sources(db: Database, empresa_id: str) -> list[OwnSource]:
+    """Those that the company has rows of."""
+    # $1 keeps the function behind the setting of the tenant
+    rows = await db.read(empresa_id, "SELECT s.name, s.rows FROM ateneo.own_sources() s WHERE $1::text IS NOT NULL")
+    return [OwnSource(**row) for row in rows]
 
 
 async def source(db: Database, name: str) -> Source:

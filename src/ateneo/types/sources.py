@@ -122,6 +122,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSource:
+    """A source that a company has rows of; its name is what a filter by `source` takes."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCheck:
     """What a check found. `differences`: rows that were stored otherwise than they are; `triggers`: those that were not
     there; `without_company`: keys of rows that belong to nobody, the first ones, of so many."""

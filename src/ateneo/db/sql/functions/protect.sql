@@ -57,7 +57,7 @@ $$;
 -- A definer's function acts with the owner's rights, so only those that ask ateneo.tenant() first, or that touch no
 -- company's rows, are the application's. Functions without SECURITY DEFINER give nobody anything.
 CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,model_is_open,column_dims,any_embedding,queue_figures,known_vectors,own_over_budget,next_arrival,own_document_id,withdrawn_chunks,withdrawn_documents}'::text[])
+  SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,model_is_open,column_dims,any_embedding,queue_figures,known_vectors,own_over_budget,next_arrival,own_document_id,withdrawn_chunks,withdrawn_documents,own_sources}'::text[])
 $$;
 
 -- What ends something, and what changes the model or the isolation itself: the owner's alone.

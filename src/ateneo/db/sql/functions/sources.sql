@@ -230,6 +230,13 @@ BEGIN
   RETURN ateneo.withdrawn_of(p_empresa);
 END $$;
 
+-- The sources that the company has rows of, and how many.
+CREATE OR REPLACE FUNCTION ateneo.own_sources() RETURNS TABLE (name text, rows bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.name, count(*) FROM ateneo.source_row r JOIN ateneo.source s USING (source_id)
+  WHERE r.empresa_id = (SELECT ateneo.tenant()) GROUP BY s.name ORDER BY s.name
+$$;
+
 -- What `notes` of a hit says of the row that it stands in.
 CREATE OR REPLACE FUNCTION ateneo.row_note(tenant text, p_chunk text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
