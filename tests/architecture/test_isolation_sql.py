@@ -107,6 +107,7 @@ OUTSIDE = {
         "attempt",
         "check",
         "compare",
+        "lacking",
         "note_error",
         "poll_from",
         "remove",

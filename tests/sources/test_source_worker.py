@@ -58,6 +58,16 @@ async def test_the_commands(table: asyncpg.Connection, database_url: str) -> Non
     assert await table.fetchval("SELECT count(*) FROM knowledge_chunks") == 0
 
 
+async def test_the_doctor_looks_at_each_source(table: asyncpg.Connection, database_url: str) -> None:
+    ateneo("sources", "add", "table", "helpdesk_article", "--name", "kb", "--yes", url=database_url)
+    assert "Fuente «kb»: al día" in ateneo("doctor", url=database_url).stdout
+    await table.execute("ALTER TABLE helpdesk_article DISABLE TRIGGER USER")
+    told = ateneo("doctor", url=database_url)
+    assert (told.returncode, "faltan 4 triggers" in told.stdout) == (1, True)
+    await table.execute("DROP TABLE helpdesk_article")
+    assert "su tabla ya no está" in ateneo("doctor", url=database_url).stdout
+
+
 async def test_nothing_is_done_without_a_yes(table: asyncpg.Connection, database_url: str) -> None:
     assert ateneo("sources", "add", "table", "helpdesk_article", url=database_url).returncode == 2
     assert await table.fetchval("SELECT count(*) FROM ateneo.source") == 0

@@ -338,6 +338,12 @@ async def test_what_does_not_fit_is_refused(
     assert await product.fetchval("SELECT count(*) FROM helpdesk_article") == 3
 
 
+@pytest.mark.parametrize("table", ["knowledge_chunks", "ateneo.document"])
+async def test_ateneos_own_tables_are_no_source(sources: SourceService, table: str) -> None:
+    with pytest.raises(BadArgument):
+        await sources.draft(table)
+
+
 async def test_the_preview_counts(product: asyncpg.Connection, sources: SourceService) -> None:
     await product.execute(DJANGO)
     await product.executemany(INSERT, ARTICLES)

@@ -8,7 +8,7 @@ import typer
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding, show
 from ateneo.cli.runtime import out
-from ateneo.db import adopt, generations, health, pgvector
+from ateneo.db import adopt, generations, health, pgvector, sources
 from ateneo.db.pool import Database
 from ateneo.embedding import switch
 from ateneo.embedding.current_model import Models
@@ -21,6 +21,7 @@ from ateneo.indexing import maintenance
 from ateneo.operations.readiness import check_ready
 from ateneo.settings import Settings, load
 from ateneo.types import Generation
+from ateneo.types.sources import SourceFault
 
 _GOOD_RECALL = 0.99
 
@@ -72,6 +73,9 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
             if embedding is not None and await schema_screen.is_upgraded(db):
                 async for finding in _model_in_use(db, settings, embedding):
                     yield finding
+            if await schema_screen.is_upgraded(db):
+                for fault in await sources.lacking(db):
+                    yield _of_source(fault)
             if recall:
                 async for finding in _recall(db):
                     yield finding
@@ -98,6 +102,21 @@ def _of_pgvector(version: tuple[int, ...]) -> str:
             "`ateneo index status --recall`.",
         )
     return ""
+
+
+def _of_source(fault: SourceFault) -> Finding:
+    """Whether a table of the product's is followed."""
+    name = tr(f"Fuente «{fault.name}»", f"Source “{fault.name}”")
+    if fault.gone:
+        return Finding(False, tr(f"{name}: su tabla ya no está.", f"{name}: its table is gone."),
+                       f"ateneo sources remove {fault.name}")  # fmt: skip
+    if fault.triggers:
+        missing = count(fault.triggers, "trigger", "triggers")
+        return Finding(False, tr(f"{name}: faltan {missing}.", f"{name}: {missing} missing."),
+                       f"ateneo sources check {fault.name}")  # fmt: skip
+    if fault.error:
+        return Finding(False, f"{name}: {fault.error}", f"ateneo sources check {fault.name}")
+    return Finding(True, tr(f"{name}: al día con su tabla.", f"{name}: follows its table."))
 
 
 async def _database(db: Database, models: Models | None) -> AsyncIterator[Finding]:

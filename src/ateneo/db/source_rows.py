@@ -178,6 +178,9 @@ async def done(connection: Connection, known: Source, claimed: Claim) -> None:
         known.source_id,
         claimed.ids,
     )
+    await connection.execute(
+        "UPDATE ateneo.source SET error = NULL WHERE source_id = $1 AND error IS NOT NULL", known.source_id
+    )
 
 
 async def compare(connection: Connection, known: Source) -> int:

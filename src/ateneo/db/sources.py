@@ -20,6 +20,7 @@ from ateneo.types.sources import (
     Source,
     SourceCheck,
     SourceDraft,
+    SourceFault,
     SourceMapping,
     SourcePreview,
     TableFacts,
@@ -30,7 +31,7 @@ SAMPLE = 200
 _SHOWN_KEYS = 20
 
 _RELATION = """SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS relation, c.relname::text AS name,
-    c.relkind::text AS kind,
+    c.relkind::text AS kind, n.nspname = 'ateneo' OR c.oid = to_regclass('public.knowledge_chunks') AS is_ateneos,
     has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AS readable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'm')"""
@@ -54,6 +55,12 @@ _SOURCES = """SELECT s.source_id, s.name, s.relation, s.follow, s.mapping::text 
       ELSE (SELECT count(*) FROM (SELECT FROM ateneo.source_change c WHERE c.source_id = s.source_id LIMIT 1) c)
     END AS pending
   FROM ateneo.source s WHERE $1::text IS NULL OR s.name = $1 ORDER BY s.name"""
+_LACKING = """SELECT s.name, s.error, to_regclass(s.relation) IS NULL AS gone, CASE WHEN s.follow = 'triggers' THEN
+    (SELECT count(*) FROM ateneo.source_tables(to_regclass(s.relation)) t,
+        unnest('{insert,update,delete,truncate}'::text[]) e
+      WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgenabled IN ('O', 'A')
+        AND g.tgname = format('ateneo_source_%s_%s', s.source_id, e))) ELSE 0 END AS triggers
+  FROM ateneo.source s ORDER BY s.name"""
 _AMOUNTS = """SELECT count(*) FILTER (WHERE l.shown AND l.empresa_id IS NOT NULL) AS rows,
   count(*) FILTER (WHERE NOT l.shown) AS hidden,
   count(*) FILTER (WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
@@ -71,11 +78,14 @@ _REFUSED = (
 
 
 async def table_facts(db: Database, relation: str) -> TableFacts:
-    """Raises Unknown where there is no such table or view."""
+    """Raises Unknown where there is no such table or view, BadArgument for Ateneo's own."""
     async with db.acquire() as connection:
         row = await connection.fetchrow(_RELATION, relation)
         if row is None:
             raise Unknown(what=tr(f"la tabla o vista {relation}", f"the table or view {relation}"))
+        if row["is_ateneos"]:  # what is stored of it would be a change of it
+            rule = tr("es de Ateneo, y ya se busca", "it is Ateneo's, and searched already")
+            raise BadArgument(name="table", value=relation, rule=rule)
         columns = await connection.fetch(_COLUMNS, row["oid"])
         key = await connection.fetchval(_KEY, row["oid"])
     return TableFacts(
@@ -108,6 +118,12 @@ async def source(db: Database, name: str) -> Source:
     if not found:
         raise Unknown(what=tr(f"la fuente «{name}»", f"the source “{name}”"))
     return found[0]
+
+
+async def lacking(db: Database) -> list[SourceFault]:
+    """What stands in the way of each source; one without faults has none of them."""
+    async with db.acquire() as connection:
+        return [SourceFault(**row) for row in await connection.fetch(_LACKING)]
 
 
 async def preview(db: Database, draft: SourceDraft) -> SourcePreview:

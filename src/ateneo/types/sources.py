@@ -122,6 +122,16 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFault:
+    """What stands in the way of a source: an error of the worker's, a table that is gone, triggers that are missing."""
+
+    name: str
+    error: str | None
+    gone: bool
+    triggers: int
+
+
+@dataclass(frozen=True, slots=True)
 class OwnSource:
     """A source that a company has rows of; its name is what a filter by `source` takes."""
 
