@@ -19,6 +19,7 @@ LEFT_OUT = {
     "pileta.odt": "1",
     "cambios.odt": "eva doscientos mil eva 2026 01 01t00 00 00",
     "horas.xlsx": "hoja2",
+    "stock_sin_blancos.xlsx": "código",
     "preguntas.html": "inicio",
     "onetrust.html": "tel 0800 555 este sitio usa cookies aceptar todas copyright 2026 suscribite",
     "resumen_cuenta.pdf": "pág 1 de 2",
@@ -26,7 +27,8 @@ LEFT_OUT = {
     "recibo_camscanner_1h.pdf": "escaneado con appscan",
     "gaceta_ligadura_espaciada.pdf": "o fi cina verifi ca la fi rma califi cación modifi cación ofi cial fi cina ofi",
 }
-"""What is no word of the file's text, as a list that must stay short: names of fields, what is hidden, watermarks."""
+"""What is no word of the file's text, as a list that must stay short: names of fields, what is hidden, watermarks; and
+a header that the table repeats."""
 
 _WORD = re.compile(r"\w+")
 _PAGE_NUMBER = re.compile(r"\W*(?:p[áa]gina\W*)?\d{1,3}\W*(?:(?:de|/)\W*\d{1,3})?\W*", re.IGNORECASE)

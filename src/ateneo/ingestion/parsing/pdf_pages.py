@@ -32,7 +32,7 @@ _PAGE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,5}|\b[ivxlc]{1,7}$")
-_ONLY_A_NUMBER = re.compile(r"#-?\d+(?:\s*(?:/|de|of)\s*\d+)?$")
+_ONLY_A_NUMBER = re.compile(r"[^\w#]*#-?\d+(?:\s*(?:/|de|of)\s*\d+)?\W*$")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
 _BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")

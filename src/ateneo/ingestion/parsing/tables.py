@@ -81,7 +81,7 @@ def _block(rows: list[list[str]], former: list[str], header: bool | None) -> tup
     height = _header_height(body) if header is None else _declared_height(body) if header else 0
     names = _names(body[:height]) if height else former if body and _fits(body, former) else []
     lines += [BETWEEN.join(filter(None, row)) for row in body[:height]]
-    lines += [named_row(names, row) for row in body[height:]]
+    lines += filter(None, (named_row(names, row) for row in body[height:]))  # "" where it repeats the header
     return lines, names
 
 
