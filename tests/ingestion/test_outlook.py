@@ -7,6 +7,7 @@ from typing import Any
 
 from ateneo.errors import DocumentError
 from ateneo.ingestion.parsing.parse import parse
+from ateneo.ingestion.parsing.rtf import unpacked
 from ateneo.types import Document
 
 _SECTOR = 512
@@ -114,6 +115,19 @@ def test_a_body_that_is_html_alone_is_read_as_a_page() -> None:
         "Yerba | Precio: 1.200"
         in read(container({**tree, "__substg1.0_10130102": page.ljust(_LEAST)})).sections[0].text
     )
+
+
+PACKED = bytes.fromhex(
+    "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
+)
+"""The example of MS-OXRTFCP, 4.1.1."""
+
+
+def test_a_body_that_is_rtf_alone_is_unpacked_and_read() -> None:
+    assert unpacked(PACKED, 10**6) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+    tree = {name: data for name, data in message("", "Saludo").items() if "1000" not in name}
+    document = read(container({**tree, "__substg1.0_10090102": PACKED.ljust(_LEAST, b"\0")}))
+    assert "hello world" in document.sections[0].text
 
 
 def test_damaged_messages_fail_as_documents() -> None:

@@ -7,10 +7,13 @@ from email.utils import format_datetime
 from struct import iter_unpack
 from typing import Any
 
-from ateneo.ingestion.parsing.formats import decode
+from ateneo.ingestion.parsing.formats import RTF, decode
 from ateneo.ingestion.parsing.mail import MOST_ATTACHMENTS, Attachment, Mail
+from ateneo.ingestion.parsing.office import read_office
+from ateneo.ingestion.parsing.rtf import unpacked
 
-_SUBJECT, _BODY, _HTML = 0x0037, 0x1000, 0x1013
+_SUBJECT, _BODY, _HTML, _RTF = 0x0037, 0x1000, 0x1013, 0x1009
+_MOST_BODY_BYTES = 20_000_000
 _SENDER, _SENDER_ADDRESS, _SENDER_SMTP = 0x0C1A, 0x0C1F, 0x5D01
 _TO, _CC = 0x0E04, 0x0E03
 _SENT = 0x0039
@@ -39,11 +42,21 @@ def _mails(file: Any, at: _Path) -> Iterator[Mail]:
     attached = tuple(one for part in parts if (one := _attachment(file, part)) is not None)
     text = _text(file, at, _BODY)
     page = "" if text.strip() else _text(file, at, _HTML)
+    text = text if text.strip() or page else _rich_text(file, at)
     yield Mail(_headers(file, at), text or page, bool(page), attached)
     for part in parts:
         inner = (*part, _MESSAGE)
         if file.exists(list(inner)) and len(at) < 2 * _DEEPEST:
             yield from _mails(file, inner)
+
+
+def _rich_text(file: Any, at: _Path) -> str:
+    """The body where it is RTF alone."""
+    data = unpacked(_stream(file, (*at, f"__substg1.0_{_RTF:04X}0102")), _MOST_BODY_BYTES)
+    if not data.startswith(b"{\\rtf"):
+        return ""
+    reading, _ = read_office(data, "mail.rtf", RTF)
+    return "\n\n".join("\n".join((*one.headings[-1:], one.text)) for one in reading.builder.sections())
 
 
 def _attachment(file: Any, at: _Path) -> Attachment | None:

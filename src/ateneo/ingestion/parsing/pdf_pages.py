@@ -37,6 +37,7 @@ _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LEADERS = re.compile(r"(?:[ \t]?\.){4,}[ \t]?")
 _BULLET = re.compile(r"(?:[-–—•▪●◦*·]|\d{1,3}[.)]|[a-zñ][.)])\s")
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\s+[A-ZÁÉÍÓÚÑÜ¿¡«\"“].*[^\d\s.,;:]$")
+_COUNTED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\s+[^\W\d]")
 _NAMED = re.compile(
     r"(?:(cap[ií]tulo|t[ií]tulo|parte|anexo|ap[eé]ndice)|(secci[oó]n|art[ií]culo|cl[aá]usula))\s+"
     r"(?:\d{1,4}|[IVXLC]{1,6}|[A-Z])\b.{0,80}$",
@@ -279,7 +280,7 @@ def _level(block: _Block, following: _Block | None, unnumbered: int) -> int:
     if block.mark in (ROW, _RUNNING) or block.wrapped or len(text) > _LONGEST or following is None:
         return 0
     if block.mark == HEADING and any(map(str.isalpha, text)):
-        return _numbered_level(text) or 1
+        return _numbered_level(text) or _counted_level(text) or 1
     if text.endswith(_TERMINAL):
         return 0
     numbered = _numbered_level(text)
@@ -302,6 +303,12 @@ def _numbered_level(text: str) -> int:
         return level
     numbered = _NUMBERED.match(text)
     return numbered[1].count(".") + 1 if numbered else 0
+
+
+def _counted_level(text: str) -> int:
+    """As its number says, of a line whose letters make it a heading: it may end in a number."""
+    counted = _COUNTED.match(text)
+    return counted[1].count(".") + 1 if counted else 0
 
 
 def _is_row(block: _Block) -> bool:
