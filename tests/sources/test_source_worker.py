@@ -54,6 +54,7 @@ async def test_the_commands(table: asyncpg.Connection, database_url: str) -> Non
     assert json.loads(ateneo("sources", "list", "--json", url=database_url).stdout)[0]["rows"] == 2
     assert "company_id" in ateneo("sources", "show", "kb", url=database_url).stdout
     assert ateneo("sources", "sync", "kb", url=database_url).returncode == 0
+    assert ateneo("db", "check", url=database_url).returncode == 0
     assert ateneo("sources", "remove", "kb", "--yes", url=database_url).returncode == 0
     assert await table.fetchval("SELECT count(*) FROM knowledge_chunks") == 0
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,8 +21,8 @@ POLL_S = 30.0
 """Between two polls by a cursor."""
 COMPARE_S = 600.0
 """Between two comparisons of all rows, where there is no cursor."""
-PAUSE_S = 30.0
-"""After an error, of this source alone."""
+LONGEST_PAUSE_S = 30.0
+"""After errors, of this source alone: a second after the first, twice as long after each more."""
 _WHERE = "sources"
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class SourceWorker:
         self._sources = sources
         self._stopping = asyncio.Event()
         self._paused: dict[int, float] = {}
+        self._failures: Counter[int] = Counter()
 
     def stop(self) -> None:
         """Ends after the page in progress."""
@@ -71,8 +73,11 @@ class SourceWorker:
             elif not source.pending:
                 return
             await self._sources.sync(source.name, stopping=self._stopping.is_set)
+            self._failures[source.source_id] = 0
         except Exception as error:  # noqa: BLE001 - one source must not hold up the others
-            self._paused[source.source_id] = time.monotonic() + PAUSE_S
+            self._failures[source.source_id] += 1
+            pause_s = min(2.0 ** min(self._failures[source.source_id] - 1, 10), LONGEST_PAUSE_S)
+            self._paused[source.source_id] = time.monotonic() + pause_s
             problem = self._report(error, source)
             await self._sources.note_error(source, problem.loggable)
 
