@@ -52,7 +52,7 @@ _ID = "12345678-1234-5678-1234-567812345678"
 _VALUES = {"query": "hola", "question": "hola", "document_id": "d", "document_ids": "d", "chunk_id": "c",
            "country": "ar", "words": "auto", "word": "auto", "position": "1", "key_id": "ab12", "empresa_id": "nadie",
            "agent_id": "a", "conversation_id": _ID, "kind": "table", "table": "pg_catalog.pg_class",
-           "name": "t"}  # fmt: skip
+           "name": "t", "model": "o/n"}  # fmt: skip
 _MORE = {"budget set": ["--tokens", "5"], "queue retry": ["c"], "queue drop": ["c"],
          "conversations rate": ["--good"], "conversations purge": ["--older-than-days", "3"],
          "synonyms add": ["coche"], "worker": ["--once"]}  # fmt: skip
