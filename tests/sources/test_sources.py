@@ -338,6 +338,16 @@ async def test_what_does_not_fit_is_refused(
     assert await product.fetchval("SELECT count(*) FROM helpdesk_article") == 3
 
 
+async def test_a_chunks_table_whose_documents_are_the_products(
+    product: asyncpg.Connection, sources: SourceService
+) -> None:
+    await product.execute(DJANGO)
+    await product.execute("CREATE TABLE doc (id text PRIMARY KEY)")
+    await product.execute("ALTER TABLE knowledge_chunks ADD FOREIGN KEY (document_id) REFERENCES doc")
+    with pytest.raises(BadArgument, match="document_id"):
+        await sources.preview(await sources.draft("helpdesk_article"))
+
+
 @pytest.mark.parametrize("table", ["knowledge_chunks", "ateneo.document"])
 async def test_ateneos_own_tables_are_no_source(sources: SourceService, table: str) -> None:
     with pytest.raises(BadArgument):

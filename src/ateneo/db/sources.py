@@ -61,6 +61,9 @@ _LACKING = """SELECT s.name, s.error, to_regclass(s.relation) IS NULL AS gone, C
       WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgenabled IN ('O', 'A')
         AND g.tgname = format('ateneo_source_%s_%s', s.source_id, e))) ELSE 0 END AS triggers
   FROM ateneo.source s ORDER BY s.name"""
+_TAKES_DOCUMENTS = """SELECT a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype) AND NOT EXISTS (
+    SELECT FROM pg_constraint c WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey))
+  FROM pg_attribute a WHERE a.attrelid = 'public.knowledge_chunks'::regclass AND a.attname = 'document_id'"""
 _AMOUNTS = """SELECT count(*) FILTER (WHERE l.shown AND l.empresa_id IS NOT NULL) AS rows,
   count(*) FILTER (WHERE NOT l.shown) AS hidden,
   count(*) FILTER (WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
@@ -127,8 +130,13 @@ async def lacking(db: Database) -> list[SourceFault]:
 
 
 async def preview(db: Database, draft: SourceDraft) -> SourcePreview:
-    """What the source would bring; nothing of it stays. Raises BadArgument for what PostgreSQL refuses."""
+    """What the source would bring; nothing of it stays. Raises BadArgument for what PostgreSQL refuses, and where an
+    adopted chunks table takes no documents but the product's own."""
     async with _made(db, draft, keep=False) as (connection, source_id):
+        if not await connection.fetchval(_TAKES_DOCUMENTS):
+            rule = tr("apunta a otra tabla, o es un número: una fuente trae documentos propios",
+                      "it references another table, or is a number: a source brings documents of its own")  # fmt: skip
+            raise BadArgument(name="knowledge_chunks", value="document_id", rule=rule)
         live = f"ateneo.source_{source_id}_live(NULL)"
         row = await connection.fetchrow(
             f"{_AMOUNTS} FROM {live} l",
