@@ -47,6 +47,10 @@ WHOLE = {
     ),
     "a.doc": (FILES / "15" / "becas_tablas.doc").read_bytes(),
     "b.doc": (FILES / "14" / "contrato_cambios_notas.doc").read_bytes(),
+    **{
+        name: (FILES.parent / "kinds" / name).read_bytes()
+        for name in ("tarifas.xls", "spreadsheetml.xls", "cambios.odt", "horas.xlsx", "pedido.pdf", "revisiones.rtf")
+    },
     "a.epub": zipped({"mimetype": "application/epub+zip", "META-INF/container.xml": "<container/>"}),
 }
 TEXTS = ("a.md", "a.txt", "utf16.txt", "a.csv", "a.html", "a.json", "a.xml")

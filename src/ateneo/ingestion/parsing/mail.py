@@ -88,7 +88,7 @@ def _text(part: EmailMessage, content: bytes) -> str:
     if charset:
         try:
             return content.decode(charset, "replace")
-        except LookupError:
+        except (LookupError, ValueError):
             pass
     return decode(content) or ""
 

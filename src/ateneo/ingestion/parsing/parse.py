@@ -356,7 +356,7 @@ _ZIPPED_XML: dict[str, Callable[[bytes], tuple[SectionBuilder, dict[str, str]]]]
     formats.ODS: lambda data: (read_ods(data), {}),
     formats.ODP: lambda data: (read_odp(data), {}),
 }
-_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, EOFError, RuntimeError,
+_DAMAGED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError, EOFError, RuntimeError,
             zipfile.BadZipFile, zlib.error, SyntaxError)  # fmt: skip
 """What their readers raise for a file that is not what it should be."""
 

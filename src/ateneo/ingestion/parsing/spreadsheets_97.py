@@ -67,10 +67,11 @@ def read_excel_xml(text: str) -> SectionBuilder | None:
     if "urn:schemas-microsoft-com:office:spreadsheet" not in text[:2000]:
         return None
     try:
-        root = ElementTree.fromstring(text[text.find("?>") + 2 :] if text.startswith("<?xml") else text)
-    except ElementTree.ParseError:
+        root = ElementTree.fromstring(text)
+        sheets = [Sheet(one.get(f"{_XML}Name", ""), _xml_rows(one)) for one in root.iter(f"{_XML}Worksheet")]
+    except (ElementTree.ParseError, LookupError, ValueError):
         return None
-    return read_sheets([Sheet(one.get(f"{_XML}Name", ""), _xml_rows(one)) for one in root.iter(f"{_XML}Worksheet")])
+    return read_sheets(sheets)
 
 
 def _xml_rows(sheet: ElementTree.Element) -> Rows:

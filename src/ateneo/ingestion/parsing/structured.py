@@ -28,7 +28,7 @@ def read_xml(text: str) -> SectionBuilder | None:
     """None for text that is no XML."""
     try:
         root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, LookupError, ValueError):
         return None
     builder = SectionBuilder()
     builder.text("\n".join(_lines(_of_element(root, 0), "", 0)))
