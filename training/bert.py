@@ -23,7 +23,7 @@ class Layer(nn.Module):
         rows, length, hidden = x.shape
         packed = self.qkv(x).view(rows, length, 3, HEADS, hidden // HEADS)
         query, key, value = packed.permute(2, 0, 3, 1, 4)
-        seen = mask[:, None, None, :]
+        seen = mask if mask.ndim == 4 else mask[:, None, None, :]
         context = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=drop)
         context = context.transpose(1, 2).reshape(rows, length, hidden)
         x = self.attention_norm(x + dropout(self.out(context), drop, self.training))
