@@ -148,10 +148,10 @@ TEXTS: dict[str, Texts] = {
         "Migrations are not changed: install Ateneo again, unmodified. Nothing was changed.",
     ),
     "TableBusy": Texts(
-        "La tabla knowledge_chunks sigue ocupada por {detail}. No cambié nada.",
-        "The table knowledge_chunks is still held by {detail}. Nothing was changed.",
-        "Esperá a que termine esa transacción y repetí `ateneo db upgrade`; para verla: {sql}",
-        "Wait until that transaction has ended and run `ateneo db upgrade` again; to look at it: {sql}",
+        "La tabla {table} sigue ocupada por {detail}. No cambié nada.",
+        "The table {table} is still held by {detail}. Nothing was changed.",
+        "Esperá a que termine esa transacción y repetí el comando; para verla: {sql}",
+        "Wait until that transaction has ended and run the command again; to look at it: {sql}",
     ),
     "UninstallRefused": Texts(
         "No desinstalé nada: con el esquema de Ateneo se irían también {detail}.",

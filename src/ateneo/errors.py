@@ -123,8 +123,8 @@ class MigrationChanged(DatabaseError, code="migration-changed", fields="name"):
     """A migration that ran had another text."""
 
 
-class TableBusy(DatabaseError, code="table-busy", status=503, fields="detail sql"):
-    """Another transaction (`detail`) holds the user's table; `sql` looks at it."""
+class TableBusy(DatabaseError, code="table-busy", status=503, fields="table detail sql"):
+    """Another transaction (`detail`) holds a table of the user's; `sql` looks at it."""
 
 
 class AdoptionRefused(DatabaseError, code="adoption", exit_code=2, fields="detail advice sql"):

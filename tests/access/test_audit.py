@@ -90,6 +90,8 @@ async def test_a_database_that_is_away_for_a_while(
         for number in range(80):
             audit_log.later(entry(number))
             await asyncio.sleep(0.001)
+        while audit_log.waiting < 50:  # some are on their way to the database, and come back
+            await asyncio.sleep(0.001)
         relay.away = False
         for number in range(80, 200):
             while audit_log.waiting >= 50:

@@ -62,7 +62,8 @@ def scope_of(method: str, path: str) -> str:
         return "agents"
     if path == "/audit":
         return "admin"
-    return "read" if method == "GET" or path.startswith(("/search", "/retrieval")) else "write"
+    reads = path.startswith(("/search", "/retrieval")) or path.endswith("/locate")
+    return "read" if method == "GET" or reads else "write"
 
 
 def test_every_route_takes_its_scope(api: Api) -> None:

@@ -85,6 +85,7 @@ _VALUES = {
     "boolean": "false",
     "interval": "'1 minute'",
     "jsonb": "'{}'",
+    "regclass": "'public.knowledge_chunks'",
     "bytea": "sha256('')",
     "bytea[]": "ARRAY[sha256('')]",
     "real[]": "'{1,0,0,0}'",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ateneo.db.pool import Connection, Database
-from ateneo.errors import DatabaseError, TableBusy
+from ateneo.errors import TableBusy
 from ateneo.i18n import tr
 
 NO_LIMIT = 7 * 86400.0
@@ -51,8 +51,7 @@ async def short_waits(connection: Connection, patience: Patience) -> None:
 async def patiently(
     db: Database, patience: Patience, work: Callable[[], Awaitable[Result]], table: str = _CHUNKS_TABLE
 ) -> Result:
-    """Raises TableBusy, with who holds the table, where no try got its locks; DatabaseError for another table than the
-    chunks table."""
+    """Raises TableBusy, with who holds the table, where no try got its locks."""
     for number in range(1, patience.tries + 1):
         try:
             return await work()
@@ -63,7 +62,7 @@ async def patiently(
     raise ValueError(patience)
 
 
-async def _busy(db: Database, table: str) -> DatabaseError:
+async def _busy(db: Database, table: str) -> TableBusy:
     async with db.acquire() as connection:
         rows = await connection.fetch(_HOLDERS, table)
     sessions = ", ".join(
@@ -74,11 +73,4 @@ async def _busy(db: Database, table: str) -> DatabaseError:
     pids = ", ".join(str(row["pid"]) for row in rows) or "NULL"
     held = sessions or tr("otra transacción", "another transaction")
     look = f"SELECT pid, usename, application_name, xact_start, query FROM pg_stat_activity WHERE pid IN ({pids});"  # noqa: S608
-    if table == _CHUNKS_TABLE:
-        return TableBusy(detail=held, sql=look)
-    return DatabaseError(
-        detail=tr(
-            f"{table} sigue ocupada por {held}; no cambié nada.", f"{table} is still held by {held}; nothing changed."
-        ),
-        remedy=tr(f"Esperá a que termine y repetilo; para verla: {look}", f"Wait until it ends, and try again: {look}"),
-    )
+    return TableBusy(table=table.removeprefix("public."), detail=held, sql=look)

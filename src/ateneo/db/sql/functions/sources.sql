@@ -164,6 +164,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE typed_cursor text := (SELECT coalesce('l.seen::' || format_type(a.atttypid, NULL), 'l.seen') FROM ateneo.source s
   LEFT JOIN pg_attribute a ON a.attrelid = s.relation::regclass AND a.attname = s.mapping ->> 'cursor' WHERE s.source_id = p_source);
 BEGIN
+  IF typed_cursor IS NULL THEN differ := 0; RETURN; END IF;   -- no such source
   IF p_since IS NULL THEN   -- what lost its chunks is stored again
     UPDATE ateneo.source_row r SET fingerprint = '' WHERE r.source_id = p_source AND r.chunks <>
       (SELECT count(*) FROM public.knowledge_chunks k WHERE k.empresa_id = r.empresa_id AND k.id = ANY (ateneo.row_chunks(r.row_id, r.chunks)));
