@@ -177,6 +177,12 @@ class Settings(BaseSettings):
     requests_per_minute: int = _named(
         "ATENEO_REQUESTS_PER_MINUTE", 6000, "what one key may ask of one process of the API; 0: no limit", ge=0
     )
+    cors_origins: str | None = _named(
+        "ATENEO_CORS_ORIGINS",
+        None,
+        "whose pages may call the API from a browser: `https://app.example,https://other.example`, or `*`",
+        pattern=r"^(\*|https?://[^\s,/]+(\s*,\s*https?://[^\s,/]+)*)$",
+    )
     failed_logins_per_minute: int = _named(
         "ATENEO_FAILED_LOGINS_PER_MINUTE",
         60,

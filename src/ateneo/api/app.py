@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from ateneo.api import (
     agents,
@@ -30,7 +31,8 @@ from ateneo.settings import Settings, load
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; its Container is opened when it starts and closed when it stops.
+    """The application; its Container is opened when it starts and closed when it stops. Mounted in another
+    (docs/how-to/drivers.md) its lifespan is the other's to run.
 
     Raises SettingsError here, DatabaseUnavailable at its start.
     """
@@ -59,6 +61,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
     app.add_middleware(Audited, container=lambda: app.state.container)
     app.add_middleware(RequestContext, default=chosen.lang)
+    if chosen.cors_origins:
+        origins = [one.strip() for one in chosen.cors_origins.split(",")]
+        shown = ["X-Request-ID", "Retry-After"]
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=shown
+        )
     problems.install(app)
     docs_page.install(app)
     for module in (

@@ -9,7 +9,8 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from ateneo.access.service import require
 from ateneo.container import Container
-from ateneo.errors import AccessDenied, OtherEmpresa
+from ateneo.errors import AccessDenied, DatabaseUnavailable, OtherEmpresa
+from ateneo.i18n import tr
 from ateneo.types import Scope
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
@@ -18,7 +19,13 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key"
 
 def container(request: Request) -> Container:
     """The application's Container."""
-    opened: Container = request.app.state.container
+    opened: Container | None = getattr(request.app.state, "container", None)
+    if opened is None:
+        detail = tr("la API está montada en otra aplicación y no se inició.",
+                    "the API is mounted in another application and was not started.")  # fmt: skip
+        remedy = tr("Iniciala en el lifespan de la otra (docs/how-to/drivers.md).",
+                    "Start it in the other's lifespan (docs/how-to/drivers.md).")  # fmt: skip
+        raise DatabaseUnavailable(where="create_app", detail=detail, remedy=remedy)
     return opened
 
 
