@@ -89,7 +89,7 @@ async def test_django(database_url: str, tmp_path: Path) -> None:
     assert django.VERSION >= (5, 2)
     _printed(tmp_path, "-m", "django", "startproject", "product", ".")
     at = sa.make_url(database_url)
-    entry = {"ENGINE": "django.db.backends.postgresql", "NAME": at.database, "USER": at.username}
+    entry: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "NAME": at.database, "USER": at.username}
     entry |= {"HOST": at.query.get("host", at.host), "PASSWORD": at.password or "", "PORT": at.port or ""}
     package = tmp_path / "product"
     with (package / "settings.py").open("a") as settings:
