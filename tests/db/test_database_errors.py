@@ -3,12 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import asyncpg
 import pytest
 
-from ateneo.db import migrate
+from ateneo.db import migrate, pool
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import (
     ChunksTableRefused,
@@ -131,3 +131,16 @@ async def test_a_database_of_another_encoding_is_refused(server_url: str) -> Non
     finally:
         await connection.execute("DROP DATABASE latin WITH (FORCE)")
         await connection.close()
+
+
+async def test_a_connection_that_nobody_gives_back_does_not_hold_up_the_end(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LONGEST_CLOSE_S", 0.1)
+    database = await Database.open(database_url, size=2)
+    closed = False
+    with suppress(DatabaseUnavailable):  # so it may be told to whoever still had the connection
+        async with database.acquire():
+            await asyncio.wait_for(database.close(), 60)
+            closed = True
+    assert closed

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and the translation of its errors into ours."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -42,6 +43,8 @@ from ateneo.errors import (
 from ateneo.i18n import tr
 
 __all__ = ["APP_ROLE", "VECTOR_SCHEMA", "Connection", "Database", "Pool", "packed_vectors", "translated"]
+
+LONGEST_CLOSE_S = 10.0
 
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -341,9 +344,13 @@ class Database:
         await connection.execute(f"{begin}; {_WRITING}" if writes else begin)
 
     async def close(self) -> None:
-        """Closes the pool if Ateneo opened it."""
+        """Closes the pool if Ateneo opened it: what is still in use is cut off after LONGEST_CLOSE_S seconds."""
         if self._owned and isinstance(self._source, asyncpg.Pool):
-            await self._source.close()
+            try:
+                await asyncio.wait_for(self._source.close(), LONGEST_CLOSE_S)
+            except TimeoutError:
+                # one that the server ended while it was in use: asyncpg 0.30 would wait for it for ever
+                self._source.terminate()
 
     async def __aenter__(self) -> Self:
         return self
