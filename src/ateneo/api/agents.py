@@ -17,10 +17,9 @@ from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AteneoError
-from ateneo.i18n import both, tr
+from ateneo.i18n import both
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
-from ateneo.unexpected import as_ours, log_unexpected
 
 router = APIRouter(tags=["agents"], responses=RESPONSES)
 definitions = APIRouter(tags=["agent definitions"], responses=RESPONSES)
@@ -241,11 +240,9 @@ def _framed(event: Event) -> bytes:
     return sse.frame(*described(event))
 
 
-def _broken(error: Exception) -> bytes:
+def _broken(error: AteneoError) -> bytes:
     """The last event of a stream that failed where no answer could be told any more."""
-    where = tr("la respuesta", "the answer")
-    log_unexpected(error, where)
-    return sse.frame(Failed.type, _problem(as_ours(error, where), None))
+    return sse.frame(Failed.type, _problem(error, None))
 
 
 def _problem(error: AteneoError, answer: Answer | None) -> dict[str, Any]:

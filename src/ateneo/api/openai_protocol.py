@@ -28,7 +28,6 @@ from ateneo.db import agents
 from ateneo.errors import AteneoError, BadArgument
 from ateneo.i18n import both, tr
 from ateneo.types import Answer, Citation, Turn
-from ateneo.unexpected import as_ours, log_unexpected
 
 router = APIRouter(prefix="/v1", tags=["agents"], responses=RESPONSES)
 
@@ -122,7 +121,7 @@ async def complete(request: Request, container: OpenContainer, empresa_id: Tenan
         streams(request)
         events = audited(request, container.agent.stream(empresa_id, body.model, question, **options))
         frames = _frames(reply, events, with_usage=body.stream_options.include_usage)
-        response: Response = await sse.respond(frames, bytes, _failed, request.scope["state"]["request_id"])
+        response: Response = await sse.respond(frames, bytes, _error, request.scope["state"]["request_id"])
         return response
     answer = await container.agent.chat(empresa_id, body.model, question, **options)
     count(request, len(answer.citations))
@@ -169,12 +168,6 @@ def _frame(data: dict[str, Any]) -> bytes:
 def _error(error: AteneoError) -> bytes:
     told = {"message": str(error), "type": "server_error", "code": error.code, "param": None}
     return _frame({"error": told})
-
-
-def _failed(error: Exception) -> bytes:
-    where = tr("la respuesta", "the answer")
-    log_unexpected(error, where)
-    return _error(as_ours(error, where))
 
 
 def _finish(answer: Answer) -> str:

@@ -10,6 +10,9 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from ateneo.api.context import response_headers
+from ateneo.errors import AteneoError
+from ateneo.i18n import tr
+from ateneo.unexpected import as_ours, log_unexpected
 
 MEDIA_TYPE = "text/event-stream"
 PING_S = 15.0
@@ -23,7 +26,7 @@ T = TypeVar("T")
 async def respond(
     events: AsyncGenerator[T],
     framed: Callable[[T], bytes],
-    failed: Callable[[Exception], bytes],
+    failed: Callable[[AteneoError], bytes],
     request_id: str,
 ) -> StreamingResponse:
     """The response that streams `events`, each `framed` as bytes.
@@ -40,7 +43,7 @@ async def _frames(
     first: bytes,
     rest: AsyncGenerator[T],
     framed: Callable[[T], bytes],
-    failed: Callable[[Exception], bytes],
+    failed: Callable[[AteneoError], bytes],
 ) -> AsyncIterator[bytes]:
     waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -50,7 +53,9 @@ async def _frames(
                 async for event in rest:
                     waiting.put_nowait(framed(event))
         except Exception as error:  # noqa: BLE001 - the outermost edge of the task: no stream ends without its last event
-            waiting.put_nowait(failed(error))
+            where = tr("la respuesta", "the answer")
+            log_unexpected(error, where)
+            waiting.put_nowait(failed(as_ours(error, where)))
         finally:
             waiting.put_nowait(None)
 
