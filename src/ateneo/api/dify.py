@@ -1,7 +1,7 @@
 """Dify's External Knowledge API: `POST /retrieval`. The key says which company; `knowledge_id` is the company's id, for
 all of its documents, or an agent's, for those that the agent's filter lets through."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -15,7 +15,7 @@ from ateneo.api.tenant import OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AccessDenied, AteneoError, BadArgument, Unknown
 from ateneo.i18n import both, tr
-from ateneo.search.filters import narrowed, with_checked_filter
+from ateneo.search.filters import joined, with_checked_filter
 from ateneo.search.options import MOST_HITS, SearchOptions
 from ateneo.types import Hit
 
@@ -81,8 +81,7 @@ class Retrieval(BaseModel):
 async def retrieve(request: Request, container: OpenContainer, empresa_id: Tenant, body: Retrieval) -> dict[str, Any]:
     filter = await _filter_of(container, empresa_id, body.knowledge_id)
     if body.metadata_condition is not None:
-        for field, wanted in _conditions(body.metadata_condition).items():
-            filter = _with(filter, field, wanted)
+        filter = joined(filter, _conditions(body.metadata_condition))
     wanted = body.retrieval_setting
     options = SearchOptions(wanted.top_k, filter=filter, min_score=wanted.score_threshold)
     found = await container.search.search(empresa_id, body.query, options=options)
@@ -90,20 +89,14 @@ async def retrieve(request: Request, container: OpenContainer, empresa_id: Tenan
     return {"records": [_record(hit) for hit in found.hits]}
 
 
-async def _filter_of(container: OpenContainer, empresa_id: str, knowledge_id: str) -> dict[str, Any] | None:
+async def _filter_of(container: OpenContainer, empresa_id: str, knowledge_id: str) -> Mapping[str, Any] | None:
     """Raises Unknown for what is neither the company nor one of its agents."""
     if knowledge_id == empresa_id:
         return None
     agent, _ = await agents.find(container.db, empresa_id, knowledge_id)
-    if agent is None or agent.agent_id != knowledge_id:
+    if agent is None:
         raise Unknown(what=tr(f"la base de conocimiento {knowledge_id}", f"the knowledge {knowledge_id}"))
-    return narrowed(with_checked_filter(empresa_id, agent).filter, "", None)
-
-
-def _with(filter: dict[str, Any] | None, field: str, wanted: Any) -> dict[str, Any]:
-    if filter and field in filter:
-        raise BadArgument(name=field, value=wanted, rule=tr("ya está en el filtro", "the filter has it already"))
-    return {**(filter or {}), field: wanted}
+    return with_checked_filter(empresa_id, agent).filter
 
 
 def _conditions(given: Conditions) -> dict[str, Any]:

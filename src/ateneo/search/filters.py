@@ -52,11 +52,16 @@ def with_checked_filter(empresa_id: str, agent: Agent) -> Agent:
 def narrowed(filter: object, field: str, value: str | None) -> dict[str, Any] | None:
     """The filter with one more condition, where there is a value. Raises BadArgument, also for a field that it has."""
     conditions = checked_filter(filter)
-    if value is None:
-        return conditions
-    if conditions and field in conditions:
-        raise BadArgument(name=field, value=value, rule=tr("ya está en el filtro", "the filter has it already"))
-    return {**(conditions or {}), field: clean(value)}
+    return conditions if value is None else joined(conditions, {field: clean(value)})
+
+
+def joined(conditions: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both filters as one. Raises BadArgument for a field that both have."""
+    for field in more:
+        if conditions and field in conditions:
+            rule = tr("ya está en el filtro", "the filter has it already")
+            raise BadArgument(name=field, value=more[field], rule=rule)
+    return {**(conditions or {}), **more}
 
 
 def _checked_condition(field: object, wanted: object) -> Any:
