@@ -74,15 +74,16 @@ class _Data(BaseModel):
         return self.usage.total_tokens
 
 
-def _voyage(asked: Asked) -> dict[str, Any]:
-    kind = "query" if asked.kind == "query" else "document"
-    body = {"model": asked.model, "input": list(asked.texts), "input_type": kind}
-    return body if asked.dimensions is None else body | {"output_dimension": asked.dimensions}
+def _shortened(asked: Asked) -> dict[str, Any]:
+    return {} if asked.dimensions is None else {"output_dimension": asked.dimensions}
 
 
 def _mistral(asked: Asked) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": asked.model, "input": list(asked.texts)}
-    return body if asked.dimensions is None else body | {"output_dimension": asked.dimensions}
+    return {"model": asked.model, "input": list(asked.texts), **_shortened(asked)}
+
+
+def _voyage(asked: Asked) -> dict[str, Any]:
+    return _mistral(asked) | {"input_type": "query" if asked.kind == "query" else "document"}
 
 
 # --- Cohere -------------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ class _Cohere(BaseModel):
 def _cohere(asked: Asked) -> dict[str, Any]:
     kind = "search_query" if asked.kind == "query" else "search_document"
     body = {"model": asked.model, "texts": list(asked.texts), "input_type": kind, "embedding_types": ["float"]}
-    return body if asked.dimensions is None else body | {"output_dimension": asked.dimensions}
+    return body | _shortened(asked)
 
 
 # --- Gemini -------------------------------------------------------------------------------------------------------
