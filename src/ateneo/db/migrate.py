@@ -151,7 +151,7 @@ async def _upgrade(db: Database, patience: Patience, *, allow_downgrade: bool) -
                 await _run(connection, step, db.role)
             for step in changes:
                 if step.undo:
-                    await connection.execute(_RECORD_APPLIED, f"undo/{step.undo}", "")
+                    await connection.execute(_RECORD_APPLIED, f"undo/{step.kind}/{step.undo}", "")
             if changes:
                 await _note_new_analysis(connection)
                 await versions.record(connection, schema_files.function_files())

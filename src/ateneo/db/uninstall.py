@@ -8,8 +8,6 @@ from ateneo.db.locks import NO_LIMIT, PATIENCE, Patience, TableHeld, patiently, 
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import NotTheOwner, UninstallRefused
 
-_DROP_CHUNKS = "DROP TABLE public.knowledge_chunks"
-
 _OUTSIDE = """
 SELECT 'trigger' AS kind, format('%s · %s', c.oid::regclass, t.tgname) AS object,
     format('DROP TRIGGER %I ON %s', t.tgname, c.oid::regclass) AS statement
@@ -43,19 +41,21 @@ SELECT 'right', format('%I · %s', n.nspname, g.role), format('REVOKE ALL ON SCH
     WHERE a.grantee IN (to_regrole('ateneo_app'), to_regrole('ateneo_worker'))) g
   WHERE n.nspname <> 'ateneo'
 """
+_UNDO = "SELECT name FROM ateneo.applied WHERE name LIKE 'undo/%' ORDER BY name"
+"""Names `undo/KIND/SQL`."""
 _SCHEMA = "DROP SCHEMA ateneo CASCADE"
 _ROLES = "SELECT rolname::text AS name FROM pg_roles WHERE rolname IN ('ateneo_app', 'ateneo_worker') ORDER BY 1"
 _OTHERS = """
 SELECT pg_describe_object('pg_class'::regclass, c.oid, 0) FROM pg_class c
-  WHERE c.relnamespace NOT IN ('ateneo'::regnamespace, 'pg_toast'::regnamespace)
+  WHERE c.relnamespace <> 'pg_toast'::regnamespace AND c.relnamespace IS DISTINCT FROM to_regnamespace('ateneo')
 UNION SELECT pg_describe_object('pg_proc'::regclass, p.oid, 0) FROM pg_proc p
-  WHERE p.pronamespace <> 'ateneo'::regnamespace AND p.oid >= 16384
+  WHERE p.pronamespace IS DISTINCT FROM to_regnamespace('ateneo') AND p.oid >= 16384
 UNION SELECT pg_describe_object('pg_constraint'::regclass, r.oid, 0) FROM pg_constraint r
-  WHERE r.connamespace <> 'ateneo'::regnamespace AND r.oid >= 16384
+  WHERE r.connamespace IS DISTINCT FROM to_regnamespace('ateneo') AND r.oid >= 16384
 UNION SELECT pg_describe_object('pg_attrdef'::regclass, d.oid, 0) FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid
-  WHERE c.relnamespace <> 'ateneo'::regnamespace
+  WHERE c.relnamespace IS DISTINCT FROM to_regnamespace('ateneo')
 UNION SELECT pg_describe_object('pg_policy'::regclass, o.oid, 0) FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid
-  WHERE c.relnamespace <> 'ateneo'::regnamespace
+  WHERE c.relnamespace IS DISTINCT FROM to_regnamespace('ateneo')
 """
 """What stands outside of the schema and could go with it: views, functions, columns' defaults, foreign keys."""
 
@@ -91,10 +91,9 @@ async def uninstall(db: Database, *, drop_chunks: bool = False, patience: Patien
 async def _removals(connection: Connection, *, drop_chunks: bool) -> list[Removal]:
     if not await connection.fetchval("SELECT to_regclass('ateneo.applied') IS NOT NULL"):
         return []
-    undone = await connection.fetch("SELECT substr(name, 6) FROM ateneo.applied WHERE name LIKE 'undo/%' ORDER BY 1")
-    undo = [row[0] for row in undone if drop_chunks or row[0] != _DROP_CHUNKS]
+    undo = [str(row["name"]).split("/", 2)[1:] for row in await connection.fetch(_UNDO)]
     removals = [Removal(**row) for row in await connection.fetch(_OUTSIDE)]
-    own = [Removal(_kind(one), _object(one), one) for one in undo]
+    own = [Removal(kind, _object(sql), sql) for kind, sql in undo if drop_chunks or kind != "table"]
     roles = [Removal("role", row["name"], f"DROP ROLE {row['name']}") for row in await connection.fetch(_ROLES)]
     return [
         *removals,
@@ -102,10 +101,6 @@ async def _removals(connection: Connection, *, drop_chunks: bool) -> list[Remova
         *sorted(own, key=lambda one: ("adoption", "table", "extension").index(one.kind)),
         *roles,
     ]
-
-
-def _kind(undo: str) -> str:
-    return "table" if undo == _DROP_CHUNKS else "extension" if "EXTENSION" in undo else "adoption"
 
 
 def _object(undo: str) -> str:
@@ -134,9 +129,7 @@ async def _drop_schema(connection: Connection) -> None:
     before = {row[0] for row in await connection.fetch(_OTHERS)}
     await connection.execute("SET LOCAL client_min_messages = warning")
     await connection.execute(_SCHEMA, timeout=NO_LIMIT)
-    await connection.execute("CREATE SCHEMA ateneo")  # what _OTHERS leaves out must have a name
     gone = sorted(before - {row[0] for row in await connection.fetch(_OTHERS)})
-    await connection.execute(_SCHEMA)
     if gone:
         raise UninstallRefused(detail=", ".join(gone))
 
