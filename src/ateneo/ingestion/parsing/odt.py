@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from ateneo.i18n import tr
 from ateneo.ingestion.parsing.sections import SectionBuilder
+from ateneo.ingestion.parsing.spanning_cells import SpanningCells
 from ateneo.ingestion.parsing.tables import table_lines
 from ateneo.ingestion.parsing.word_numbering import written
 
@@ -152,9 +153,9 @@ class _Reader:
     def _add_table(self, table: Element) -> None:
         notes: list[str] = []
         rows: list[list[str]] = []
-        below: dict[int, tuple[int, str]] = {}  # column -> rows that its merged cell still covers, and its text
+        spanning = SpanningCells()
         for row in _rows(table):
-            rows.append(list(_cells(row, below, notes)))
+            rows.append(list(_cells(row, spanning, notes)))
         declared = table.find(f"{_TABLE}table-header-rows") is not None
         self._builder.table("\n".join(table_lines(rows, header=declared or None)[0]))
         self._add_notes(notes)
@@ -178,18 +179,12 @@ def _rows(table: Element) -> Iterator[Element]:
             yield from _rows(one)
 
 
-def _cells(row: Element, below: dict[int, tuple[int, str]], notes: list[str]) -> Iterator[str]:
+def _cells(row: Element, spanning: SpanningCells, notes: list[str]) -> Iterator[str]:
     at = 0
     for cell in row:
-        text = _cell_text(cell, notes)
-        left, above = below.pop(at, (0, ""))
-        if cell.tag == f"{_TABLE}covered-table-cell" and left:
-            text = text or above
-            if left > 1:
-                below[at] = (left - 1, above)
+        covered = cell.tag == f"{_TABLE}covered-table-cell"
         height = int(cell.get(f"{_TABLE}number-rows-spanned", "1"))
-        if height > 1:
-            below[at] = (height - 1, text)
+        text = spanning.text(at, _cell_text(cell, notes), covered=covered, rows=height)
         times = min(int(cell.get(f"{_TABLE}number-columns-repeated", "1")), _MOST_REPEATED)
         yield from [text] * times
         at += times

@@ -12,6 +12,7 @@ from ateneo.i18n import count, tr
 from ateneo.ingestion.parsing.cell_format import shown
 from ateneo.ingestion.parsing.sections import SectionBuilder
 from ateneo.ingestion.parsing.sheets import Sheet, comment, header_is_bold, read_sheets, spread
+from ateneo.ingestion.parsing.spanning_cells import SpanningCells
 from ateneo.ingestion.parsing.word import properties_of
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d+)")
@@ -145,9 +146,9 @@ def read_ods(data: bytes) -> SectionBuilder:
 def _ods_sheet(sheet: ElementTree.Element, hidden: set[str | None]) -> Sheet:
     rows: _Rows = []
     notes: list[str] = []
-    below: dict[int, tuple[int, str]] = {}  # column -> rows that its merged cell still covers, and its text
+    spanning = SpanningCells()
     for row in sheet.iter(f"{_TABLE}table-row"):
-        cells = list(_ods_cells(row, below))
+        cells = list(_ods_cells(row, spanning))
         times = int(row.get(f"{_TABLE}number-rows-repeated", "1"))
         rows += [list(cells) for _ in range(times if any(cells) and times <= _MOST_REPEATED else 1)]
         notes += _ods_comments(row, rows)
@@ -155,20 +156,14 @@ def _ods_sheet(sheet: ElementTree.Element, hidden: set[str | None]) -> Sheet:
     return Sheet(name, rows, hidden=sheet.get(f"{_TABLE}style-name") in hidden, notes=notes)
 
 
-def _ods_cells(row: ElementTree.Element, below: dict[int, tuple[int, str]]) -> Iterator[str]:
+def _ods_cells(row: ElementTree.Element, spanning: SpanningCells) -> Iterator[str]:
     at = 0
     for cell in row:
         if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
             continue
-        text = _ods_text(cell)
-        left, above = below.pop(at, (0, ""))
-        if cell.tag.endswith("covered-table-cell") and left:
-            text = text or above
-            if left > 1:
-                below[at] = (left - 1, above)
+        covered = cell.tag.endswith("covered-table-cell")
         height = int(cell.get(f"{_TABLE}number-rows-spanned", "1"))
-        if height > 1:
-            below[at] = (height - 1, text)
+        text = spanning.text(at, _ods_text(cell), covered=covered, rows=height)
         times = int(cell.get(f"{_TABLE}number-columns-repeated", "1"))
         times = times if times <= _MOST_REPEATED else 1
         yield from [text] * times
