@@ -21,7 +21,7 @@ NARROW, WIDE = Scale(0.77, 0.02), Scale(0.0, 0.1)
 HIT = Hit("a", None, None, "texto", 0.5, None, None, None, None)
 
 
-def test_the_scale_is_that_of_strangers() -> None:
+def test_the_scale_is_that_of_unrelated_texts() -> None:
     scale = Scale.of(np.array([[9.0, 0.1, 0.3], [0.3, 9.0, 0.1], [0.1, 0.3, 9.0]]))
     assert (scale.mean, scale.spread) == pytest.approx((0.2, 0.1))
     assert scale.standardised(0.5) == pytest.approx(3)

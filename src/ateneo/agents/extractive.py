@@ -24,8 +24,8 @@ SECOND_BEST = 0.4
 """The share of the best passage's evidence from which another one is quoted as well."""
 
 STANDS_OUT = 1.25
-"""How much further than the next a sentence is from strangers, in standard deviations, to be quoted alone: then it is
-the right one in 89 % of passages (v2: 79 %), without in 61 %."""
+"""How much further than the next a sentence is from unrelated ones, in standard deviations, to be quoted alone: then it
+is the right one in 89 % of passages (v2: 79 %), without in 61 %."""
 
 
 @dataclass(frozen=True, slots=True)

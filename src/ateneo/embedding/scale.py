@@ -17,19 +17,19 @@ _LEAST_SPREAD = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Mean and standard deviation of a model's cosines between strangers."""
+    """Mean and standard deviation of a model's cosines of questions with unrelated passages."""
 
     mean: float
     spread: float
 
     @classmethod
     def of(cls, cosines: Matrix) -> Self:
-        """From the cosines of n questions with n passages, the i-th of both of one subject, the others strangers."""
-        strangers = cosines[~np.eye(len(cosines), dtype=bool)]
-        return cls(float(strangers.mean()), max(float(strangers.std()), _LEAST_SPREAD))
+        """From the cosines of n questions with n passages, the i-th of both of one subject, the others unrelated."""
+        unrelated = cosines[~np.eye(len(cosines), dtype=bool)]
+        return cls(float(unrelated.mean()), max(float(unrelated.std()), _LEAST_SPREAD))
 
     def standardised(self, cosine: float) -> float:
-        """How many standard deviations a cosine is above strangers'."""
+        """How many standard deviations a cosine is above those of unrelated texts."""
         return (cosine - self.mean) / self.spread
 
 
@@ -51,7 +51,7 @@ async def scale_of(embedding: EmbeddingService) -> Scale:
 
 async def measured(embedding: EmbeddingService) -> Scale:
     """By 16 questions and 16 passages, each pair of a subject of its own. Raises ProviderError."""
-    questions, passages = _strangers()
+    questions, passages = _unrelated()
     asked, read = await asyncio.gather(
         embedding.embed_matrix(questions, "query"), embedding.embed_matrix(passages, urgent=True)
     )
@@ -59,7 +59,7 @@ async def measured(embedding: EmbeddingService) -> Scale:
 
 
 @cache
-def _strangers() -> tuple[list[str], list[str]]:
-    lines = Path(__file__).with_name("strangers.tsv").read_text(encoding="utf-8").splitlines()
+def _unrelated() -> tuple[list[str], list[str]]:
+    lines = Path(__file__).with_name("unrelated.tsv").read_text(encoding="utf-8").splitlines()
     pairs = [line.split("\t") for line in lines]
     return [one for one, _ in pairs], [one for _, one in pairs]
