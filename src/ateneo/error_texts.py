@@ -79,12 +79,12 @@ TEXTS: dict[str, Texts] = {
         "Entre Ateneo y la base ({where}) hay un pooler que comparte las sesiones, y esto necesita una propia.",
         "A pooler that shares sessions stands between Ateneo and the database ({where}); this needs one of its own.",
         (
-            "Usá para esto la dirección directa del servidor (docs/how-to/database-url.md). Si el pooler da a cada "
-            "conexión su propia sesión, agregá pgbouncer=false a DATABASE_URL."
+            "Poné la dirección directa del servidor en ATENEO_DIRECT_URL (docs/how-to/database-url.md). Si el pooler "
+            "da a cada conexión su propia sesión, agregá pgbouncer=false a DATABASE_URL."
         ),
         (
-            "Use the server's direct address for this (docs/how-to/database-url.md). If the pooler gives each "
-            "connection a session of its own, add pgbouncer=false to DATABASE_URL."
+            "Put the server's direct address into ATENEO_DIRECT_URL (docs/how-to/database-url.md). If the pooler gives "
+            "each connection a session of its own, add pgbouncer=false to DATABASE_URL."
         ),
     ),
     "PgvectorMissing": Texts(

@@ -29,8 +29,16 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True, str_strip_whitespace=True
     )
 
-    database_url: SecretStr | None = _named(
-        "DATABASE_URL", None, "postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own"
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("ATENEO_DATABASE_URL", "DATABASE_URL"),
+        description="postgresql://..., or `embedded` / `embedded:FOLDER` for a server of its own; "
+        "`DATABASE_URL` where this is not set",
+    )
+    direct_url: SecretStr | None = _named(
+        "ATENEO_DIRECT_URL",
+        None,
+        "the same database past a pooler, for what needs a session of its own: worker, migrations, index builds, eval",
     )
     api_key: SecretStr | None = _named(
         "ATENEO_API_KEY", None, "key of the company whose knowledge `ateneo mcp` serves on stdin and stdout"
@@ -199,6 +207,12 @@ class Settings(BaseSettings):
     jwt_scopes: str = _named(
         "ATENEO_JWT_SCOPES", "read", "what a token without `scope` may do: read, write, agents, admin"
     )
+
+    @property
+    def own_session_url(self) -> str | None:
+        """The address for what needs a session of its own: ATENEO_DIRECT_URL, else DATABASE_URL."""
+        url = self.direct_url or self.database_url
+        return url.get_secret_value() if url else None
 
     def require_database_url(self) -> str:
         """The address of the database. Raises DatabaseUrlMissing where there is none."""

@@ -6,6 +6,7 @@ import pytest
 
 from ateneo.errors import DatabaseUrlMissing, SettingsError
 from ateneo.factories.chat_models import make_chat_model
+from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service
 from ateneo.language import language
 from ateneo.settings import Settings, load
@@ -29,6 +30,19 @@ def test_the_secrets_file_is_read_and_the_environment_wins(tmp_path: Path, monke
     assert settings.openai_api_key is not None
     assert settings.openai_api_key.get_secret_value() == "from-file"
     assert settings.require_database_url() == "postgresql://environment/db"
+
+
+def test_a_database_url_of_ateneos_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://product/db")
+    monkeypatch.setenv("ATENEO_DATABASE_URL", "postgresql://ateneo/db")
+    assert load().require_database_url() == "postgresql://ateneo/db"
+
+
+async def test_a_bad_direct_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://product/db")
+    monkeypatch.setenv("ATENEO_DIRECT_URL", "mysql://product/db")
+    with pytest.raises(SettingsError, match=r"^ATENEO_DIRECT_URL"):
+        await open_database(load())
 
 
 def test_secrets_do_not_show() -> None:

@@ -14,6 +14,8 @@ from ateneo.db import advisory_lock, chunks, queue
 from ateneo.db import search as db_search
 from ateneo.db.pool import Database
 from ateneo.errors import DirectConnectionNeeded
+from ateneo.factories.databases import open_database
+from ateneo.settings import load
 
 pytestmark = NEEDED
 _STATE = """SELECT (SELECT array_agg(name || '=' || setting ORDER BY name) FROM pg_settings WHERE source = 'session'
@@ -71,7 +73,27 @@ def test_the_whole_way_of_a_new_user(bare_url: str, tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert "pooler" in refused.stderr
         assert "database-url.md" in refused.stderr
+        assert "ATENEO_DIRECT_URL" in refused.stderr
         asyncio.run(assert_others_are_untouched(url))
+
+
+def test_the_direct_address_is_for_what_needs_a_session(database_url: str, bare_url: str, tmp_path: Path) -> None:
+    with transaction_pooler(database_url, tmp_path) as url:
+        for command in (["index", "tune"], ["worker", "--once"]):
+            done = ateneo(*command, url=url, ATENEO_DIRECT_URL=database_url)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        checked = ateneo("doctor", url=url, ATENEO_DIRECT_URL=database_url).stdout
+        assert "pooler" in checked
+        assert "ATENEO_DIRECT_URL" not in checked
+        strange = ateneo("doctor", url=url, ATENEO_DIRECT_URL=bare_url)
+        assert strange.returncode == 1
+        assert "ATENEO_DIRECT_URL" in strange.stdout
+
+
+async def test_only_the_pooled_address_serves_companies(pooled_url: str, database_url: str) -> None:
+    settings = load(database_url=pooled_url, direct_url=database_url)
+    async with await open_database(settings) as direct, await open_database(settings, guarded=True) as served:
+        assert (direct.shared, served.shared) == (False, True)
 
 
 @pytest.mark.parametrize("guarded", [False, True])

@@ -68,7 +68,7 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
             models = None if embedding is None else make_models(settings, embedding)
             for finding in settings_findings.others(settings, db):
                 yield finding
-            async for finding in _database(db, models):
+            async for finding in _database(settings, db, models):
                 yield finding
             if embedding is not None and await schema_screen.is_upgraded(db):
                 async for finding in _model_in_use(db, settings, embedding):
@@ -119,7 +119,22 @@ def _of_source(fault: SourceFault) -> Finding:
     return Finding(True, tr(f"{name}: al día con su tabla.", f"{name}: follows its table."))
 
 
-async def _database(db: Database, models: Models | None) -> AsyncIterator[Finding]:
+async def _served(settings: Settings, direct: Database) -> AsyncIterator[Finding]:
+    """What DATABASE_URL leads to, where the rest is looked at by ATENEO_DIRECT_URL."""
+    if settings.direct_url is None or settings.database_url is None:
+        return
+    async with await open_database(settings, guarded=True) as db:
+        for finding in _way(db):
+            yield finding
+        if not await health.same_database(db, direct):
+            what = tr(
+                f"ATENEO_DIRECT_URL ({direct.where}) y DATABASE_URL ({db.where}) no llevan a la misma base.",
+                f"ATENEO_DIRECT_URL ({direct.where}) and DATABASE_URL ({db.where}) lead to different databases.",
+            )
+            yield Finding(False, what, "docs/how-to/database-url.md")
+
+
+async def _database(settings: Settings, db: Database, models: Models | None) -> AsyncIterator[Finding]:
     async with db.acquire() as connection:
         await adopt.check_server(connection)
     server, extension = await health.versions(db)
@@ -129,6 +144,8 @@ async def _database(db: Database, models: Models | None) -> AsyncIterator[Findin
                     "Update it on the server, then run: ALTER EXTENSION vector UPDATE;")  # fmt: skip
         yield Finding(None, what, remedy)
     for finding in _way(db):
+        yield finding
+    async for finding in _served(settings, db):
         yield finding
     schema = await schema_screen.findings(db)
     for finding in schema:

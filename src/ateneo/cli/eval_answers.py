@@ -56,8 +56,7 @@ async def _measured(folder: Path, limit: int | None, settings: Settings, *, quie
         raise BadArgument(name=tr("CARPETA", "FOLDER"), value=folder, rule=rule)
     without = await asyncio.to_thread(read_unanswerable, dataset.folder, limit)
     end_on_sigterm()
-    url = settings.database_url.get_secret_value() if settings.database_url else None
-    async with scratch_database(url) as db:
+    async with scratch_database(settings.own_session_url) as db:
         return await _asked(db, dataset, without, settings, quiet=quiet)
 
 

@@ -57,10 +57,9 @@ async def read_datasets(options: Options) -> list[Dataset]:
 async def measured(datasets: Sequence[Dataset], options: Options, settings: Settings) -> Report:
     """Raises ProviderError, DatabaseError."""
     end_on_sigterm()
-    url = settings.database_url.get_secret_value() if settings.database_url else None
     async with make_embedding_service(settings) as embedding:
         screen.intention(embedding, [one.name for one in datasets])
-        async with scratch_database(url) as db:
+        async with scratch_database(settings.own_session_url) as db:
             await upgrade_database(db, embedding, lambda *_: None)
             search = VectorSearchService(db, embedding, **search_options(settings))
             runs = await _runs(datasets, options, settings, search)

@@ -25,6 +25,19 @@ async def versions(db: Database) -> tuple[str, str | None]:
     return str(server).split(" ")[0], extension
 
 
+async def same_database(some: Database, other: Database) -> bool:
+    """Whether both addresses lead to one database of one server, or of one that streams from it."""
+    identity = (
+        "SELECT current_database()::text, d.oid::bigint, n.oid::bigint FROM pg_database d"
+        " LEFT JOIN pg_namespace n ON n.nspname = 'ateneo' WHERE d.datname = current_database()"
+    )
+    found = []
+    for db in (some, other):
+        async with db.acquire() as connection:
+            found.append(await connection.fetchrow(identity))
+    return found[0] == found[1]
+
+
 async def census(db: Database) -> Census:
     async with db.acquire() as connection:
         row = await connection.fetchrow(
