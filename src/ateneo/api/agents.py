@@ -14,15 +14,15 @@ from ateneo.api import sse
 from ateneo.api.audit_middleware import count, record, streams
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AteneoError
 from ateneo.i18n import both
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
 
-router = APIRouter(tags=["agents"], responses=RESPONSES)
-definitions = APIRouter(tags=["agent definitions"], responses=RESPONSES)
+router = APIRouter(tags=["agents"], responses=RESPONSES, route_class=CompanyRoute)
+definitions = APIRouter(tags=["agent definitions"], responses=RESPONSES, route_class=CompanyRoute)
 """Apart, since a key that may ask an agent may not change it (`needed_scope`)."""
 
 

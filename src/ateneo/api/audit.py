@@ -6,14 +6,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import audit
 from ateneo.errors import BadArgument
 from ateneo.i18n import both, tr
 
 LARGEST_PAGE = 1000
 _LIMIT_RANGE: dict[str, Any] = {"minimum": 1, "maximum": LARGEST_PAGE}
-router = APIRouter(tags=["admin"], responses=RESPONSES)
+router = APIRouter(tags=["admin"], responses=RESPONSES, route_class=CompanyRoute)
 
 
 class EntryResponse(BaseModel):

@@ -10,13 +10,13 @@ from ateneo.agents.transcript import transcript
 from ateneo.api.agents import CitationResponse
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import conversations
 from ateneo.errors import BadArgument
 from ateneo.i18n import both, tr
 from ateneo.text.clean import clean
 
-router = APIRouter(tags=["agents"], responses=RESPONSES)
+router = APIRouter(tags=["agents"], responses=RESPONSES, route_class=CompanyRoute)
 
 ConversationId = Annotated[str, Path(examples=["0197b1c2-6f1e-4b7e-9d55-0c7f5a3a9f10"])]
 _MOST = 1000

@@ -5,13 +5,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from ateneo.api.audit_middleware import count
 from ateneo.api.bodies import Text
 from ateneo.api.problems import RESPONSES, of_error
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AccessDenied, AteneoError, BadArgument, Unknown
 from ateneo.i18n import both, tr
@@ -23,7 +22,7 @@ _COMPARISONS = {"≠": "ne", "is not": "ne", ">": "gt", "<": "lt", "≥": "gte",
 _NUMERIC = ("=", "≠", ">", "<", "≥", "≤")
 
 
-class _DifyRoute(APIRoute):
+class _DifyRoute(CompanyRoute):
     """Errors have the two fields that Dify reads."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

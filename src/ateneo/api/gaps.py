@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ateneo.agents.gaps import MOST_DAYS, MOST_GAPS, WEAK, Reason, gaps
 from ateneo.api.audit_middleware import count
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.i18n import both
 
-router = APIRouter(tags=["agents"], responses=RESPONSES)
+router = APIRouter(tags=["agents"], responses=RESPONSES, route_class=CompanyRoute)
 
 _DAYS_RANGE: dict[str, Any] = {"minimum": 1, "maximum": MOST_DAYS}
 _LIMIT_RANGE: dict[str, Any] = {"minimum": 1, "maximum": MOST_GAPS}

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from ateneo.api.audit_middleware import count
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.container import Container
 from ateneo.i18n import both
 from ateneo.search.options import SearchOptions
 from ateneo.types import Fusion, Mode
 
-router = APIRouter(tags=["search"], responses=RESPONSES)
+router = APIRouter(tags=["search"], responses=RESPONSES, route_class=CompanyRoute)
 
 _QUESTION = "¿Cuánto me pagan si trabajo un feriado?"
 # In the description alone: the service checks them, and says what is wrong in the reader's language.

@@ -5,11 +5,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ateneo.api.audit_middleware import count
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import OpenContainer, Tenant
+from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db.sources import own_sources
 from ateneo.i18n import both
 
-router = APIRouter(tags=["search"], responses=RESPONSES)
+router = APIRouter(tags=["search"], responses=RESPONSES, route_class=CompanyRoute)
 
 
 class SourceResponse(BaseModel):

@@ -1,9 +1,9 @@
 """Who asks: the API key (or token) of the request decides the company, and nothing else in it can."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
@@ -11,7 +11,7 @@ from ateneo.access.service import require
 from ateneo.container import Container
 from ateneo.errors import AccessDenied, DatabaseUnavailable, OtherEmpresa
 from ateneo.i18n import tr
-from ateneo.types import Scope
+from ateneo.types import Caller, Scope
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ate_…")
@@ -29,24 +29,43 @@ def container(request: Request) -> Container:
     return opened
 
 
-async def tenant(
-    request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    header: Annotated[str | None, Security(_HEADER)],
-) -> str:
-    """The empresa_id of the request's key or token.
+class CompanyRoute(APIRoute):
+    """A route of one company's: who asks, and whether they may, is known before one byte of the body is read."""
 
-    Raises AccessDenied, RateLimited, ScopeMissing where the route takes more than the key may, and OtherEmpresa where
-    the query or a JSON body names another company.
-    """
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def by_a_caller(request: Request) -> Response:
+            await _identify(request)
+            return await handle(request)
+
+        return by_a_caller
+
+
+async def _identify(request: Request) -> None:
+    """Raises AccessDenied, RateLimited, OtherEmpresa where the query names another company, and ScopeMissing where the
+    route takes more than the key may."""
+    bearer, header = await _BEARER(request), await _HEADER(request)
     secret = bearer.credentials if bearer else header
     if not secret:
         raise AccessDenied()
     caller = await container(request).access.caller(secret, request.client.host if request.client else "")
     request.state.caller = caller
     refuse_other(request.query_params.getlist("empresa_id"), caller.empresa_id)
-    refuse_other(await _named_in_json(request), caller.empresa_id)
     require(caller, needed_scope(request.scope["route"]))
+
+
+async def tenant(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    header: Annotated[str | None, Security(_HEADER)],
+) -> str:
+    """The empresa_id of the caller whom CompanyRoute has identified; the key is a parameter for the API's description.
+
+    Raises OtherEmpresa where a JSON body names another company.
+    """
+    caller: Caller = request.state.caller
+    refuse_other(await _named_in_json(request), caller.empresa_id)
     return caller.empresa_id
 
 
