@@ -48,7 +48,7 @@ OUTSIDE = {
         "searchable",
     ],
     # doctor
-    "health": ["census", "guide_column", "index_faults", "indexed_vectors", "versions"],
+    "health": ["census", "guide_column", "index_faults", "indexed_vectors", "versions", "words_missing"],
     # upkeep
     "indexes": [
         "_watch",

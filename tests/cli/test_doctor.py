@@ -108,3 +108,15 @@ def test_a_switch_half_done(monkeypatch: pytest.MonkeyPatch, database_url: str) 
     pruned = ateneo("embeddings", "prune", "--generation", str(number), "--yes", url=database_url)
     assert pruned.returncode == 0, pruned.stderr
     assert not [one for one in findings(monkeypatch, database_url) if "sin terminar" in one.what]
+
+
+async def test_the_company_whose_words_the_index_lacks_is_named(database: Database, database_url: str) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO public.knowledge_chunks (id, empresa_id, contenido) SELECT e || n, e, 'La caldera ' || n"
+            " FROM unnest('{acme,otra}'::text[]) e, generate_series(1, 3) n;"
+            "DELETE FROM ateneo.chunk_lex WHERE empresa_id = 'otra'"
+        )
+    told = await asyncio.to_thread(ateneo, "doctor", url=database_url)
+    assert (told.returncode, "otra 0/3." in " ".join(told.stdout.split())) == (1, True), told.stdout
+    assert "acme" not in told.stdout

@@ -234,8 +234,8 @@ async def test_definers_pin_their_path_and_the_application_meets_few(database: D
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "SELECT p.proname AS name, p.prosrc AS body, p.proconfig AS settings,"
-            " has_function_privilege('ateneo_app', p.oid, 'EXECUTE') AND p.prorettype <> 'trigger'::regtype AS open,"
-            " has_function_privilege('public', p.oid, 'EXECUTE') AND p.prorettype <> 'trigger'::regtype AS public,"
+            " has_function_privilege('ateneo_app', p.oid, 'EXECUTE') AS open,"
+            " has_function_privilege('public', p.oid, 'EXECUTE') AS public,"
             " pg_get_userbyid(p.proowner) AS owner"
             " FROM pg_proc p WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef"
         )

@@ -85,6 +85,18 @@ async def reads_vectors_by_a_function(db: Database) -> bool:
     return True
 
 
+async def empties_the_index_by_a_trigger(db: Database) -> bool:
+    try:
+        async with db.tenant("acme") as connection:
+            await connection.execute(
+                "CREATE TEMP TABLE bait (a int) ON COMMIT DROP;"
+                "CREATE TRIGGER t AFTER TRUNCATE ON bait EXECUTE FUNCTION ateneo.sync_truncate(); TRUNCATE bait"
+            )
+    except RightsMissing:
+        return False
+    return not (await db_search.search(db, db_search.Query("otra", CANARY), schema="public")).hits
+
+
 async def asks_with_a_revoked_key(db: Database) -> bool:
     async with db.acquire() as connection:
         rows = await connection.fetch("SELECT * FROM ateneo.authenticate('000000000000', sha256('x'))")
@@ -130,6 +142,11 @@ GUARDS = [
         "definers' functions are not everybody's",
         "GRANT EXECUTE ON FUNCTION ateneo.stale_statistics() TO ateneo_app",
         reads_vectors_by_a_function,
+    ),
+    Guard(
+        "trigger functions are nobody's",
+        "GRANT EXECUTE ON FUNCTION ateneo.sync_truncate() TO ateneo_app",
+        empties_the_index_by_a_trigger,
     ),
     Guard("a key that was revoked", "<authenticate> revoked", asks_with_a_revoked_key),
     Guard(

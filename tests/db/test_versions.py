@@ -99,7 +99,7 @@ async def test_an_old_process_goes_on_searching_through_the_upgrade(bare_url: st
         await versions.check(db)
 
 
-DROPPED = {"keep_no_texts()"}
+DROPPED = {"keep_no_texts()", "is_owners_alone(name text)"}
 """What the old program's processes never call: only its `db upgrade`, inside functions that were replaced."""
 
 

@@ -224,7 +224,10 @@ async def _record(db: Database, models: Models | None, active: Generation | None
     vectors = await health.indexed_vectors(db, active.number) if active else 0
     index = tr(f"Índice: {count(census.words, 'chunk', 'chunks')} por palabras, {number(vectors)} por significado.",
                f"Index: {count(census.words, 'chunk', 'chunks')} by words, {number(vectors)} by meaning.")  # fmt: skip
-    yield Finding(True, index)
+    short = await health.words_missing(db)
+    named = ", ".join(f"{one.empresa_id} {number(one.words)}/{number(one.chunks)}" for one in short)
+    lacking = tr(f" Le faltan chunks de: {named}.", f" It lacks chunks of: {named}.") if short else ""
+    yield Finding(not short, index + lacking, "ateneo db upgrade" if short else "")
     async for finding in _index_faults(db):
         yield finding
     counts = tr(

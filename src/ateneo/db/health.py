@@ -74,6 +74,28 @@ async def index_faults(db: Database) -> IndexFaults:
     return IndexFaults(**row)
 
 
+@dataclass(frozen=True, slots=True)
+class WordsMissing:
+    """A company with more chunks that have a text than the word index has of it."""
+
+    empresa_id: str
+    chunks: int
+    words: int
+
+
+async def words_missing(db: Database, limit: int = 5) -> list[WordsMissing]:
+    """The companies that the word index lacks most of. Two counts and no look at a text, unlike `index_faults`."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT k.empresa_id, k.n AS chunks, coalesce(c.n, 0) AS words FROM (SELECT empresa_id, count(*) AS n"
+            " FROM public.knowledge_chunks WHERE contenido IS NOT NULL AND ateneo.indexable_key(empresa_id, id)"
+            " GROUP BY 1) k LEFT JOIN (SELECT empresa_id, count(*) AS n FROM ateneo.chunk_lex GROUP BY 1) c"
+            " USING (empresa_id) WHERE k.n > coalesce(c.n, 0) ORDER BY k.n - coalesce(c.n, 0) DESC, 1 LIMIT $1",
+            limit,
+        )
+    return [WordsMissing(**row) for row in rows]
+
+
 async def guide_column(db: Database) -> str | None:
     """The type of `knowledge_chunks.embedding`: `vector`, or `vector(1536)` where its dimensions are fixed."""
     async with db.acquire() as connection:

@@ -57,12 +57,33 @@ $$;
 -- A definer's function acts with the owner's rights, so only those that ask ateneo.tenant() first, or that touch no
 -- company's rows, are the application's. Functions without SECURITY DEFINER give nobody anything.
 CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name = ANY ('{tenant,writing_tenant,search,keep_stats,store_own_embeddings,authenticate,active_generation,begin_generation,model_is_open,column_dims,any_embedding,queue_figures,known_vectors,own_over_budget,next_arrival,own_document_id,withdrawn_chunks,withdrawn_documents,own_sources}'::text[])
+  SELECT name = ANY ('{
+    tenant,writing_tenant,search,keep_stats,store_own_embeddings,known_vectors,any_embedding,
+    authenticate,queue_figures,own_over_budget,
+    active_generation,begin_generation,model_is_open,column_dims,
+    next_arrival,own_document_id,
+    withdrawn_chunks,withdrawn_documents,own_sources
+    }'::text[])
 $$;
 
--- What ends something, and what changes the model or the isolation itself: the owner's alone.
-CREATE OR REPLACE FUNCTION ateneo.is_owners_alone(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name = ANY ('{erase_tables,protect_tables,activate_generation,retire_generation,drop_generation,mark_column}'::text[])
+-- What a worker may run beside: all that fills and keeps up the index. What ends something, and what changes the model or the
+-- isolation itself, is the owner's alone, and so is every function that is not listed.
+CREATE OR REPLACE FUNCTION ateneo.is_worker_function(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT name ~ '^source_\d+_(rows|live|keys)$' OR name = ANY ('{
+    claim,lease_texts,lease_suspects,suspects_wait,park_killers,queue_missing,store_embeddings,still_there,
+    create_generation,retire_empty,generation_status,generation_bytes,missing_texts,refill_page,settled,sample_chunks,undropped_generations,
+    own_indexes,company_vectors,index_plan,indexes_outgrown,indexes_set_aside,note_build,knn_index,keep_ef_search,recall_of,sample_vectors,
+    index_status,index_parts,index_faults,stale_statistics,refresh_stats,refresh_stats_if_stale,
+    rebuild_rows,rebuild_page,settle_lengths,reconcile_page,remove_orphans,compare_source,signed_tenant
+    }'::text[])
+$$;
+DROP FUNCTION IF EXISTS ateneo.is_owners_alone(text);
+
+-- The owner of the chunks table, where that is another role than the schema's: PostgreSQL asks whoever makes a partition whether
+-- they may execute the row triggers that it inherits. They write what an insert of theirs would.
+CREATE OR REPLACE FUNCTION ateneo.is_row_trigger(function oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = function AND t.tgtype & 1 = 1 AND t.tgrelid = to_regclass('public.knowledge_chunks'))
 $$;
 
 -- What the roles should be allowed, table by table and function by function; PUBLIC stands for everybody else.
@@ -89,9 +110,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'FUNCTION', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner)), x.oid, x.name, CASE
       WHEN x.name = 'PUBLIC' THEN '{}'::text[]
       WHEN ateneo.is_application_door(p.proname) THEN '{EXECUTE}'
-      WHEN x.name = 'ateneo_worker' AND NOT ateneo.is_owners_alone(p.proname) THEN '{EXECUTE}' ELSE '{}' END
-  FROM pg_proc p, role x
-  WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef AND p.prorettype <> 'trigger'::regtype
+      WHEN x.name = 'ateneo_worker' AND ateneo.is_worker_function(p.proname) THEN '{EXECUTE}' ELSE '{}' END
+  FROM pg_proc p, role x WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef
+  UNION ALL
+  SELECT 'FUNCTION', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner)), c.relowner, c.relowner::regrole::text, '{EXECUTE}'
+  FROM pg_proc p JOIN pg_class c ON c.oid = to_regclass('public.knowledge_chunks') AND c.relowner <> p.proowner
+  WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef AND ateneo.is_row_trigger(p.oid)
   UNION ALL
   SELECT 'SCHEMA', quote_ident(n.nspname), coalesce(n.nspacl, acldefault('n', n.nspowner)), x.oid, x.name, '{USAGE}'
   FROM pg_namespace n, role x WHERE n.nspname = 'ateneo' AND x.name <> 'PUBLIC'
@@ -99,8 +123,7 @@ $$;
 
 -- What differs from what should be, each with the statement that mends it: owners, row-level security, policies, rights,
 -- statistics, figures. Read from the catalogs alone, so that a restored database, or one that somebody changed, is told from a whole
--- one without a lock. Where the roles are missing, owners and
--- figures alone: then nothing else of this applies.
+-- one without a lock. Where the roles are missing, owners, figures and what everybody may execute: nothing else of this applies then.
 CREATE OR REPLACE FUNCTION ateneo.deviations() RETURNS TABLE (kind text, object text, statement text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE owner oid := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'ateneo');
@@ -117,7 +140,11 @@ BEGIN
         'WHERE built_xid > pg_snapshot_xmax(pg_current_snapshot())'
       WHERE EXISTS (SELECT FROM ateneo.own_index o WHERE o.built_xid > pg_snapshot_xmax(pg_current_snapshot()));
   END IF;
-  IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN RETURN; END IF;
+  IF to_regrole('ateneo_app') IS NULL OR to_regrole('ateneo_worker') IS NULL THEN
+    RETURN QUERY SELECT 'right', w.object, format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', w.object) FROM ateneo.wanted_rights() w
+      WHERE w.kind = 'FUNCTION' AND w.role = 'PUBLIC' AND EXISTS (SELECT FROM aclexplode(w.acl) a WHERE a.grantee = 0);
+    RETURN;
+  END IF;
   RETURN QUERY SELECT 'policy', t.name, format('DROP POLICY IF EXISTS ateneo_tenant ON %1$s; '
       -- binds the application to its company whatever other policies allow it
       'CREATE POLICY ateneo_tenant ON %1$s AS RESTRICTIVE TO ateneo_app '
