@@ -4,10 +4,12 @@ import hashlib
 from datetime import timedelta
 
 import pytest
+from tests.text.test_names import NO_NAMES
 
 from ateneo.db import keys
 from ateneo.db.pool import Database
 from ateneo.errors import AccessDenied, BadArgument, NotUpgraded, UnknownApiKey
+from ateneo.tenant_id import tenant_id
 
 
 async def test_a_key_is_of_its_company_and_not_stored(database: Database) -> None:
@@ -24,14 +26,47 @@ async def test_a_key_is_of_its_company_and_not_stored(database: Database) -> Non
 async def test_keys_differ(database: Database) -> None:
     made = [await keys.create(database, "acme") for _ in range(20)]
     assert len({new.secret for new in made}) == len({new.stored.prefix for new in made}) == 20
-    assert all(len(new.secret.rsplit("_", 1)[1]) == 64 for new in made)
+    assert all(len(new.secret.rsplit("_", 1)[1]) == 72 for new in made)
 
 
 async def test_another_secret_under_the_same_prefix_is_refused(database: Database) -> None:
     new = await keys.create(database, "acme")
-    wrong = new.secret[:-1] + ("0" if new.secret[-1] != "0" else "1")
     with pytest.raises(AccessDenied):
-        await keys.authenticate(database, wrong)
+        await keys.authenticate(database, keys.with_checksum(new.secret[:24] + "0" * 64))
+
+
+@pytest.mark.parametrize("place", range(len("ateneo_") + 16 + 1 + 72))
+async def test_one_wrong_character_is_told_without_the_database(place: int) -> None:
+    """Any single error of at most 32 bits is found by a CRC-32."""
+    secret = keys.with_checksum(f"ateneo_{'5' * 16}_{'a' * 64}")
+    assert keys.prefix_of(secret) == "5" * 16
+    for other in "0f_Z":
+        wrong = secret[:place] + other + secret[place + 1 :]
+        assert wrong == secret or keys.prefix_of(wrong) == ""
+    for swapped in (secret[:place] + secret[place + 1 :], secret[:place] + "0" + secret[place:]):
+        assert keys.prefix_of(swapped) == ""
+
+
+async def test_a_key_of_the_old_form_goes_on_holding(database: Database) -> None:
+    secret = f"ate_{'1' * 12}_{'2' * 64}"
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO ateneo.api_key (empresa_id, prefix, key_hash) VALUES ('acme', $1, sha256($2))",
+            "1" * 12,
+            secret.encode(),
+        )
+    held = await keys.authenticate(database, secret)
+    assert (held.empresa_id, keys.beginning(held.prefix)) == ("acme", "ate_111111111111_…")
+    new = await keys.rotate(database, held.key_id, timedelta(hours=1))
+    assert new.secret.startswith(keys.beginning(new.stored.prefix)[:-1]) and new.secret.startswith("ateneo_")
+
+
+async def test_the_last_use_has_its_address(database: Database) -> None:
+    new = await keys.create(database, "acme")
+    assert new.stored.last_used_from is None
+    await keys.authenticate(database, new.secret, "203.0.113.7")
+    await keys.authenticate(database, new.secret, "203.0.113.8")  # within the minute
+    assert [one.last_used_from for one in await keys.list_keys(database)] == ["203.0.113.7"]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +109,12 @@ async def test_use_is_noted_at_most_once_a_minute(database: Database) -> None:
     assert (await keys.list_keys(database))[0].last_used_at
 
 
-@pytest.mark.parametrize("empresa_id", ["", "  ", "a\x00b", "\ud800", "x" * 201])
+@pytest.mark.parametrize("empresa_id", NO_NAMES)
 async def test_an_empresa_id_that_cannot_be_one(database: Database, empresa_id: str) -> None:
     with pytest.raises(BadArgument):
         await keys.create(database, empresa_id)
+    with pytest.raises(BadArgument):
+        tenant_id(empresa_id)
 
 
 async def test_a_database_without_the_tables(bare_url: str) -> None:

@@ -28,7 +28,7 @@ def test_keys_are_made_used_and_revoked(database_url: str, monkeypatch: pytest.M
     monkeypatch.setenv("DATABASE_URL", database_url)
     made = _ateneo("keys", "create", "--empresa-id", "acme", "--name", "backend [x]")
     key = made.stdout.strip()
-    assert re.fullmatch(r"ate_[0-9a-f]{12}_[0-9a-f]{64}", key), made.stderr
+    assert re.fullmatch(r"ateneo_[0-9a-f]{16}_[0-9a-f]{72}", key), made.stderr
     assert key not in made.stderr
     assert "acme" in made.stderr
 
@@ -36,7 +36,7 @@ def test_keys_are_made_used_and_revoked(database_url: str, monkeypatch: pytest.M
     assert key.rsplit("_", 1)[1] not in listed
     (entry,) = json.loads(listed)
     assert (entry["empresa_id"], entry["name"], entry["revoked"]) == ("acme", "backend [x]", False)
-    assert "ate_" + key.split("_")[1] in _ateneo("keys", "list", "-e", "acme").stdout
+    assert "ateneo_" + key.split("_")[1] in _ateneo("keys", "list", "-e", "acme").stdout
 
     port = _free_port()
     server = subprocess.Popen(

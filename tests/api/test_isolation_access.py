@@ -14,6 +14,7 @@ from tests.api.conftest import Api
 from tests.api.login_server import AUDIENCE, ISSUER, Login, login_server
 from tests.api.server import serving, settings
 from tests.api.test_access import _routes
+from tests.text.test_names import NO_NAMES
 
 from ateneo.db import keys
 from ateneo.db.pool import Database
@@ -115,6 +116,27 @@ def _confused(login: Login, secret: str) -> str:
     return login.token("es", key=secret * 2, algorithm="HS256")
 
 
+def _badly_named(login: Login) -> dict[str, str]:
+    """RFC 7519, section 4.1: `sub` is a string; what names a company or a person is what `keys create` takes."""
+    subjects = {f"sub {text!r:.20}": login.token(sub=text) for text in NO_NAMES}
+    companies = {f"company {text!r:.20}": login.token(empresa_id=text) for text in [*NO_NAMES, 7, {}, True]}
+    scopes = [7, True, False, {"read": True}, ["read", 7], [["read"]], 1.5]
+    return (
+        subjects
+        | companies
+        | {f"{name} {one}": login.token_of({name: one}) for name in ("scope", "scp") for one in scopes}
+    )
+
+
+def test_a_claim_of_a_wrong_type_allows_nothing(gate: str, login: Login) -> None:
+    tokens = _badly_named(login) | {
+        "scope null": login.token_of({"scope": None}),
+        "scp null": login.token_of({"scp": None}),
+    }
+    answers = {why: ask(gate, token).status_code for why, token in tokens.items()}
+    assert {why for why, status in answers.items() if status != 401} == set()
+
+
 def test_no_other_token_holds(gate: str, login: Login) -> None:
     answers = {
         why: httpx.get(f"{gate}/documents", headers={b"Authorization": f"Bearer {token}".encode()})
@@ -130,7 +152,7 @@ def test_scopes_come_from_the_token(gate: str, login: Login) -> None:
         token = login.token(sub=f"yes {number}", **claim)
         answer = httpx.delete(f"{gate}/documents/x", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 404, answer.text
-    refused: list[dict[str, Any]] = [{}, {"scope": "read"}, {"scope": ""}, {"scope": 7}]
+    refused: list[dict[str, Any]] = [{}, {"scope": "read"}, {"scope": ""}, {"scope": "openid\twrite"}, {"scp": []}]
     for number, claim in enumerate(refused):
         token = login.token(sub=f"no {number}", **claim)
         answer = httpx.delete(f"{gate}/documents/x", headers={"Authorization": f"Bearer {token}"})

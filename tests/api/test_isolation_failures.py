@@ -1,17 +1,19 @@
 """Too many wrong keys: 429 to whoever tries them, by address and by prefix, and to nobody whose key holds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.api.conftest import Api
 from tests.api.server import serving, settings
 from tests.api.test_isolation_access import made
 
 from ateneo.access import service
-from ateneo.access.service import Failures, network
+from ateneo.access.service import _NAT64, Failures, network
+from ateneo.db import keys
 from ateneo.errors import TooManyFailures
 
 UNKNOWN = "ate_000000000000_" + "0" * 64
@@ -51,8 +53,8 @@ def test_an_address_that_guesses_is_told_to_wait(api: Api, url: str) -> None:
 
 def test_one_prefix_is_not_guessed_at_from_many_addresses(api: Api, url: str) -> None:
     assert attempt(url, api.acme_key).status_code == 200
-    prefix = api.acme_key[:17]
-    statuses = [attempt(url, f"{prefix}{one:064x}", source=f"127.0.1.{one + 1}").status_code for one in range(7)]
+    wrong = [keys.with_checksum(f"{api.acme_key[:24]}{one:064x}") for one in range(7)]
+    statuses = [attempt(url, key, source=f"127.0.1.{one + 1}").status_code for one, key in enumerate(wrong)]
     assert statuses == [401] * 5 + [429] * 2
     assert attempt(url, api.acme_key, source="127.0.2.1").status_code == 200
 
@@ -96,10 +98,27 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"secreto 49" not in b"".join(failures._held)
 
 
+IN_IPV6 = {
+    "mapped (RFC 4291, 2.5.5.2)": lambda v4: IPv6Address((0xFFFF << 32) | int(v4)),
+    "NAT64 (RFC 6052, 2.1)": lambda v4: IPv6Address((0x64FF9B << 96) | int(v4)),
+    "6to4 (RFC 3056, 2)": lambda v4: IPv6Address((0x2002 << 112) | (int(v4) << 80) | 1),
+}
+
+
 @given(st.ip_addresses(v=6))
-def test_an_ipv6_customer_is_one_address(address: object) -> None:
+def test_an_ipv6_customer_is_one_address(address: IPv6Address) -> None:
+    assume(not (address.ipv4_mapped or address.sixtofour or address in _NAT64))
     head = str(network(str(address)))
     assert head.endswith("/64") and network(head.removesuffix("/64")) == head
+
+
+@pytest.mark.parametrize("way", IN_IPV6.values(), ids=IN_IPV6)
+@given(st.ip_addresses(v=4), st.ip_addresses(v=4))
+def test_an_address_in_an_address_is_itself(
+    way: Callable[[object], IPv6Address], one: IPv4Address, other: IPv4Address
+) -> None:
+    assert network(str(way(one))) == network(str(one))
+    assert (network(str(way(one))) == network(str(way(other)))) == (one == other)
 
 
 def test_other_addresses_are_what_they_are() -> None:

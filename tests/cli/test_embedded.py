@@ -99,7 +99,7 @@ def test_worker(folder: Path, number: signal.Signals) -> None:
 
 def test_an_agents_server_on_stdin(folder: Path) -> None:
     created = ateneo_process("keys", "create", "--empresa-id", "acme", url=f"embedded:{folder}")
-    [key] = [word for word in created.stdout.split() if word.startswith("ate_")]
+    [key] = [word for word in created.stdout.split() if word.startswith("ateneo_")]
     with running(folder, "mcp", ATENEO_API_KEY=key) as process:
         assert process.stdin is not None
         assert process.stdout is not None

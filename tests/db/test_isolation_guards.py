@@ -165,7 +165,7 @@ async def switch_off(db: Database, off: str) -> None:
         name = off[1 : off.index(">")]
         body = await connection.fetchval(
             "SELECT pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.proname = $1"
-            " AND p.pronamespace = 'ateneo'::regnamespace",
+            " AND p.pronamespace = 'ateneo'::regnamespace ORDER BY length(p.prosrc) DESC LIMIT 1",  # others call it
             name,
         )
         changed = _changed(body, off)

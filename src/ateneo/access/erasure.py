@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ateneo.db import audit, empresas
 from ateneo.db.audit import AuditEntry
 from ateneo.db.pool import Database
-from ateneo.tenant_id import tenant_id
+from ateneo.tenant_id import stored_tenant_id
 from ateneo.types import Tenant
 
 
@@ -28,7 +28,7 @@ async def erase(db: Database, empresa_id: Tenant, *, actor: str) -> Erasure:
 
     Its audit log goes, too, and begins anew with one line that says so. Raises UnknownEmpresa.
     """
-    empresa_id = tenant_id(empresa_id)
+    empresa_id = stored_tenant_id(empresa_id)
     deleted = await empresas.erase(db, empresa_id)
     rows = sum(deleted.values())
     await audit.note_erasure(db, AuditEntry(empresa_id, actor, "empresas_delete", 200, results=rows))

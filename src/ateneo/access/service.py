@@ -46,7 +46,7 @@ class AccessService:
         """
         self._failures.check(secret, address)
         try:
-            found = await self._look_up(secret)
+            found = await self._look_up(secret, address)
         except AccessDenied:
             self._failures.failed(secret, address)
             raise
@@ -54,10 +54,10 @@ class AccessService:
         self._bucket.spend(f"{found.empresa_id}\0{found.actor}")
         return found
 
-    async def _look_up(self, secret: str) -> Caller:
+    async def _look_up(self, secret: str, address: str) -> Caller:
         if self._tokens is not None and not keys.looks_like_one(secret):
             return await self._tokens.verify(secret)
-        key = await keys.authenticate(self._db, secret)
+        key = await keys.authenticate(self._db, secret, address)
         return Caller(key.empresa_id, f"key:{key.key_id}", frozenset(key.scopes))
 
 
@@ -142,10 +142,24 @@ class Failures:
         return hashlib.sha256(self._salt + secret.encode("utf-8", "replace")).digest()
 
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: its last 32 bits are the IPv4 address."""
+
+
 def network(address: str) -> str:
-    """What counts as one address: an IPv6 customer has a whole /64."""
+    """What counts as one address: an IPv6 customer has a whole /64, and one that stands for an IPv4 address is that."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    embedded = _embedded(found)
+    return str(embedded or ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address in an IPv4-mapped (RFC 4291), a 6to4 (RFC 3056) or a NAT64 one."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -34,10 +34,10 @@ def render(description: Mapping[str, Any]) -> str:
     """The page for an OpenAPI 3.1 description."""
     info = description["info"]
     intro = tr(
-        "Cada pedido lleva su clave: <code>Authorization: Bearer ate_…</code>. La descripción para programas es "
+        "Cada pedido lleva su clave: <code>Authorization: Bearer ateneo_…</code>. La descripción para programas es "
         '<a href="openapi.json">openapi.json</a>.',
-        'Each request brings its key: <code>Authorization: Bearer ate_…</code>. For programs: <a href="openapi.json">'
-        "openapi.json</a>.",
+        "Each request brings its key: <code>Authorization: Bearer ateneo_…</code>. For programs: "
+        '<a href="openapi.json">openapi.json</a>.',
     )
     return "".join(
         [

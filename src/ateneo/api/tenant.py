@@ -13,8 +13,8 @@ from ateneo.errors import AccessDenied, DatabaseUnavailable, OtherEmpresa
 from ateneo.i18n import tr
 from ateneo.types import Caller, Scope
 
-_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ate_…")
-_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ate_…")
+_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ateneo_…")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ateneo_…")
 
 
 def container(request: Request) -> Container:

@@ -93,9 +93,10 @@ async def list_keys(empresa_id: OneEmpresa = None, as_json: AsJson = False) -> N
 def _show_stored(key: ApiKey) -> None:
     """Two lines a key: an id that a table would break cannot be copied."""
     named = f"  {key.name}" if key.name else ""
-    out.print(Text.assemble((key.empresa_id, "bold"), named, f"  ate_{key.prefix}_…  {' '.join(key.scopes)}"))
+    out.print(Text.assemble((key.empresa_id, "bold"), named, f"  {keys.beginning(key.prefix)}  {' '.join(key.scopes)}"))
     used = (key.last_used_at or "–")[:16].replace("T", " ")
-    details = f"  id {key.key_id} · " + tr(f"usada {used}", f"used {used}") + "  "
+    place = tr(f" desde {key.last_used_from}", f" from {key.last_used_from}") if key.last_used_from else ""
+    details = f"  id {key.key_id} · " + tr(f"usada {used}", f"used {used}") + f"{place}  "
     out.print(Text.assemble((details, "dim"), _state(key)), soft_wrap=True)
 
 
@@ -114,9 +115,5 @@ async def revoke(key_id: _KeyId) -> None:
     async with database() as db:
         gone = await keys.revoke(db, key_id)
         await note(db, gone.empresa_id, "keys_revoke", target=key_id)
-    out.print(
-        tr(
-            f"Revocada: ate_{gone.prefix}_… de {gone.empresa_id}.",
-            f"Revoked: ate_{gone.prefix}_… of {gone.empresa_id}.",
-        )
-    )
+    key = keys.beginning(gone.prefix)
+    out.print(tr(f"Revocada: {key} de {gone.empresa_id}.", f"Revoked: {key} of {gone.empresa_id}."))

@@ -1,8 +1,13 @@
-"""API keys, `ate_<prefix>_<secret>` (table `ateneo.api_key`): only the sha256 of a key is stored."""
+"""API keys (table `ateneo.api_key`): only the sha256 of a key is stored.
+
+`ateneo_<prefix>_<secret><checksum>`, in hexadecimal: 16, 64 and 8 digits. The checksum is the CRC-32 of all before it.
+Older keys, `ate_<prefix>_<secret>` of 12 and 64 digits, go on holding (docs/adr/0052-keys-and-repeats.md).
+"""
 
 import hashlib
 import re
 import secrets
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,11 +17,14 @@ import asyncpg
 from ateneo.db.pool import Connection, Database
 from ateneo.errors import AccessDenied, BadArgument, UnknownApiKey
 from ateneo.i18n import tr
+from ateneo.text.names import is_name, is_printable, name_rule
 from ateneo.types import ApiKey, Scope
 
-_PREFIX_BYTES, _SECRET_BYTES = 6, 32
-_SHAPE = re.compile(rf"ate_([0-9a-f]{{{2 * _PREFIX_BYTES}}})_[0-9a-f]{{{2 * _SECRET_BYTES}}}")
-_COLUMNS = "key_id, empresa_id, prefix, name, created_at, revoked_at, last_used_at, scopes, expires_at"
+_PREFIX_BYTES, _SECRET_BYTES = 8, 32
+_SHAPE = re.compile(r"(?P<summed>ateneo_(?P<new>[0-9a-f]{16})_[0-9a-f]{64})(?P<sum>[0-9a-f]{8})")
+_OLD_SHAPE = re.compile(r"ate_(?P<old>[0-9a-f]{12})_[0-9a-f]{64}")
+_BEGINNINGS = ("ateneo_", "ate_")
+_COLUMNS = "key_id, empresa_id, prefix, name, created_at, revoked_at, last_used_at, last_used_from, scopes, expires_at"
 SCOPES: tuple[Scope, ...] = ("read", "write", "agents", "admin")
 DEFAULT_SCOPES: tuple[Scope, ...] = ("read", "write", "agents")
 
@@ -41,9 +49,9 @@ async def create(
 
     Raises BadArgument for an empresa_id that cannot be one, for scopes that there are not, for a lifetime that is over.
     """
-    if not (empresa_id.strip() and _fits(empresa_id)):
+    if not is_name(empresa_id):
         raise _bad("empresa_id", empresa_id)
-    if not _fits(name):
+    if not is_printable(name):
         raise _bad("name", name)
     if not scopes or not set(scopes) <= set(SCOPES):
         raise BadArgument(name="scope", value=", ".join(scopes), rule=", ".join(SCOPES))
@@ -59,7 +67,7 @@ async def _insert(
     connection: Connection, empresa_id: str, name: str, scopes: Sequence[str], lifetime: timedelta | None
 ) -> NewKey:
     prefix = secrets.token_hex(_PREFIX_BYTES)
-    secret = f"ate_{prefix}_{secrets.token_hex(_SECRET_BYTES)}"
+    secret = with_checksum(f"ateneo_{prefix}_{secrets.token_hex(_SECRET_BYTES)}")
     row = await connection.fetchrow(
         "INSERT INTO ateneo.api_key (empresa_id, name, prefix, key_hash, scopes, expires_at)"  # noqa: S608
         f" VALUES ($1, $2, $3, $4, $5, now() + $6::interval) RETURNING {_COLUMNS}",
@@ -79,7 +87,7 @@ async def rotate(db: Database, key_id: str, grace: timedelta) -> NewKey:
 
     Raises UnknownApiKey, for a key that was revoked or has expired, too.
     """
-    if not _fits(key_id):
+    if not is_printable(key_id):
         raise UnknownApiKey(key_id=ascii(key_id[:40]))
     async with db.transaction() as connection:
         row = await connection.fetchrow(
@@ -97,26 +105,42 @@ async def rotate(db: Database, key_id: str, grace: timedelta) -> NewKey:
 
 def looks_like_one(secret: str) -> bool:
     """Whether it is meant to be one of our keys, not a token of somebody's login."""
-    return secret.startswith("ate_")
+    return secret.startswith(_BEGINNINGS)
 
 
 def prefix_of(secret: str) -> str:
-    """The part by which a key is known, empty for what is none of ours."""
-    shape = _SHAPE.fullmatch(secret)
-    return "" if shape is None else shape[1]
+    """The part by which a key is known, empty for what is none of ours, or has a wrong character."""
+    if shape := _SHAPE.fullmatch(secret):
+        return shape["new"] if with_checksum(shape["summed"]) == secret else ""
+    shape = _OLD_SHAPE.fullmatch(secret)
+    return "" if shape is None else shape["old"]
 
 
-async def authenticate(db: Database, secret: str) -> ApiKey:
-    """The key that `secret` is. Asks the database every time, so that a revocation holds at once.
+def beginning(prefix: str) -> str:
+    """How the key of this prefix begins, as far as may be shown."""
+    return f"{_BEGINNINGS[0] if len(prefix) == 2 * _PREFIX_BYTES else _BEGINNINGS[1]}{prefix}_…"
 
-    Raises AccessDenied, the same for a key of the wrong shape, an unknown, an expired and a revoked one, and after the
-    same work.
+
+def with_checksum(text: str) -> str:
+    """A key of the current form, of all that stands before its checksum."""
+    return f"{text}{zlib.crc32(text.encode()):08x}"
+
+
+async def authenticate(db: Database, secret: str, address: str = "") -> ApiKey:
+    """The key that `secret` is, used from `address`. Asks the database every time, so that a revocation holds at once,
+    but not for what cannot be a key.
+
+    Raises AccessDenied, the same for a key of the wrong shape, an unknown, an expired and a revoked one.
     """
+    prefix = prefix_of(secret)
+    if not prefix:
+        raise AccessDenied()
     async with db.acquire() as connection:
         row = await connection.fetchrow(
-            f"SELECT {_COLUMNS} FROM ateneo.authenticate($1, $2)",  # noqa: S608
-            prefix_of(secret),
+            f"SELECT {_COLUMNS} FROM ateneo.authenticate($1, $2, $3)",  # noqa: S608
+            prefix,
             _hash(secret),
+            address or None,
         )
     if row is None:
         raise AccessDenied()
@@ -136,7 +160,7 @@ async def list_keys(db: Database, empresa_id: str | None = None) -> list[ApiKey]
 
 async def revoke(db: Database, key_id: str) -> ApiKey:
     """Ends a key, from the next request on; revoking it again changes nothing. Raises UnknownApiKey."""
-    if not _fits(key_id):
+    if not is_printable(key_id):
         raise UnknownApiKey(key_id=ascii(key_id[:40]))
     async with db.acquire() as connection:
         row = await connection.fetchrow(
@@ -149,14 +173,8 @@ async def revoke(db: Database, key_id: str) -> ApiKey:
     return _key(row)
 
 
-def _fits(text: str) -> bool:
-    """Whether PostgreSQL can store it and a terminal can show it: no NUL, no lone surrogates, no control characters."""
-    return len(text) <= 200 and text.isprintable()
-
-
 def _bad(name: str, value: str) -> BadArgument:
-    rule = tr("son de 1 a 200 caracteres imprimibles", "it takes 1 to 200 printable characters")
-    return BadArgument(name=name, value=ascii(value[:40]), rule=rule)
+    return BadArgument(name=name, value=ascii(value[:40]), rule=name_rule())
 
 
 def _hash(secret: str) -> bytes:
@@ -173,6 +191,7 @@ def _key(row: asyncpg.Record) -> ApiKey:
         created_at=row["created_at"].isoformat(),
         revoked=row["revoked_at"] is not None,
         last_used_at=used and used.isoformat(timespec="minutes"),
+        last_used_from=row["last_used_from"],
         scopes=tuple(row["scopes"]),
         expires_at=row["expires_at"] and row["expires_at"].isoformat(timespec="minutes"),
     )

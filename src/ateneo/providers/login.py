@@ -12,6 +12,7 @@ from ateneo.errors import AccessDenied, SettingsError
 from ateneo.extras import extra
 from ateneo.i18n import tr
 from ateneo.providers.http_environment import check_environment
+from ateneo.text.names import is_name
 from ateneo.types import Caller
 
 with extra("login"):
@@ -53,11 +54,17 @@ class LoginTokens:
         except jwt.PyJWTError as error:
             _log.info("token refused", reason=type(error).__name__)
             raise AccessDenied() from error
-        empresa_id = claims.get(self._tenant_claim)
-        if not isinstance(empresa_id, str) or not empresa_id.strip():
-            _log.info("token refused", reason=f"no claim {self._tenant_claim}")
+        scopes = _scopes(claims, self._scopes)
+        broken = self._broken_claim(claims, scopes)
+        if broken or scopes is None:
+            _log.info("token refused", reason=f"claim {broken}")
             raise AccessDenied()
-        return Caller(empresa_id, f"jwt:{claims['sub']}", frozenset(_scopes(claims, self._scopes)))
+        return Caller(claims[self._tenant_claim], f"jwt:{claims['sub']}", frozenset(scopes))
+
+    def _broken_claim(self, claims: dict[str, Any], scopes: object) -> str | None:
+        """The claim that is there and is not what it must be. Those of time and of the issuer PyJWT has checked."""
+        broken = (name for name in (self._tenant_claim, "sub") if not is_name(claims.get(name)))
+        return next(broken, "scope" if scopes is None else None)
 
     def _claims(self, token: str) -> dict[str, Any]:
         return jwt.decode(
@@ -81,14 +88,18 @@ class LoginTokens:
         raise jwt.InvalidKeyError("no such kid")
 
 
-def _scopes(claims: dict[str, Any], otherwise: Iterable[str]) -> Iterable[str]:
-    """OAuth's `scope` is words in one string; some logins say `scp`, or send a list."""
-    said = claims.get("scope", claims.get("scp"))
+def _scopes(claims: dict[str, Any], otherwise: Iterable[str]) -> Iterable[str] | None:
+    """OAuth's `scope` is words in one string (RFC 6749, section 3.3); some logins say `scp`, or send a list of strings.
+    None for anything else: what cannot be read allows nothing."""
+    claim = next((name for name in ("scope", "scp") if name in claims), None)
+    if claim is None:
+        return otherwise
+    said = claims[claim]
     if isinstance(said, str):
-        return said.split()
-    if isinstance(said, list):
-        return [str(one) for one in said]
-    return otherwise
+        return said.split(" ")
+    if isinstance(said, list) and all(isinstance(one, str) for one in said):
+        return said
+    return None
 
 
 def _from_file(path: Path) -> jwt.PyJWKSet:

@@ -12,7 +12,8 @@ Scope = Literal["read", "write", "agents", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key as it is stored: never the key itself. Times are ISO 8601, `last_used_at` to the minute."""
+    """An API key as it is stored: never the key itself. Times are ISO 8601, `last_used_at` to the minute;
+    `last_used_from` is the address of that request."""
 
     key_id: str
     empresa_id: str
@@ -23,6 +24,7 @@ class ApiKey:
     last_used_at: str | None = None
     scopes: tuple[Scope, ...] = ("read", "write", "agents")
     expires_at: str | None = None
+    last_used_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

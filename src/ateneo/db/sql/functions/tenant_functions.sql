@@ -42,8 +42,8 @@ BEGIN
 END $$;
 
 -- The key with this prefix and this sha256, if it still holds; no row else, for whatever reason. Notes its use once a
--- minute, so that a busy key does not become a busy row.
-CREATE OR REPLACE FUNCTION ateneo.authenticate(p_prefix text, p_hash bytea) RETURNS SETOF ateneo.api_key
+-- minute, and from where, so that a busy key does not become a busy row.
+CREATE OR REPLACE FUNCTION ateneo.authenticate(p_prefix text, p_hash bytea, p_address text) RETURNS SETOF ateneo.api_key
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE held ateneo.api_key;
 BEGIN
@@ -51,10 +51,14 @@ BEGIN
     AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
   IF NOT FOUND THEN RETURN; END IF;
   IF (held.last_used_at > now() - interval '1 minute') IS NOT TRUE THEN
-    UPDATE ateneo.api_key SET last_used_at = now() WHERE key_id = held.key_id;
+    UPDATE ateneo.api_key SET last_used_at = now(), last_used_from = left(p_address, 100) WHERE key_id = held.key_id;
   END IF;
   RETURN NEXT held;
 END $$;
+-- Of the last release.
+CREATE OR REPLACE FUNCTION ateneo.authenticate(p_prefix text, p_hash bytea) RETURNS SETOF ateneo.api_key
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+  'SELECT * FROM ateneo.authenticate(p_prefix, p_hash, NULL)';
 
 -- Append-only: not even the owner's statements change the audit log, unless they say that a company is being erased.
 CREATE OR REPLACE FUNCTION ateneo.keep_trail() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
