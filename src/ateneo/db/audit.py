@@ -1,8 +1,9 @@
 """The audit log (table `ateneo.audit`): append-only, ids and counts, never texts."""
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import asyncpg
 
@@ -11,13 +12,7 @@ from ateneo.errors import DatabaseUnavailable
 from ateneo.i18n import tr
 
 _MOST_CHARS = 500
-# Numbered one by one, in their order (functions/tenant_functions.sql).
-_INSERT = (
-    "INSERT INTO ateneo.audit (empresa_id, actor, action, target, status, results, request_id)"
-    " SELECT $1, actor, action, target, status, results, request_id"
-    " FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[]) WITH ORDINALITY"
-    " AS entry (actor, action, target, status, results, request_id, place) ORDER BY place"
-)
+_APPEND = "SELECT ateneo.own_audit_append($1, $2::text::jsonb)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ async def store(db: Database, batch: Batch) -> None:
         return
     batch.transaction = None
     async with db.tenant(batch.empresa_id) as connection:
-        await connection.execute(_INSERT, *_arguments(batch.empresa_id, batch.entries))
+        await connection.execute(_APPEND, batch.empresa_id, _rows(batch.entries))
         batch.transaction = await connection.fetchval("SELECT pg_current_xact_id()::text")
 
 
@@ -87,13 +82,19 @@ async def append(db: Database, entries: Sequence[AuditEntry]) -> None:
         companies[entry.empresa_id].append(entry)
     for empresa_id, own in companies.items():
         async with db.tenant(empresa_id) as connection:
-            await connection.execute(_INSERT, *_arguments(empresa_id, own))
+            await connection.execute(_APPEND, empresa_id, _rows(own))
 
 
 async def note_erasure(db: Database, entry: AuditEntry) -> None:
     """The first line of an erased company's new audit log, by the owner: nobody else writes for it any more."""
     async with db.transaction() as connection:
-        await connection.execute(_INSERT, *_arguments(entry.empresa_id, [entry]))
+        await connection.execute(
+            "INSERT INTO ateneo.audit (empresa_id, actor, action, target, status, results, request_id)"
+            " SELECT $1, actor, action, target, status, results, request_id"
+            " FROM jsonb_populate_recordset(NULL::ateneo.audit, $2::text::jsonb)",
+            entry.empresa_id,
+            _rows([entry]),
+        )
 
 
 async def page(db: Database, empresa_id: str, *, limit: int = 100, before: int | None = None) -> list[StoredEntry]:
@@ -101,8 +102,7 @@ async def page(db: Database, empresa_id: str, *, limit: int = 100, before: int |
     async with db.tenant(empresa_id) as connection:
         rows = await connection.fetch(
             "SELECT audit_id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS at, actor,"
-            " action, target, status, results, request_id FROM ateneo.audit"
-            " WHERE empresa_id = $1 AND ($2::bigint IS NULL OR audit_id < $2) ORDER BY audit_id DESC LIMIT $3",
+            " action, target, status, results, request_id FROM ateneo.own_audit($1, $2, $3) ORDER BY audit_id DESC",
             empresa_id,
             before,
             limit,
@@ -110,13 +110,10 @@ async def page(db: Database, empresa_id: str, *, limit: int = 100, before: int |
     return [StoredEntry(**row) for row in rows]
 
 
-def _arguments(empresa_id: str, entries: Iterable[AuditEntry]) -> tuple[object, ...]:
-    """The company, and its entries by columns."""
-    rows = [
-        (_storable(one.actor), one.action, _storable(one.target), one.status, one.results, _storable(one.request_id))
-        for one in entries
-    ]
-    return empresa_id, *map(list, zip(*rows, strict=True))
+def _rows(entries: Iterable[AuditEntry]) -> str:
+    """The entries as JSON."""
+    texts = ("actor", "target", "request_id")
+    return json.dumps([asdict(one) | {name: _storable(getattr(one, name)) for name in texts} for one in entries])
 
 
 def _storable(text: str | None) -> str | None:

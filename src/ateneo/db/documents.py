@@ -13,7 +13,7 @@ from typing import Any
 from ateneo.db.chunks import content_hash, write_own_vectors
 from ateneo.db.identity import NEW, SELECT, Arrival, Identity, Known, find, one_at_a_time, own_id, stored_of
 from ateneo.db.pool import Connection, Database
-from ateneo.db.usage import Bill, charge
+from ateneo.db.usage import Bill, charge_own
 from ateneo.errors import UnknownDocument
 from ateneo.types import NO_REPORT, Chunk, Matrix, Pending, ReadingReport, StoredDocument
 
@@ -133,7 +133,7 @@ async def save(
                     await write_own_vectors(connection, generation, pending, own, binary=db.binary_vectors)
             stored = await _answer(connection, empresa_id, document_id, new, created=older is None)
         if bill is not None:
-            await charge(connection, bill.provider, bill.model, {empresa_id: bill.share})
+            await charge_own(connection, empresa_id, bill)
     return stored
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -21,7 +21,7 @@ Source = Literal["conversation", "search"]
 class KeptQuery:
     """A search to keep: how many passages it found, None where that tells nothing, and the highest relevance."""
 
-    text: str
+    query: str
     times: int = 1
     found: int | None = None
     best: float | None = None
@@ -54,26 +54,10 @@ class RealQuestion:
 
 async def keep(db: Database, empresa_id: str, queries: Sequence[KeptQuery], days: int) -> None:
     """Keeps them, different ones, for so many days; forgets what has had its time, or is more than MOST_KEPT."""
+    rows = json.dumps([asdict(one) for one in queries], ensure_ascii=False)
     async with db.tenant(empresa_id, writes=True) as connection:
         await connection.execute(
-            "INSERT INTO ateneo.kept_query AS kept (empresa_id, query_hash, query, until, times, found, best)"
-            " SELECT $1, sha256(convert_to(q.query, 'UTF8')), q.query, now() + make_interval(days => $2),"
-            "  q.times, q.found, q.best"
-            " FROM unnest($3::text[], $4::int[], $5::int[], $6::float8[]) q (query, times, found, best) ORDER BY 2"
-            " ON CONFLICT (empresa_id, query_hash) DO UPDATE SET at = now(), until = excluded.until,"
-            "  times = kept.times + excluded.times, found = excluded.found, best = excluded.best",
-            empresa_id,
-            days,
-            [one.text for one in queries],
-            [one.times for one in queries],
-            [one.found for one in queries],
-            [one.best for one in queries],
-        )
-        await connection.execute(
-            "DELETE FROM ateneo.kept_query WHERE empresa_id = $1 AND (until < now() OR query_hash IN (SELECT query_hash"
-            " FROM ateneo.kept_query WHERE empresa_id = $1 ORDER BY at DESC, query_hash OFFSET $2))",
-            empresa_id,
-            MOST_KEPT,
+            "SELECT ateneo.own_queries_keep($1, $2::text::jsonb, $3, $4)", empresa_id, rows, days, MOST_KEPT
         )
 
 
@@ -81,13 +65,8 @@ async def asked(db: Database, empresa_id: str, days: int) -> list[Asked]:
     """What was asked in the last so many days, in conversations and in kept searches, the last first."""
     rows = await db.read(
         empresa_id,
-        "SELECT btrim(coalesce(t.queries[1], t.question)) AS text, t.created_at AS at, 1 AS times, t.conversation_id,"
-        "  t.state, t.rating::int, t.citations <> '[]' AS cited, NULL::int AS found, NULL::float8 AS best"
-        " FROM ateneo.turn t WHERE t.empresa_id = $1 AND t.created_at > now() - make_interval(days => $2)"
-        " UNION ALL SELECT btrim(q.query), q.at, q.times, NULL, NULL, NULL, false, q.found, q.best"
-        " FROM ateneo.kept_query q"
-        " WHERE q.empresa_id = $1 AND q.until > now() AND q.at > now() - make_interval(days => $2)"
-        " ORDER BY at DESC, text LIMIT $3",
+        "SELECT question AS text, at, times, conversation_id, state, rating, cited, found, best"
+        " FROM ateneo.own_questions($1, $2, $3) ORDER BY at DESC, text",
         days,
         MOST_ASKED,
     )

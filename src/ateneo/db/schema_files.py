@@ -35,6 +35,13 @@ FUNCTION_FILES = {
     "queue_functions": "126_queue_doors",
     "documents": "128_documents",
     "sources": "sources",
+    "agents": "agents",
+    "conversations": "conversations",
+    "turns": "turns",
+    "query_log": "query_log",
+    "audit": "audit",
+    "usage": "usage",
+    "synonyms": "synonyms",
     "erase": "130_erase",
 }
 """The function files, in the order in which they run, each with the name that the database records it by: the one under

@@ -75,6 +75,19 @@ async def charge(connection: Connection, provider: str, model: str, shares: Mapp
     )
 
 
+async def charge_own(connection: Connection, empresa_id: str, bill: Bill) -> None:
+    """Adds to the company's usage of today, as its own application, in the caller's transaction."""
+    await connection.execute(
+        "SELECT ateneo.own_charge($1, $2, $3, $4, $5, $6)",
+        empresa_id,
+        bill.provider,
+        bill.model,
+        bill.share.texts,
+        bill.share.tokens,
+        bill.share.usd,
+    )
+
+
 async def month(db: Database, empresa_id: str | None = None) -> list[Usage]:
     """The usage of this month, by company, day and model."""
     async with db.acquire() as connection:

@@ -62,6 +62,10 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     authenticate,queue_figures,own_over_budget,
     active_generation,begin_generation,model_is_open,column_dims,
     next_arrival,own_document_id,
+    own_agents,own_agent,own_agent_save,own_agent_delete,
+    own_conversation,own_conversations,own_conversation_begin,own_summary_keep,own_conversation_delete,own_conversations_purge,
+    own_turns,own_turn_add,own_turns_outside,own_turn_rate,own_rated_turns,
+    own_audit,own_audit_append,own_queries_keep,own_questions,own_charge,own_synonyms,own_synonyms_add,own_synonyms_remove,
     withdrawn_chunks,withdrawn_documents,own_sources
     }'::text[])
 $$;

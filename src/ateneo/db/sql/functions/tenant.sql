@@ -25,3 +25,13 @@ BEGIN
   END IF;
   RETURN ateneo.signed_tenant(who);
 END $$;
+
+-- The same, where whoever calls says which company they mean: it must be that one.
+CREATE OR REPLACE FUNCTION ateneo.tenant(p_empresa text) RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE tenant text := ateneo.tenant();
+BEGIN
+  IF p_empresa IS DISTINCT FROM tenant THEN
+    RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN tenant;
+END $$;

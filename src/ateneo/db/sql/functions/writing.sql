@@ -11,6 +11,13 @@ BEGIN
   RETURN tenant;
 END $$;
 
+-- The same, where whoever calls says which company they mean: it must be that one.
+CREATE OR REPLACE FUNCTION ateneo.writing_tenant(p_empresa text) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM ateneo.tenant(p_empresa);
+  RETURN ateneo.writing_tenant();
+END $$;
+
 -- Whether what works for all companies may go on with this one: not where it was erased, or is being erased. Its end waits
 -- for the transaction then. It is tried, not waited for: whoever asks may hold rows that the erasure wants.
 CREATE OR REPLACE FUNCTION ateneo.still_there(p_empresa text) RETURNS boolean
