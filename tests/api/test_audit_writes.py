@@ -106,14 +106,14 @@ async def test_a_stream_is_in_the_audit_log_before_its_last_event(api: Api, clie
 
 async def test_a_write_that_cannot_be_in_the_audit_log_is_a_problem(api: Api, client: httpx.Client) -> None:
     connection = await asyncpg.connect(api.database_url)
-    await connection.execute("REVOKE INSERT ON ateneo.audit FROM ateneo_app")
+    await connection.execute("REVOKE EXECUTE ON FUNCTION ateneo.own_audit_append FROM ateneo_app")
     try:
         answer = client.delete("/agents/nadie")
         assert answer.status_code == 404  # nothing was changed
         answer = client.put("/agents/asistente", json={})
         stream = client.post("/agents/asistente/chat", json=CHAT | {"stream": True})
     finally:
-        await connection.execute("GRANT INSERT ON ateneo.audit TO ateneo_app")
+        await connection.execute("GRANT EXECUTE ON FUNCTION ateneo.own_audit_append TO ateneo_app")
         await connection.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "rights")
     assert stream.text.count("event: done") == 0

@@ -148,10 +148,11 @@ async def test_python_is_refused_what_json_cannot_say(api: Api, wanted: Any) -> 
 
 async def test_the_context_of_an_agent_that_was_stored_with_another_filter(api: Api) -> None:
     async with await Container.open(settings(api.database_url)) as container:
-        async with container.db.tenant("acme") as connection:
-            await connection.execute(
-                "INSERT INTO ateneo.agent (empresa_id, agent_id, filter) VALUES ('acme', 'roto', '[1]')"
-            )
+        connection = await asyncpg.connect(api.database_url)
+        await connection.execute(
+            "INSERT INTO ateneo.agent (empresa_id, agent_id, filter) VALUES ('acme', 'roto', '[1]')"
+        )
+        await connection.close()
         with pytest.raises(AgentUnusable):
             await container.search.get_context_for_agent("acme", QUERY, "roto")
 

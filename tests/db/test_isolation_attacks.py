@@ -217,9 +217,6 @@ async def test_a_session_keeps_nothing_for_the_next_company(login: str) -> None:
         ("public.knowledge_chunks", "contenido"),
         ("ateneo.document", "title"),
         ("ateneo.document", "source"),
-        ("ateneo.synonym", "word"),
-        ("ateneo.conversation", "title"),
-        ("ateneo.turn", "question"),
     ],
 )
 async def test_estimates_spell_nothing(login: str, database: Database, table: str, column: str) -> None:
@@ -229,11 +226,6 @@ async def test_estimates_spell_nothing(login: str, database: Database, table: st
             "public.knowledge_chunks (empresa_id, contenido) SELECT 'otra', 'topacio ' || n",
             "ateneo.document (empresa_id, document_id, title, source, mime, bytes, content_hash)"
             " SELECT 'otra', n::text, 'topacio ' || n, 'topacio ' || n, 'm', 1, 'x'",
-            "ateneo.synonym SELECT 'otra', 'topacio ' || n, 'x'",
-            "ateneo.conversation (empresa_id, conversation_id, agent_id, title)"
-            " SELECT 'otra', n::text, 'a', 'topacio ' || n",
-            "ateneo.turn (empresa_id, conversation_id, position, question, answer, state, provider, model)"
-            " SELECT 'otra', n::text, 0, 'topacio ' || n, 'x', 'complete', 'p', 'm'",
         ):
             await connection.execute(f"INSERT INTO {statement} FROM generate_series(1, 300) n")
         await connection.execute("ANALYZE")

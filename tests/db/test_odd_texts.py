@@ -95,6 +95,13 @@ _VALUES = {
     "text": "$1::text",
     "text[]": "ARRAY[$1::text]",
 }
+_JSON = {
+    "p_agent": "jsonb_build_object('agent_id', left($1, 300), 'name', $1, 'instructions', $1, 'k', 1,"
+    " 'context_tokens', 1, 'tools', '{}'::text[])",
+    "p_entries": "jsonb_build_array(jsonb_build_object('actor', $1, 'action', $1, 'status', 200))",
+    "p_queries": "jsonb_build_array(jsonb_build_object('query', $1, 'times', 1))",
+}
+"""By name of the parameter, what is stored of it."""
 _SHORT = re.compile(r"(^|_)(empresas?|ids?|companies|worker|after|rest|word|x|y)(_|$)")
 """Names of parameters that take a key, a word or a question: they are not as long as a text may be."""
 _REFUSED = "ateneo: "
@@ -104,7 +111,7 @@ _REFUSED = "ateneo: "
 def _call(function: Any) -> str:
     parts = []
     for name, kind in zip(function["names"], function["types"], strict=False):
-        value = _VALUES[kind]
+        value = _JSON.get(name, _VALUES[kind]) if kind == "jsonb" else _VALUES[kind]
         parts.append(f"{value.replace('$1', 'left($1, 300)') if _SHORT.search(name) else value}::{kind}")
     return f'SELECT * FROM ateneo."{function["name"]}"({", ".join(parts)}) AS answer'
 

@@ -42,7 +42,7 @@ $$;
 
 -- What the application has no business in: the index, which ateneo.search reads for it, keys, queues, upkeep.
 CREATE OR REPLACE FUNCTION ateneo.is_hidden(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|source_row$)'
+  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|embedding_usage$|source_row$)'
 $$;
 
 -- Whether the table has the policy that binds the application to its company.

@@ -15,7 +15,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE tenant text := ateneo.writing_tenant(p_empresa); n ateneo.turn := jsonb_populate_record(NULL::ateneo.turn, p_turn);
 BEGIN
   IF least(n.input_tokens, n.output_tokens, n.cache_read_tokens, n.cache_write_tokens, n.cost) < 0 OR n.cost = 'NaN' THEN
-    RAISE EXCEPTION 'ateneo: that is no cost' USING ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'ateneo: that is no cost' USING ERRCODE = 'check_violation', SCHEMA = 'ateneo';
   END IF;
   -- the row's lock makes two turns at once take two positions
   UPDATE ateneo.conversation c SET updated_at = now() WHERE c.empresa_id = tenant AND c.conversation_id = p_conversation;

@@ -7,7 +7,7 @@ BEGIN
   -- NaN is greater than every number
   IF (p_texts BETWEEN 0 AND 1e9 AND p_tokens BETWEEN 0 AND 1e12 AND p_usd BETWEEN 0 AND 1e6
       AND length(p_provider) <= 200 AND length(p_model) <= 500) IS NOT TRUE THEN
-    RAISE EXCEPTION 'ateneo: that is no charge' USING ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'ateneo: that is no charge' USING ERRCODE = 'check_violation', SCHEMA = 'ateneo';
   END IF;
   INSERT INTO ateneo.embedding_usage AS u (empresa_id, provider, model, day, texts, tokens, usd)
     VALUES (tenant, p_provider, p_model, (now() AT TIME ZONE 'UTC')::date, p_texts, p_tokens, p_usd)
