@@ -17,7 +17,11 @@ CANARY = "topaziocanario2846"
 ROLES = ("ateneo_app", "ateneo_worker")
 APPLICATION = {
     "active_generation", "any_embedding", "authenticate", "begin_generation", "column_dims", "keep_stats",
-    "known_vectors", "model_is_open", "next_arrival", "own_document_id", "own_over_budget", "own_sources",
+    "known_vectors", "model_is_open", "next_arrival", "own_agent", "own_agent_delete", "own_agent_save", "own_agents",
+    "own_audit", "own_audit_append", "own_charge", "own_conversation", "own_conversation_begin",
+    "own_conversation_delete", "own_conversations", "own_conversations_purge", "own_document_id", "own_over_budget",
+    "own_queries_keep", "own_questions", "own_rated_turns", "own_sources", "own_summary_keep", "own_synonyms",
+    "own_synonyms_add", "own_synonyms_remove", "own_turn_add", "own_turn_rate", "own_turns", "own_turns_outside",
     "queue_figures", "search", "store_own_embeddings", "tenant", "withdrawn_chunks", "withdrawn_documents",
     "writing_tenant",
 }  # fmt: skip
