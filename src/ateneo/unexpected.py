@@ -5,6 +5,7 @@ import traceback
 import structlog
 
 from ateneo.errors import AteneoError, Unexpected
+from ateneo.text.clean import shown_on_a_line
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +21,7 @@ def log_unexpected(error: Exception, where: str) -> None:
     What it says is told to nobody: it may quote a company's text, or a key.
     """
     if not isinstance(error, AteneoError):
-        log.error("unexpected", where=where, kind=type(error).__name__, traceback=_places(error))
+        log.error("unexpected", where=shown_on_a_line(where), kind=type(error).__name__, traceback=_places(error))
 
 
 def _places(error: BaseException) -> list[str]:

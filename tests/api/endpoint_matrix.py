@@ -41,9 +41,9 @@ class Ids:
     conversation: str
 
 
-EVIL = "\x1b]0;tomada\x07\x9b31m"
-"""What would rename the terminal of whoever reads it, and colour what follows."""
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+EVIL = "\x1b]0;tomada\x07\x9b31m\u202eoser\u2066\u200f\u061c"
+"""What would rename the terminal of whoever reads it, colour what follows, and turn its order."""
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 Route = Callable[[str, Ids], dict[str, Any]]
 """(the canary of who asks, ids) -> what httpx takes beyond the method and the path."""
 Command = Callable[["World", str, Ids], list[str]]

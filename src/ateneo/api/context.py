@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ateneo import i18n
 from ateneo.i18n import Lang
+from ateneo.text.clean import shown_on_a_line
 
 _LANGUAGES: dict[str, Lang] = {"es": "es", "en": "en"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -45,7 +46,7 @@ class RequestContext:
                 await self.app(scope, receive, send_with_headers)
             finally:
                 ms = round((time.perf_counter() - started) * 1000, 1)
-                _log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
+                _log.info("request", method=scope["method"], path=shown_on_a_line(scope["path"]), status=status, ms=ms)
 
 
 def response_headers(request_id: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
 from ateneo.i18n import current, tr
+from ateneo.text.clean import showable
 
 PATH = "/docs"
 _DEEPEST = 6
@@ -39,16 +40,15 @@ def render(description: Mapping[str, Any]) -> str:
         "Each request brings its key: <code>Authorization: Bearer ateneo_…</code>. For programs: "
         '<a href="openapi.json">openapi.json</a>.',
     )
-    return "".join(
-        [
-            f'<!doctype html><html lang="{current()}"><head><meta charset="utf-8"><title>{escape(info["title"])} API',
-            f'</title><meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>',
-            f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
-            f"<p>{escape(info.get('description', ''))} {intro}</p>",
-            *_groups(description),
-            "</body></html>",
-        ]
-    )
+    parts = [
+        f'<!doctype html><html lang="{current()}"><head><meta charset="utf-8"><title>{escape(info["title"])} API',
+        f'</title><meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>',
+        f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
+        f"<p>{escape(info.get('description', ''))} {intro}</p>",
+        *_groups(description),
+        "</body></html>",
+    ]
+    return showable("".join(parts))
 
 
 def _groups(description: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from ateneo.api.context import response_headers
 from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
 from ateneo.i18n import tr
+from ateneo.text.clean import shown_on_a_line
 from ateneo.unexpected import as_ours, log_unexpected
 from ateneo.validation_messages import broken_rule
 
@@ -82,7 +83,7 @@ def of_error(error: AteneoError, status: int | None = None, more: Mapping[str, A
         headers["Retry-After"] = str(math.ceil(float(str(error.fields["retry_after"]))))
     shown = status or error.status
     if shown >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("problem", code=error.code, detail=error.loggable)
+        _log.warning("problem", code=error.code, detail=shown_on_a_line(error.loggable))
     return problem(shown, error.code, error.message, error.remedy, headers=headers, more=more)
 
 

@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 from ateneo.evaluation.report import Run
 from ateneo.i18n import number, tr
+from ateneo.text.clean import showable
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 720, 190, 56, 64
 _BAR, _GAP, _BETWEEN = 18, 3, 16
@@ -70,4 +71,5 @@ def _short(name: str, longest: int = 24) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "#222222", weight: str = "normal") -> str:
-    return f"<text x='{x}' y='{y}' text-anchor='{anchor}' fill='{colour}' font-weight='{weight}'>{escape(text)}</text>"
+    shown = escape(showable(text))
+    return f"<text x='{x}' y='{y}' text-anchor='{anchor}' fill='{colour}' font-weight='{weight}'>{shown}</text>"

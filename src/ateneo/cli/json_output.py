@@ -3,19 +3,17 @@
 import codecs
 import dataclasses
 import json
-import re
 import sys
 from typing import Any
 
-_C1 = re.compile("[\x7f-\x9f]")
+from ateneo.text.clean import escaped
 
 
 def print_json(value: object) -> None:
     """One JSON document on stdout, in ASCII where stdout is not UTF-8; dataclasses as objects."""
     unicode = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
     text = json.dumps(value, ensure_ascii=not unicode, indent=2, default=_plain)
-    # JSON escapes the other control characters by itself
-    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    sys.stdout.write(escaped(text) + "\n")
 
 
 def _plain(value: Any) -> object:

@@ -8,7 +8,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from ateneo.db import embedded
 from ateneo.errors import AteneoError, InputError
 from ateneo.i18n import tr
 from ateneo.language import language
-from ateneo.text.clean import showable
+from ateneo.text.clean import showable, shown_on_a_line
 
 if TYPE_CHECKING:
     from ateneo.db.audit import AuditEntry
@@ -69,9 +69,14 @@ def _log_to_stderr() -> None:
     processors = structlog.get_config()["processors"][:-1]
     colors = err.is_terminal and not err.no_color
     structlog.configure(
-        processors=[*processors, structlog.dev.ConsoleRenderer(colors=colors)],
+        processors=[*processors, _shown, structlog.dev.ConsoleRenderer(colors=colors)],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+def _shown(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A log's values as they may be seen: what others wrote, an address or a file's name, is among them."""
+    return {name: shown_on_a_line(one) if isinstance(one, str) else one for name, one in event.items()}
 
 
 def run_or_exit(work: Coroutine[Any, Any, int | None], *, as_json: bool = False, logged: bool = False) -> None:
