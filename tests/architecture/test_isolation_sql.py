@@ -48,7 +48,15 @@ OUTSIDE = {
         "searchable",
     ],
     # doctor
-    "health": ["census", "guide_column", "index_faults", "indexed_vectors", "versions", "words_missing"],
+    "health": [
+        "census",
+        "guide_column",
+        "index_faults",
+        "indexed_vectors",
+        "same_database",
+        "versions",
+        "words_missing",
+    ],
     # upkeep
     "indexes": [
         "_watch",

@@ -17,13 +17,16 @@ CANARY = "topaziocanario2846"
 ROLES = ("ateneo_app", "ateneo_worker")
 APPLICATION = {
     "active_generation", "any_embedding", "authenticate", "begin_generation", "column_dims", "keep_stats",
-    "known_vectors", "model_is_open", "next_arrival", "own_agent", "own_agent_delete", "own_agent_save", "own_agents",
-    "own_audit", "own_audit_append", "own_charge", "own_conversation", "own_conversation_begin",
-    "own_conversation_delete", "own_conversations", "own_conversations_purge", "own_document_id", "own_over_budget",
-    "own_queries_keep", "own_questions", "own_rated_turns", "own_sources", "own_summary_keep", "own_synonyms",
-    "own_synonyms_add", "own_synonyms_remove", "own_turn_add", "own_turn_rate", "own_turns", "own_turns_outside",
-    "queue_figures", "search", "store_own_embeddings", "tenant", "withdrawn_chunks", "withdrawn_documents",
-    "writing_tenant",
+    "known_vectors", "model_is_open", "next_arrival", "own_agent", "own_agent_delete", "own_agent_save",
+    "own_agents", "own_audit", "own_audit_append", "own_charge", "own_chunks_delete", "own_content_exists",
+    "own_conversation", "own_conversation_begin", "own_conversation_delete", "own_conversations",
+    "own_conversations_purge", "own_document", "own_document_chunks_write", "own_document_delete",
+    "own_document_find", "own_document_id", "own_document_keep", "own_document_texts", "own_document_write",
+    "own_documents", "own_folder_documents", "own_over_budget", "own_passages", "own_passages_around",
+    "own_queries_keep", "own_questions", "own_rated_turns", "own_same_documents", "own_sources", "own_summary_keep",
+    "own_synonyms", "own_synonyms_add", "own_synonyms_remove", "own_texts_write", "own_turn_add", "own_turn_rate",
+    "own_turns", "own_turns_outside", "queue_figures", "search", "store_own_embeddings", "tenant",
+    "withdrawn_chunks", "withdrawn_documents", "writing_tenant",
 }  # fmt: skip
 OWNERS_ALONE = {
     "activate_generation", "drop_generation", "erase_tables", "mark_column", "protect_tables", "retire_generation",
@@ -108,9 +111,11 @@ async def test_the_chunks_tables_owner_goes_on_making_partitions(bare_url: str) 
 
 # --- odd arguments ------------------------------------------------------------------------------------------------
 
+DOCUMENT = """jsonb_build_object('document_id', '{theirs}', 'empresa_id', 'otra', 'title', 't', 'source', 's',
+  'mime', 'm', 'content_hash', '\\x00', 'bytes', 1, 'file_metadata', '{{}}'::jsonb, 'arrival', 9223372036854775807)"""
 ODD = {
-    "text": ["NULL", "''", "'otra'", "'{theirs}'", "'{theirs_chunk}'", "repeat('x', 100000)", "E'\\n%s $1 \\' --'"],
-    "text[]": ["NULL", "'{{}}'", "ARRAY['{theirs}', '{theirs_chunk}', NULL]", "array_fill('x'::text, ARRAY[20000])",
+    "text": ["NULL", "'{theirs}'", "''", "'otra'", "'{theirs_chunk}'", "repeat('x', 100000)", "E'\\n%s $1 \\' --'"],
+    "text[]": ["NULL", "ARRAY['{theirs}', '{theirs_chunk}', NULL]", "'{{}}'", "array_fill('x'::text, ARRAY[20000])",
                "ARRAY[['a', 'b'], ['c', NULL]]"],
     "bytea": ["NULL", "''", "sha256('x')", "{theirs_hash}"],
     "bytea[]": ["NULL", "'{{}}'", "ARRAY[NULL, {theirs_hash}]::bytea[]", "array_fill('x'::bytea, ARRAY[20000])"],
@@ -120,27 +125,33 @@ ODD = {
     "integer[]": ["NULL", "'{{}}'", "ARRAY[NULL, 2147483647]", "array_fill(1, ARRAY[20000])"],
     "double precision": ["NULL", "'NaN'", "'-Infinity'", "1e308"],
     "boolean": ["NULL", "true", "false"],
-    "jsonb": ["NULL", "'{{}}'", "'[]'", "'null'", "'{{\"empresa_id\": \"otra\"}}'", "'{{\"a\": {{\"b\": 1}}}}'"],
+    "jsonb": ["NULL", DOCUMENT, "'{{}}'", "'[]'", "'null'", "'{{\"empresa_id\": \"otra\"}}'",
+              "'{{\"a\": {{\"b\": 1}}}}'"],
+    "jsonb[]": ["NULL", "ARRAY['[]', NULL, 'null']::jsonb[]", "array_fill('{{}}'::jsonb, ARRAY[20000])"],
     "vector": ["NULL", "'[1,0,0]'", "'[0]'", "'[0,0,0]'"],
     "vector[]": ["NULL", "'{{}}'", "ARRAY['[1,0,0]', NULL]::vector[]", "array_fill('[1,0,0]'::vector, ARRAY[20000])"],
     "timestamp with time zone": ["NULL", "'-infinity'", "'infinity'", "'epoch'"],
     "interval": ["NULL", "'-1000 years'", "'0'"],
 }  # fmt: skip
-ARGUMENTS = """SELECT p.oid, p.proname AS name, ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[])
-      WITH ORDINALITY a(t, place) ORDER BY place) AS types
+ARGUMENTS = """SELECT p.oid, p.proname AS name, coalesce(p.proargnames[1] = 'p_empresa', false) AS names_company,
+    ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY a(t, place)
+      ORDER BY place) AS types
   FROM pg_proc p WHERE p.pronamespace = 'ateneo'::regnamespace AND p.prosecdef
     AND has_function_privilege('ateneo_app', p.oid, 'EXECUTE') ORDER BY 2, 1"""
 
 
-def calls(name: str, types: list[str], known: dict[str, str]) -> list[str]:
-    """Each argument takes each odd value, the others a first and a plain one."""
-    values = [[f"({one.format(**known)})::{kind}" for one in ODD[kind.removeprefix("public.")]] for kind in types]
+def calls(function: asyncpg.Record, company: str, known: dict[str, str]) -> list[str]:
+    """Each argument takes each odd value: the others are NULL, or of another company. The company is one's own."""
+    kinds = [kind.removeprefix("public.") for kind in function["types"]]
+    values = [[f"({one.format(**known)})::{kind}" for one in ODD[kind]] for kind in kinds]
+    first = [f"'{company}'"] if function["names_company"] else []
     made = []
     for others in (0, 1):
         for place, odd in enumerate(values or [["-"]]):
             for value in odd:
                 given = [value if n == place else mine[others] for n, mine in enumerate(values)]
-                made.append(f"SELECT * FROM ateneo.{name}({', '.join(given)})")
+                given[: len(first)] = given[: len(first)] if place == 0 else first
+                made.append(f"SELECT * FROM ateneo.{function['name']}({', '.join(given)})")
     return list(dict.fromkeys(made))
 
 
@@ -163,7 +174,7 @@ async def test_odd_arguments_give_nobody_anothers_and_no_internal_error(
         await attacker.execute("SET ROLE ateneo_app; SET statement_timeout = '20s'")
         tried = 0
         for function in functions:
-            for statement in calls(function["name"], function["types"], dict(known)):
+            for statement in calls(function, setting, dict(known)):
                 transaction = attacker.transaction()
                 await transaction.start()
                 try:

@@ -80,11 +80,13 @@ _VALUES = {
     "smallint": "1",
     "integer": "4",
     "bigint": "4",
+    "integer[]": "ARRAY[4]",
     "bigint[]": "ARRAY[4]",
     "double precision": "1.0",
     "boolean": "false",
     "interval": "'1 minute'",
     "jsonb": "'{}'",
+    "jsonb[]": "ARRAY['[]'::jsonb]",
     "regclass": "'public.knowledge_chunks'",
     "bytea": "sha256('')",
     "bytea[]": "ARRAY[sha256('')]",
@@ -98,6 +100,8 @@ _VALUES = {
 _JSON = {
     "p_agent": "jsonb_build_object('agent_id', left($1, 300), 'name', $1, 'instructions', $1, 'k', 1,"
     " 'context_tokens', 1, 'tools', '{}'::text[])",
+    "p_document": "jsonb_build_object('document_id', left($1, 300), 'title', $1, 'source', left($1, 300), 'mime', 'm',"
+    " 'content_hash', '\\\\x00', 'bytes', 1, 'file_metadata', jsonb_build_object('a', $1), 'arrival', 1)",
     "p_entries": "jsonb_build_array(jsonb_build_object('actor', $1, 'action', $1, 'status', 200))",
     "p_queries": "jsonb_build_array(jsonb_build_object('query', $1, 'times', 1))",
 }

@@ -165,10 +165,4 @@ async def any_embedding(db: Database) -> bool:
 async def knows(db: Database, empresa_id: str) -> bool:
     """Whether the company has any chunk or document."""
     async with db.tenant(empresa_id) as connection:
-        return bool(
-            await connection.fetchval(
-                "SELECT EXISTS (SELECT FROM public.knowledge_chunks WHERE empresa_id = $1)"
-                " OR EXISTS (SELECT FROM ateneo.document WHERE empresa_id = $1)",
-                empresa_id,
-            )
-        )
+        return bool(await connection.fetchval("SELECT ateneo.own_content_exists($1)", empresa_id))

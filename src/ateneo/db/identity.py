@@ -13,20 +13,15 @@ from ateneo.errors import BadArgument, SeveralDocuments, UnknownDocument
 from ateneo.i18n import tr
 from ateneo.types import ReadingReport, StoredDocument
 
-# Counted in the chunks table itself: other programs write there, too. Chunks of ours have a row in chunk_meta.
-SELECT = """
-SELECT d.document_id, d.empresa_id, d.title, d.source, d.mime, d.bytes, d.pages, d.created_at, d.origin, d.external_id,
-       d.metadata::text AS metadata, (d.file_metadata -> '$reading')::text AS reading,
-       (SELECT count(*) FROM public.knowledge_chunks k
-         WHERE k.empresa_id = d.empresa_id AND k.document_id::text = d.document_id) AS chunks
-"""
-_KNOWN = f"""{SELECT}, d.content_hash, d.arrival, d.given_title, d.given_metadata::text AS given_metadata,
-       d.file_metadata IS NOT NULL AS splits, d.own_chunks,
-       (SELECT count(*) FROM public.knowledge_chunks k
-          JOIN ateneo.chunk_meta m ON m.empresa_id = k.empresa_id AND m.chunk_id = k.id
-         WHERE k.empresa_id = d.empresa_id AND k.document_id::text = d.document_id) AS found
-FROM ateneo.document d WHERE d.empresa_id = $1
-"""  # noqa: S608
+# through text: on the caller's connections JSON may have a codec of theirs
+COLUMNS = """(d.document).document_id, (d.document).empresa_id, (d.document).title, (d.document).source,
+  (d.document).mime, (d.document).bytes, (d.document).pages, (d.document).created_at, (d.document).origin,
+  (d.document).external_id, (d.document).metadata::text AS metadata,
+  ((d.document).file_metadata -> '$reading')::text AS reading, d.chunks"""
+_FIND = f"""SELECT {COLUMNS}, (d.document).content_hash, (d.document).arrival, (d.document).given_title,
+  (d.document).given_metadata::text AS given_metadata, (d.document).file_metadata IS NOT NULL AS splits,
+  (d.document).own_chunks, d.found
+  FROM ateneo.own_document_find($1, $2, $3, $4, $5, $6) d"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +106,7 @@ async def read_files(db: Database, empresa_id: str) -> list[ReadFile]:
     """The company's documents that were read from folders, the one read last at the end."""
     rows = await db.read(
         empresa_id,
-        "SELECT d.document_id, d.origin, d.external_id, d.folder FROM ateneo.document d WHERE d.empresa_id = $1"
-        " AND d.folder IS NOT NULL AND d.origin <> '' ORDER BY d.arrival, d.document_id",
+        "SELECT document_id, origin, external_id, folder FROM ateneo.own_folder_documents($1)",
     )
     return [ReadFile(**row) for row in rows]
 
@@ -139,24 +133,11 @@ async def one_at_a_time(connection: Connection, empresa_id: str, who: Identity) 
 
 
 async def find(connection: Connection, empresa_id: str, who: Identity, *, lock: bool = False) -> Known | None:
-    tail = " FOR UPDATE OF d" if lock else ""
-    if who.document_id is not None:
-        rows = await connection.fetch(f"{_KNOWN} AND d.document_id = $2 {tail}", empresa_id, who.document_id)
-    elif who.origin is not None:
-        rows = await connection.fetch(
-            f"{_KNOWN} AND d.external_id = $3 AND (d.origin = $2 OR d.origin IS NULL AND $2 <> '')"
-            f" ORDER BY d.origin LIMIT 1 {tail}",
-            empresa_id,
-            who.origin,
-            who.external_id,
-        )
-    elif who.name is not None:
-        rows = await connection.fetch(f"{_KNOWN} AND d.source = $2 ORDER BY d.document_id LIMIT 6 {tail}", empresa_id,
-                                      who.name)  # fmt: skip
-        if len(rows) > 1:
-            raise SeveralDocuments(name=who.name, ids=", ".join(row["document_id"] for row in rows[:5]))
-    else:
+    if who.document_id is None and who.origin is None and who.name is None:
         return None
+    rows = await connection.fetch(_FIND, empresa_id, who.document_id, who.origin, who.external_id, who.name, lock)
+    if len(rows) > 1:
+        raise SeveralDocuments(name=who.name, ids=", ".join(row["document_id"] for row in rows[:5]))
     return _known(rows[0]) if rows else None
 
 

@@ -42,6 +42,7 @@ FUNCTION_FILES = {
     "audit": "audit",
     "usage": "usage",
     "synonyms": "synonyms",
+    "passages": "passages",
     "erase": "130_erase",
 }
 """The function files, in the order in which they run, each with the name that the database records it by: the one under

@@ -61,11 +61,13 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     tenant,writing_tenant,search,keep_stats,store_own_embeddings,known_vectors,any_embedding,
     authenticate,queue_figures,own_over_budget,
     active_generation,begin_generation,model_is_open,column_dims,
-    next_arrival,own_document_id,
     own_agents,own_agent,own_agent_save,own_agent_delete,
     own_conversation,own_conversations,own_conversation_begin,own_summary_keep,own_conversation_delete,own_conversations_purge,
     own_turns,own_turn_add,own_turns_outside,own_turn_rate,own_rated_turns,
     own_audit,own_audit_append,own_queries_keep,own_questions,own_charge,own_synonyms,own_synonyms_add,own_synonyms_remove,
+    next_arrival,own_document_id,own_document_find,own_document,own_documents,own_folder_documents,own_document_texts,own_same_documents,
+    own_document_write,own_document_chunks_write,own_document_keep,own_document_delete,
+    own_passages,own_passages_around,own_content_exists,own_texts_write,own_chunks_delete,
     withdrawn_chunks,withdrawn_documents,own_sources
     }'::text[])
 $$;

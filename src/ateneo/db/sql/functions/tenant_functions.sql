@@ -13,7 +13,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION ateneo.store_own_embeddings(gen smallint, ids text[], hashes bytea[], vectors @vector@.vector[])
 RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT ateneo.store_embeddings(gen, array_fill(ateneo.tenant(), ARRAY[cardinality(ids)]), ids, hashes, vectors)
+  SELECT ateneo.store_embeddings(gen, array_fill(ateneo.writing_tenant(), ARRAY[cardinality(ids)]), ids, hashes, vectors)
 $$;
 
 -- Whether the guide's column holds any vector, of whichever company: a database without a generation asks it once.
