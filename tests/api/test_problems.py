@@ -138,7 +138,7 @@ async def test_a_database_that_is_gone(server_url: str, database_url: str) -> No
 
 
 async def test_what_nobody_expected_is_in_the_log_and_not_in_the_answer(
-    api: Api, database_url: str, log: io.StringIO
+    api: Api, database_url: str, log: io.StringIO, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings(database_url))
 
@@ -158,6 +158,7 @@ async def test_what_nobody_expected_is_in_the_log_and_not_in_the_answer(
     assert "RuntimeError" in written
     assert "test_problems.py" in written and "broken" in written
     assert "se rompió" not in written  # what an exception says may quote a company's text, or a key
+    assert not any(record.exc_info for record in caplog.records)  # and the server has nothing to say of it
 
 
 async def test_the_log_holds_neither_keys_nor_questions(client: httpx.AsyncClient, api: Api, log: io.StringIO) -> None:

@@ -178,3 +178,18 @@ async def test_after_a_switch_and_a_prune_it_serves_the_active_model(database: D
             assert hit["chunk_id"] == "c"
         with serving(Place(database_url, {}, ""), None, **reach) as address:
             assert post(address, Authorization=f"Bearer {key}").status_code == 200
+
+
+@pytest.mark.parametrize("levels", [33, 900, 2000, 100_000])
+def test_a_filter_that_is_too_deep(place: Place, http_url: str, levels: int) -> None:
+    """The SDK refuses what its parser does not take, and the tool the rest; nothing fails."""
+    given = '{"a":' * levels + "1" + "}" * levels
+    arguments = f'{{"query": "x", "filter": {given}}}'
+    params = f'{{"name": "search", "arguments": {arguments}}}'
+    call = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {params}}}'
+    accepts = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    headers = accepts | {"Authorization": f"Bearer {place.keys['acme']}"}
+    answer = httpx2.post(http_url, content=call, headers=headers)
+    assert answer.status_code < 500
+    assert answer.status_code >= 400 or '"isError":true' in answer.text.replace(" ", ""), answer.text
+    assert "32" in answer.text or answer.status_code == 400

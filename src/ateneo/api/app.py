@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
     app.add_middleware(Audited, container=lambda: app.state.container)
-    app.add_middleware(RequestContext, default=chosen.lang)
+    app.add_middleware(RequestContext, default=chosen.lang, failed=problems.unexpected)
     if chosen.cors_origins:
         origins = [one.strip() for one in chosen.cors_origins.split(",")]
         shown = ["X-Request-ID", "Retry-After"]

@@ -11,11 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from ateneo.api.context import response_headers
-from ateneo.errors import AccessDenied, AteneoError, ProviderBusy, RateLimited
+from ateneo.errors import AccessDenied, AteneoError, BadArgument, ProviderBusy, RateLimited
 from ateneo.i18n import tr
 from ateneo.text.clean import shown_on_a_line
+from ateneo.text.json_size import depth_rule
 from ateneo.unexpected import as_ours, log_unexpected
 from ateneo.validation_messages import broken_rule
 
@@ -92,7 +93,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AteneoError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
@@ -116,6 +116,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, AteneoError):
         return of_error(error.__cause__)
+    if isinstance(error.__cause__, RecursionError):
+        return of_error(BadArgument(name="JSON", value="…", rule=depth_rule()))
     known = {
         404: ("not-found", tr("Esa dirección no existe.", "There is nothing at this address.")),
         405: ("method-not-allowed", tr("Esa dirección no admite este método.", "This method is not allowed here.")),
@@ -124,10 +126,11 @@ async def _of_http(request: Request, error: Exception) -> Response:
     return problem(error.status_code, code, detail, headers=error.headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    request_id = request.scope["state"]["request_id"]
-    log_unexpected(error, request.url.path)
-    code = as_ours(error, request.url.path).code
+def unexpected(scope: Scope, error: Exception) -> Response:
+    """What is answered to an exception that nobody foresaw, which is logged."""
+    request_id, path = scope["state"]["request_id"], scope["path"]
+    log_unexpected(error, path)
+    code = as_ours(error, path).code
     detail = tr("Algo falló de nuestro lado.", "Something failed on our side.")
     remedy = tr(f"El registro lo explica: buscá {request_id}.", f"The log explains it: look for {request_id}.")
-    return problem(500, code, detail, remedy, headers=response_headers(request_id))
+    return problem(500, code, detail, remedy)

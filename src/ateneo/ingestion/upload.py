@@ -13,6 +13,7 @@ from ateneo.errors import BadArgument
 from ateneo.i18n import number, tr
 from ateneo.tenant_id import tenant_id
 from ateneo.text.clean import clean
+from ateneo.text.json_size import check_size
 from ateneo.types import Origin, StoredDocument, Tenant
 
 LONGEST_EMPRESA_ID = 200
@@ -92,6 +93,7 @@ def upload_of(
 
 
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    check_size("metadata", metadata)
     try:
         json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:

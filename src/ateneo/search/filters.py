@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from ateneo.errors import AgentUnusable, BadArgument
-from ateneo.i18n import number, tr
+from ateneo.i18n import tr
 from ateneo.text.clean import clean
+from ateneo.text.json_size import check_size
 from ateneo.types import Agent
 
 ORDERINGS = ("gt", "gte", "lt", "lte")
@@ -32,12 +33,8 @@ def checked_filter(filter: object) -> dict[str, Any] | None:
             'es un objeto de condiciones, como {"tipo": "manual"}', 'it is an object of conditions, as {"tipo": "x"}'
         )
         raise _refused(filter, rule)
-    conditions = {field: _checked_condition(field, wanted) for field, wanted in filter.items()}
-    if sum(_count(wanted) for wanted in conditions.values()) > MOST_VALUES:
-        raise _refused(
-            filter, tr(f"hasta {number(MOST_VALUES)} valores en total", f"up to {number(MOST_VALUES)} values in all")
-        )
-    return conditions or None
+    check_size("filter", filter, MOST_VALUES)
+    return {field: _checked_condition(field, wanted) for field, wanted in filter.items()} or None
 
 
 def with_checked_filter(empresa_id: str, agent: Agent) -> Agent:
@@ -97,10 +94,6 @@ def _is_value(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and clean(value) == value
-
-
-def _count(wanted: Any) -> int:
-    return len(wanted) if isinstance(wanted, list | dict) else 1
 
 
 def _refused(value: object, rule: str) -> BadArgument:
