@@ -233,6 +233,18 @@ TEXTS: dict[str, Texts] = {
             '\'{{"tipo": "manual"}}\' (or PUT /agents/{agent_id}).'
         ),
     ),
+    "ModelNotAllowed": Texts(
+        "El agente «{agent_id}» nombra el modelo «{model}», y acá los agentes pueden usar: {allowed}.",
+        "The agent “{agent_id}” names the model “{model}”, and agents may use these here: {allowed}.",
+        (
+            "Nombrá uno de esos, por ejemplo: ateneo agents set {agent_id} --empresa-id {empresa_id} --model {own} (o "
+            "PUT /agents/{agent_id}). O quien opera Ateneo agrega el otro a ATENEO_CHAT_MODELS."
+        ),
+        (
+            "Name one of those, for example: ateneo agents set {agent_id} --empresa-id {empresa_id} --model {own} (or "
+            "PUT /agents/{agent_id}). Or whoever operates Ateneo adds the other to ATENEO_CHAT_MODELS."
+        ),
+    ),
     "OtherAgent": Texts(
         "La conversación «{conversation_id}» es del agente «{agent_id}», no de «{asked}».",
         "Conversation “{conversation_id}” is agent “{agent_id}”'s, not “{asked}”'s.",

@@ -179,6 +179,10 @@ class AgentUnusable(InputError, code="agent-unusable", status=409, fields="empre
     """An agent that was stored with a filter that is none."""
 
 
+class ModelNotAllowed(InputError, code="model-not-allowed", status=409, fields="empresa_id agent_id model allowed own"):
+    """An agent that names a model that the operator does not allow; `own` is the settings' own."""
+
+
 class OtherAgent(InputError, code="other-agent", status=409, fields="conversation_id agent_id asked"):
     """The conversation is of the agent `agent_id`, not of the one asked."""
 

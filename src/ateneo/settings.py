@@ -110,6 +110,9 @@ class Settings(BaseSettings):
         "ATENEO_CHAT_PROVIDER", "auto", "auto: Claude when ANTHROPIC_API_KEY is set, else extractive"
     )
     chat_model: str = _named("ATENEO_CHAT_MODEL", "claude-sonnet-5-5", "model of the agents")
+    chat_models: str | None = _named(
+        "ATENEO_CHAT_MODELS", None, "others that an agent may name, `model-a,model-b`; default: that one alone"
+    )
     chat_base_url: str | None = _named(
         "ATENEO_CHAT_BASE_URL", None, "address of a chat server like OpenAI's: Ollama, vLLM; default: OPENAI_BASE_URL"
     )
@@ -119,7 +122,12 @@ class Settings(BaseSettings):
     chat_price: tuple[float, float] | None = _named(
         "ATENEO_CHAT_PRICE", None, "its price, JSON: US dollars per million tokens, `[input, output]`"
     )
-    chat_max_tokens: int = _named("ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens", ge=1)
+    chat_max_tokens: int = _named(
+        "ATENEO_CHAT_MAX_TOKENS", 4096, "longest answer, in tokens; an agent may ask for less, not for more", ge=1
+    )
+    chat_history_tokens: int = _named(
+        "ATENEO_CHAT_HISTORY_TOKENS", 2000, "most tokens that the earlier turns of a conversation take", ge=1
+    )
     chat_timeout_s: float = _named("ATENEO_CHAT_TIMEOUT_S", 60.0, "seconds that the chat model may be silent", gt=0)
     chat_citations: Literal["markers", "native"] = _named(
         "ATENEO_CHAT_CITATIONS", "markers", "Claude: passages in the system prompt, or as native search results"

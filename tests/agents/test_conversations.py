@@ -54,7 +54,7 @@ async def _put(db: Database, empresa: str, source: str, metadata: dict[str, str]
 
 @asynccontextmanager
 async def claude(
-    search: VectorSearchService, reply: Callable[[int], Reply], **options: int
+    search: VectorSearchService, reply: Callable[[int], Reply], **options: object
 ) -> AsyncIterator[tuple[AgentService, Server]]:
     with serving(reply) as server:
         model = AnthropicChat("k", "claude-sonnet-5-5", server.url, max_retries=0)
@@ -89,23 +89,26 @@ async def test_an_agent_is_kept_changed_and_deleted(database: Database) -> None:
         ("instructions", "x" * 20_001),
         ("language", "castellano antiguo"),
         ("model", "a\nb"),
+        ("model", "caro"),
+        ("model", ""),
         ("k", 0),
         ("dense_weight", 1.1),
         ("context_tokens", 0),
         ("answer_tokens", 0),
+        ("answer_tokens", 51),
         ("tools", ("borrar",)),
     ],
 )
 def test_an_agent_that_cannot_be_is_refused_by_field(field: str, value: object) -> None:
     fields: dict[str, object] = {"agent_id": "a"} | {field: value}
     with pytest.raises(BadArgument, match=field):
-        checked(Agent(**fields))  # type: ignore[arg-type]
+        checked(Agent(**fields), models=["m"], most_answer_tokens=50)  # type: ignore[arg-type]
 
 
 async def test_an_agent_answers_as_it_is_defined(search: VectorSearchService, database: Database) -> None:
     agent = Agent("rrhh", "Ana", "Sos Ana.", "claude-opus-5-5", "en", 7, None, {"area": "rrhh"}, 500, 33, ())
     await agents.save(database, "textil", agent)
-    async with claude(search, lambda n: message("Double [1].")) as (service, server):
+    async with claude(search, lambda n: message("Double [1]."), models=["claude-opus-5-5"]) as (service, server):
         answer = await service.chat("textil", "rrhh", "feriado limpieza sanitarios")
     [sent] = server.requests
     assert (sent["model"], sent["max_tokens"]) == ("claude-opus-5-5", 33)

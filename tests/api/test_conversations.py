@@ -1,8 +1,11 @@
 """`/agents` and `/conversations`: without a language model here."""
 
+import asyncpg
 import httpx
 import pytest
 from tests.api.conftest import Api
+from tests.api.test_chat_stream import claude
+from tests.providers.anthropic_server import message
 
 CHAT = "/agents/asistente/chat"
 QUESTION = {"message": "¿Cuánto se paga el feriado trabajado?"}
@@ -30,6 +33,32 @@ async def test_agents_are_made_listed_and_deleted(api: Api, client: httpx.AsyncC
 )
 async def test_an_agent_that_cannot_be(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
     assert (await client.put(path, json=body)).status_code == 422
+
+
+async def test_the_api_stores_no_agent_of_another_model_and_asks_none_by_any_route(api: Api) -> None:
+    other = "claude-opus-5-5"
+    async with claude(api, lambda n: message("El doble [1].")) as (http, server):
+        refused = [
+            await http.put("/agents/caro", json={"model": other}),
+            await http.put("/agents/caro", json={"answer_tokens": 4097}),
+        ]
+        assert [one.status_code for one in refused] == [422, 422]
+        assert "ATENEO_CHAT_MODELS" in refused[0].text and "answer_tokens" in refused[1].text
+        connection = await asyncpg.connect(api.database_url)
+        await connection.execute(
+            f"INSERT INTO ateneo.agent (empresa_id, agent_id, model) VALUES ('acme', 'caro', '{other}')"
+        )
+        await connection.close()
+        asked = [{"role": "user", "content": QUESTION["message"]}]
+        routes: list[httpx.Response] = [
+            await http.post("/agents/caro/chat", json=QUESTION),
+            await http.post("/agents/caro/chat", json=QUESTION | {"stream": True}),
+            await http.post("/v1/chat/completions", json={"model": "caro", "messages": asked}),
+            await http.post("/v1/chat/completions", json={"model": "caro", "messages": asked, "stream": True}),
+        ]
+        assert [(one.status_code, one.json()["code"]) for one in routes] == [(409, "model-not-allowed")] * 4
+        assert server.requests == []
+        assert (await http.delete("/agents/caro")).status_code == 204
 
 
 async def test_a_conversation_from_the_first_question_to_the_last(api: Api, client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """What an agent may be: checked before it is stored."""
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from ateneo.errors import BadArgument
@@ -16,8 +17,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 
 
-def checked(agent: Agent) -> Agent:
-    """The agent with texts that can be stored. Raises BadArgument, which names the field."""
+def checked(agent: Agent, *, models: Collection[str], most_answer_tokens: int) -> Agent:
+    """The agent with texts that can be stored, of one of the `models`. Raises BadArgument, which names the field."""
     _require(
         bool(_ID.fullmatch(agent.agent_id)),
         "agent_id",
@@ -39,12 +40,15 @@ def checked(agent: Agent) -> Agent:
         agent.language,
         tr("un código como es, en o pt", "a code such as es, en or pt"),
     )
-    model = agent.model is None or (agent.model.isprintable() and 0 < len(agent.model) <= 200)
-    _require(model, "model", agent.model, tr("un nombre de modelo", "a model's name"))
+    rule = tr(
+        f"uno de los que permite ATENEO_CHAT_MODELS: {', '.join(models)}",
+        f"one of those that ATENEO_CHAT_MODELS allows: {', '.join(models)}",
+    )
+    _require(agent.model is None or agent.model in models, "model", ascii(agent.model)[:200], rule)
     _between("k", agent.k, 1, 200)
     _between("dense_weight", agent.dense_weight, 0, 1)
     _between("context_tokens", agent.context_tokens, 1, 200_000)
-    _between("answer_tokens", agent.answer_tokens, 1, 200_000)
+    _between("answer_tokens", agent.answer_tokens, 1, most_answer_tokens)
     _require(set(agent.tools) <= set(TOOLS), "tools", ", ".join(agent.tools), ", ".join(TOOLS))
     return texts
 

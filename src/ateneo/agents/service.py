@@ -1,7 +1,7 @@
 """Agents: a question, answered by a chat model from the company's own passages, with citations that were checked."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -11,7 +11,7 @@ from ateneo.agents.citations import MARKER
 from ateneo.agents.events import Done, Event, Failed
 from ateneo.agents.memory import Memory, bounded, recall
 from ateneo.db import agents, conversations
-from ateneo.errors import AteneoError, BadArgument, EmptyQuery, QueryTooLong, Unknown
+from ateneo.errors import AteneoError, BadArgument, EmptyQuery, ModelNotAllowed, QueryTooLong, Unknown
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel
 from ateneo.search.filters import with_checked_filter
@@ -36,10 +36,10 @@ class ChatOptions(TypedDict, total=False):
 
 
 class AgentService:
-    """`answer_tokens` is the longest answer, `context_tokens` the most that passages take, `passages` how many are
-    looked at, `may_search` whether the model may search again: what agents have that say nothing else.
+    """`context_tokens` is the most that passages take, `passages` how many are looked at, `may_search` whether the
+    model may search again: what agents have that say nothing else. `answer_tokens` is the longest answer of any.
     `history_tokens` is the most that earlier turns take: of a stored conversation the older ones are summed up, of a
-    caller's history they are left out."""
+    caller's history they are left out. `models` are those that an agent may name beside the chat model's own."""
 
     def __init__(
         self,
@@ -51,11 +51,13 @@ class AgentService:
         passages: int = 20,
         may_search: bool = True,
         history_tokens: int = 2000,
+        models: Collection[str] = (),
     ) -> None:
         self.vector_search = search
         self._chat = chat
         self._answer_tokens = answer_tokens
         self._history_tokens = history_tokens
+        self._models = tuple(dict.fromkeys([chat.model, *models]))
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._default = Agent(
             DEFAULT_AGENT, k=passages, context_tokens=context_tokens, tools=("search",) if may_search else ()
@@ -98,8 +100,9 @@ class AgentService:
         unknown, `stop_reason` no_passages). Closing the generator ends the request to the provider; what was said so
         far is stored all the same.
 
-        Raises Unknown, AgentUnusable, OtherAgent, EmptyQuery, QueryTooLong, BadArgument before the first event, and
-        ProviderError where a long conversation cannot be summed up; what fails later is a Failed event.
+        Raises Unknown, AgentUnusable, ModelNotAllowed, OtherAgent, EmptyQuery, QueryTooLong, BadArgument before the
+        first event, and ProviderError where a long conversation cannot be summed up; a Failed event tells what fails
+        later.
         """
         empresa_id = tenant_id(empresa_id)
         text = self._checked_message(message)
@@ -121,7 +124,16 @@ class AgentService:
         found, any_at_all = await agents.find(self.vector_search.db, empresa_id, agent_id)
         if found is None and any_at_all and agent_id != DEFAULT_AGENT:
             raise Unknown(what=tr(f"el agente «{agent_id}»", f"agent “{agent_id}”"))
-        return with_checked_filter(empresa_id, found or self._default)
+        agent = with_checked_filter(empresa_id, found or self._default)
+        if self._chat.writes and agent.model is not None and agent.model not in self._models:
+            raise ModelNotAllowed(
+                empresa_id=empresa_id,
+                agent_id=agent.agent_id,
+                model=agent.model,
+                allowed=", ".join(self._models),
+                own=self._chat.model,
+            )
+        return agent
 
     async def _answering(
         self,
@@ -135,6 +147,7 @@ class AgentService:
         tokens = max_tokens if max_tokens is not None else agent.answer_tokens or self._answer_tokens
         if tokens < 1:
             raise BadArgument(name="max_tokens", value=tokens, rule=tr("tiene que ser 1 o más", "it must be 1 or more"))
+        tokens = min(tokens, self._answer_tokens)
         memory = await self._memory(empresa_id, agent, history, conversation_id)
         return Answering(
             self.vector_search, self._chat, agent, empresa_id, text, memory.history, tokens, usage=memory.usage

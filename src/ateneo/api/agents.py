@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ateneo.agents.definition import checked
 from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
 from ateneo.api import sse
 from ateneo.api.audit_middleware import count, record, streams
@@ -17,6 +16,7 @@ from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AteneoError
+from ateneo.factories.chat_models import checked_agent
 from ateneo.i18n import both
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
@@ -39,8 +39,8 @@ class ChatBody(Body):
         [],
         max_length=100,
         description=both(
-            "los turnos anteriores, del más viejo; si son muchos o largos cuentan los últimos (unos 2.000 tokens)",
-            "earlier turns, oldest first; where they are many or long the last ones count (some 2,000 tokens)",
+            "los turnos anteriores, del más viejo; si son largos cuentan los últimos (ATENEO_CHAT_HISTORY_TOKENS)",
+            "earlier turns, oldest first; where they are long the last ones count (ATENEO_CHAT_HISTORY_TOKENS)",
         ),
     )
     conversation_id: Text | None = Field(
@@ -203,7 +203,7 @@ async def list_agents(container: OpenContainer, empresa_id: Tenant) -> list[Agen
     "/agents/{agent_id}", operation_id="save_agent", summary=both("Crea o reemplaza", "Creates or replaces")
 )
 async def save_agent(container: OpenContainer, empresa_id: Tenant, agent_id: AgentId, body: AgentBody) -> AgentResponse:
-    agent = checked(Agent(agent_id, **body.model_dump(exclude={"empresa_id"})))
+    agent = checked_agent(Agent(agent_id, **body.model_dump(exclude={"empresa_id"})), container.settings)
     await agents.save(container.db, empresa_id, agent)
     return AgentResponse.model_validate(agent)
 

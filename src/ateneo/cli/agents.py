@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ateneo.agents.definition import checked
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
 from ateneo.cli.output import Column, show_rows
@@ -16,7 +15,9 @@ from ateneo.cli.runtime import database, note, out
 from ateneo.cli.usage import Commands
 from ateneo.db import agents
 from ateneo.errors import BadArgument, Unknown
+from ateneo.factories.chat_models import checked_agent
 from ateneo.i18n import number, tr
+from ateneo.settings import load
 from ateneo.types import Agent
 from ateneo.validation_messages import unreadable
 
@@ -103,7 +104,7 @@ async def set_(
         changes["instructions"] = await asyncio.to_thread(_read, instructions_file)
     async with database() as db:
         before, _ = await agents.find(db, empresa_id, agent_id)
-        agent = checked(dataclasses.replace(before or Agent(agent_id), **changes))
+        agent = checked_agent(dataclasses.replace(before or Agent(agent_id), **changes), load())
         new = await agents.save(db, empresa_id, agent)
         await note(db, empresa_id, "agents_set", target=agent_id)
     out.print(tr(f"{'Creado' if new else 'Cambiado'}: {agent_id}.", f"{'Made' if new else 'Changed'}: {agent_id}."))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ateneo.agents.definition import checked
 from ateneo.agents.extractive import ExtractiveChat
 from ateneo.embedding.current_model import Models
 from ateneo.embedding.service import EmbeddingService
@@ -9,6 +10,7 @@ from ateneo.errors import SettingsError
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel
 from ateneo.settings import Settings
+from ateneo.types import Agent
 
 
 def make_chat_model(settings: Settings, embedding: EmbeddingService | Models | None) -> ChatModel:
@@ -70,4 +72,20 @@ def _openai_chat(settings: Settings) -> ChatModel:
 
 def agent_options(settings: Settings) -> dict[str, Any]:
     """What AgentService takes from the settings."""
-    return {"answer_tokens": settings.chat_max_tokens, "may_search": settings.chat_search}
+    return {
+        "answer_tokens": settings.chat_max_tokens,
+        "history_tokens": settings.chat_history_tokens,
+        "may_search": settings.chat_search,
+        "models": agent_models(settings),
+    }
+
+
+def agent_models(settings: Settings) -> tuple[str, ...]:
+    """The models that an agent may name, the configured one first."""
+    others = (one.strip() for one in (settings.chat_models or "").split(","))
+    return tuple(dict.fromkeys([settings.chat_model, *filter(None, others)]))
+
+
+def checked_agent(agent: Agent, settings: Settings) -> Agent:
+    """As it may be stored. Raises BadArgument, which names the field."""
+    return checked(agent, models=agent_models(settings), most_answer_tokens=settings.chat_max_tokens)
