@@ -17,7 +17,8 @@ from ateneo.errors import (
 from ateneo.extras import extra
 from ateneo.i18n import number, tr
 from ateneo.ports import TokenCounter
-from ateneo.providers.endpoint import EVENTS, checked_key, checked_url, is_stream, said
+from ateneo.providers.clean_parts import cleaned
+from ateneo.providers.endpoint import EVENTS, checked_key, checked_url, is_stream, redacted, said
 from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
 from ateneo.providers.prices import chat_cost
@@ -94,8 +95,11 @@ class AnthropicChat:
     def cost(self, usage: Usage, model: str) -> float | None:
         return chat_cost(usage, model)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         """One request. `QuotePart`s follow the text that they support. Raises the ProviderError that fits."""
+        return cleaned(self._parts(request))
+
+    async def _parts(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         said = started = False
         async with self._errors(), self._clients.get().messages.stream(**self._params(request)) as stream:
             message = None
@@ -191,7 +195,7 @@ class AnthropicChat:
 
     def _from_status(self, error: anthropic.APIStatusError) -> ProviderError:
         status = error.status_code
-        detail = (error.api_message or f"HTTP {status}").replace(self._api_key, "***")
+        detail = redacted(error.api_message or f"HTTP {status}", self._api_key)
         # An error inside a stream that began well comes with status 200: its type tells.
         if status in {429, 529} or error.type in _BUSY:
             return ProviderBusy(provider=_NAME, detail=detail, retry_after=retry_after(error.response.headers))
@@ -243,7 +247,7 @@ def _without_other_calls(message: claude.Message, call: claude.ToolUseBlock) -> 
     """The message's content, to be sent back: thinking must come back with it, and each call must get its result."""
     kept = [block for block in message.content if not isinstance(block, claude.ToolUseBlock) or block.id == call.id]
     return [
-        block.to_dict(mode="json", exclude_none=True)
+        block.to_dict(mode="python", exclude_none=True)
         for block in kept
         if not isinstance(block, claude.TextBlock) or block.text
     ]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ateneo.errors import SettingsError
 from ateneo.i18n import tr
+from ateneo.text.clean import clean
 
 _LONGEST_QUOTE = 300
 _SHORTEST_KEY = 8
@@ -54,7 +55,7 @@ def host_of(url: str) -> str:
 def redacted(message: str, key: str) -> str:
     """A vendor's message, shortened, without the key that it may quote."""
     quoted = key if len(key) >= _SHORTEST_KEY else None
-    return _ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500]
+    return clean(_ANY_KEY.sub("***", message.replace(quoted, "***") if quoted else message)[:500])
 
 
 def said(body: bytes) -> str:
@@ -62,7 +63,7 @@ def said(body: bytes) -> str:
     found = error_in(body)
     if found is not None:
         return found[0]
-    text = " ".join(body[: 4 * _LONGEST_QUOTE].decode("utf-8", "replace").split())
+    text = " ".join(clean(body[: 4 * _LONGEST_QUOTE].decode("utf-8", "replace")).split())
     if _PAGE.match(text):
         return tr("es una página web, no una respuesta de la API", "it is a web page, not an answer of the API")
     if not text:
@@ -85,7 +86,7 @@ def error_in(body: bytes) -> tuple[str, int | None] | None:
         return None
     inner: dict[str, Any] = error if isinstance(error, dict) else {}
     message = inner.get("message") or inner.get("msg") or inner.get("detail") or error
-    text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    text = clean(message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)) or ascii(message)
     codes = (source.get(name) for source in (inner, answer) for name in ("status", "code", "status_code"))
     return text[:_LONGEST_QUOTE], next((code for code in map(_status, codes) if code), None)
 

@@ -15,6 +15,7 @@ from ateneo.extras import extra
 from ateneo.i18n import number, tr
 from ateneo.ports import TokenCounter
 from ateneo.providers import tokens
+from ateneo.providers.clean_parts import cleaned
 from ateneo.providers.endpoint import EVENTS, checked_key, is_stream, redacted
 from ateneo.providers.http_environment import check_environment, made
 from ateneo.providers.loops import PerLoop
@@ -90,8 +91,11 @@ class OpenAIChat:
             return None
         return (usage.input_tokens * self._price[0] + usage.output_tokens * self._price[1]) / 1e6
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         """One request. Raises the ProviderError that fits."""
+        return cleaned(self._parts(request))
+
+    async def _parts(self, request: ChatRequest) -> AsyncGenerator[ChatPart]:
         calls: dict[int, dict[str, str]] = {}
         said, reason, usage = "", None, Usage()
         async with self._errors():
