@@ -265,6 +265,28 @@ TEXTS: dict[str, Texts] = {
         "Check the empresa_id, or load its documents with `ateneo ingest --empresa-id {empresa_id} FOLDER`.",
     ),
     "UnknownDocument": Texts("No existe el documento «{document_id}».", "There is no document “{document_id}”."),
+    "UnknownJob": Texts(
+        "No hay ninguna carga {job_id}.", "There is no job {job_id}.", "`ateneo jobs list`", "`ateneo jobs list`"
+    ),
+    "NoOriginal": Texts(
+        "Del documento {document_id} no se guardó el archivo.",
+        "Of the document {document_id} the file was not kept.",
+        "Cargalo otra vez: el archivo queda guardado aunque no haya cambiado.",
+        "Upload it again: the file is kept even if it has not changed.",
+    ),
+    "JobEnded": Texts(
+        "La carga {job_id} está en el estado {state}: así no se puede.",
+        "The job {job_id} is {state}: that cannot be done.",
+        "Se cancela lo que no terminó, y se reintenta lo que falló.",
+        "What has not ended can be cancelled, what failed can be tried again.",
+    ),
+    "JobCancelled": Texts("La carga de {name} fue cancelada.", "The job of {name} was cancelled."),
+    "TooManyJobs": Texts(
+        "Ya hay {jobs} en espera, y el límite es {limit}.",
+        "{jobs} are waiting already, and the limit is {limit}.",
+        "Esperá a que terminen (`GET /jobs`), cancelá las que sobren, o subí ATENEO_MAX_JOBS o ATENEO_MAX_JOBS_MB.",
+        "Wait for them (`GET /jobs`), cancel what is not needed, or raise ATENEO_MAX_JOBS or ATENEO_MAX_JOBS_MB.",
+    ),
     "SeveralDocuments": Texts(
         "Hay varios documentos que se llaman «{name}», y no sé cuál reemplazar: {ids}.",
         "There are several documents named “{name}”, and I do not know which to replace: {ids}.",

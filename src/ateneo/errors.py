@@ -207,6 +207,26 @@ class UnknownApiKey(Unknown, code="unknown-api-key", fields="key_id"):
     """There is no such key."""
 
 
+class UnknownJob(Unknown, code="unknown-job", fields="job_id"):
+    """The company has no such job."""
+
+
+class NoOriginal(Unknown, code="no-original", fields="document_id"):
+    """Of this document the file was not kept."""
+
+
+class JobEnded(InputError, code="job-ended", status=409, fields="job_id state"):
+    """A job in a state in which it cannot be cancelled, or tried again."""
+
+
+class JobCancelled(InputError, code="job-cancelled", status=409, fields="name"):
+    """Somebody cancelled it while it was waited for."""
+
+
+class TooManyJobs(InputError, code="too-many-jobs", status=429, fields="jobs limit"):
+    """The company has as much waiting as it may; the fields are amounts with their nouns."""
+
+
 class SeveralDocuments(InputError, code="several-documents", status=409, fields="name ids"):
     """A document is named by a name that several have; `ids` are some of them, as text."""
 

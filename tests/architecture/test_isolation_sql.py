@@ -35,6 +35,8 @@ OUTSIDE = {
     "chunks": ["any_embedding", "count_pending", "count_skipped", "pending_page", "store_embeddings", "texts_to_embed"],
     # the operator's
     "empresas": ["erase", "listed", "remaining"],
+    # the worker's
+    "jobs": ["claim", "forget", "settle_dead"],
     # models, of no company
     "generations": [
         "activate",

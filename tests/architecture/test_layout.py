@@ -32,7 +32,8 @@ def _strings(tree: ast.AST) -> Iterator[str]:
 
 def test_files_are_short() -> None:
     lines = {_name(path): len(path.read_text().splitlines()) for path in MODULES}
-    assert {name: count for name, count in lines.items() if count > (320 if name == "errors.py" else 400)} == {}
+    most = {"errors.py": 350, "error_texts.py": 450}  # one table each
+    assert {name: count for name, count in lines.items() if count > most.get(name, 400)} == {}
 
 
 def test_sql_lives_in_db() -> None:

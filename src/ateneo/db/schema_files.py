@@ -35,6 +35,8 @@ FUNCTION_FILES = {
     "queue_functions": "126_queue_doors",
     "documents": "128_documents",
     "sources": "sources",
+    "jobs": "jobs",
+    "originals": "originals",
     "agents": "agents",
     "conversations": "conversations",
     "turns": "turns",

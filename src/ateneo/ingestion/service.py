@@ -2,32 +2,31 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import replace as replaced
-from inspect import isawaitable
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-from ateneo import i18n
-from ateneo.db import documents, statistics, usage
+from ateneo.db import documents, originals, statistics, usage
 from ateneo.db.chunks import content_hash, known_vectors
 from ateneo.db.documents import NewDocument
-from ateneo.db.identity import NEW, Identity, arrive, next_arrival
+from ateneo.db.identity import NEW, Arrival, Identity, arrive, next_arrival
 from ateneo.db.pool import Database
 from ateneo.db.usage import Bill
 from ateneo.embedding.current_model import CurrentModel, Model, Models
+from ateneo.embedding.queue import usual_batch_size, usual_concurrency
 from ateneo.embedding.service import EmbeddingService
-from ateneo.errors import BadArgument, DocumentEmpty, DocumentTooLarge
+from ateneo.errors import BadArgument, DocumentEmpty
 from ateneo.i18n import tr
+from ateneo.ingestion.file_bytes import file_bytes
 from ateneo.ingestion.parsing.sandbox import locate_in_file, read_file
+from ateneo.ingestion.progress import SILENT, Progress, Told
 from ateneo.ingestion.upload import (
     LARGEST_PAGE,
     File,
-    Readable,
     Upload,
     checked_empresa,
     checked_id,
@@ -39,7 +38,6 @@ from ateneo.ingestion.upload import (
 )
 from ateneo.text.clean import clean
 from ateneo.types import Chunk, Document, MarkedPage, Matrix, Origin, ReadingReport, StoredDocument, Tenant
-from ateneo.validation_messages import unreadable
 
 
 class IngestionService:
@@ -64,7 +62,7 @@ class IngestionService:
         self._current = CurrentModel(self.db, models)
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._ocr = ocr
 
@@ -134,8 +132,8 @@ class IngestionService:
         given; and for files of other kinds. Raises BadArgument and the DocumentErrors.
         """
         source = upload_of(file, name, None, None, None).source
-        data = await _read(file, source, self._max_bytes)
-        return await locate_in_file(data, source, quote, page, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
+        data = await file_bytes(file, source, self.max_bytes)
+        return await locate_in_file(data, source, quote, page, max_bytes=self.max_bytes, timeout_s=self._timeout_s)
 
     async def arrive(self, empresa_id: Tenant) -> int:
         """An upload's number in the order of arrivals: for one whose bytes take their time to come."""
@@ -146,19 +144,38 @@ class IngestionService:
         self, file: File, empresa_id: str, upload: Upload, who: Identity, *, force: bool, arrival: int | None
     ) -> StoredDocument:
         arrived = await arrive(self.db, empresa_id, who, arrival)
+        if is_late(arrived):
+            return superseded(arrived)
+        data = await file_bytes(file, upload.source, self.max_bytes)
+        stored = await self.process_upload(data, empresa_id, upload, arrived, force=force)
+        if stored.status != "superseded":
+            digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
+            await originals.keep(self.db, empresa_id, digest, len(data), BytesIO(data))
+        return stored
+
+    async def process_upload(
+        self,
+        data: bytes,
+        empresa_id: str,
+        upload: Upload,
+        arrived: Arrival,
+        *,
+        force: bool = False,
+        progress: Progress = SILENT,
+    ) -> StoredDocument:
+        """Stores bytes that have arrived; raises as `process_document`. Of an arrival that an earlier try has stored
+        already it returns the document (status stored)."""
         known = arrived.known
-        if known is not None and known.arrival > arrived.number:
-            return replaced(known.document, status="superseded")
-        data = await _read(file, upload.source, self._max_bytes)
+        if is_late(arrived):
+            return superseded(arrived)
+        if known is not None and known.arrival == arrived.number:
+            return known.document
         digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
-        if known is not None and not force and is_there(known, upload, digest):
-            kept = await documents.keep(
-                self.db, empresa_id, arrived, title=upload.title, given=upload.metadata, folder=upload.folder
-            )
-            if kept is not None:
-                return kept
+        if not force and (kept := await self.keep(empresa_id, upload, arrived, digest)) is not None:
+            return kept
         title = upload.title or (known.given_title if known else None)
-        document, chunks = await self._chunks(data, upload.source, title)
+        progress.reading()
+        document, chunks = await self._chunks(data, upload.source, title, progress)
         new = NewDocument(
             title=document.title,
             source=upload.source,
@@ -176,34 +193,48 @@ class IngestionService:
             seen=known is not None,
         )
         model = await self._current.to_write()
-        vectors, bill = await self._vectors(empresa_id, [one.contenido for one in chunks], model)
+        vectors, bill = await self._vectors(empresa_id, [one.contenido for one in chunks], model, progress)
+        progress.storing()
         stored = await documents.save(self.db, empresa_id, new, chunks, vectors, model.generation.number, bill)
         await statistics.keep(self.db, empresa_id)
         return stored
 
-    async def _vectors(self, empresa_id: str, texts: list[str], model: Model) -> tuple[Matrix | None, Bill | None]:
+    async def keep(self, empresa_id: str, upload: Upload, arrived: Arrival, digest: bytes) -> StoredDocument | None:
+        """Where the document has these bytes: stores what else was sent (status unchanged, or updated). Else None."""
+        if arrived.known is None or not is_there(arrived.known, upload, digest):
+            return None
+        return await documents.keep(
+            self.db, empresa_id, arrived, title=upload.title, given=upload.metadata, folder=upload.folder
+        )
+
+    async def _vectors(
+        self, empresa_id: str, texts: list[str], model: Model, progress: Progress
+    ) -> tuple[Matrix | None, Bill | None]:
         """The vectors (n, dims) and what they cost. A text that the company has a vector of is not sent again; where it
         has spent its budget the new ones are not sent at all: None, and the chunks wait in the queue."""
         hashes = [content_hash(text) for text in texts]
         known = await known_vectors(self.db, empresa_id, model.generation.number, list(set(hashes)))
         new = {digest: text for digest, text in zip(hashes, texts, strict=True) if digest not in known}
+        progress.embedding(len(texts) - len(new), len(texts))
         bill = None
         if new:
             if await usage.own_over_budget(self.db, empresa_id):
                 return None, None
-            embedded = await model.embedding.embed_matrix(list(new.values()))
-            known |= dict(zip(new, embedded.vectors, strict=True))
-            usd = embedded.billed * (model.embedding.price or 0.0) / 1e6
-            share = usage.Share(len(new), embedded.billed, usd)
+            vectors, billed = await _embedded(model.embedding, list(new.values()), progress, len(texts))
+            known |= dict(zip(new, vectors, strict=True))
+            usd = billed * (model.embedding.price or 0.0) / 1e6
+            share = usage.Share(len(new), billed, usd)
             bill = usage.Bill(model.embedding.provider, model.embedding.model, share)
         return np.stack([known[digest] for digest in hashes]), bill
 
-    async def _chunks(self, data: bytes, source: str, title: str | None) -> tuple[Document, list[Chunk]]:
+    async def _chunks(
+        self, data: bytes, source: str, title: str | None, progress: Progress
+    ) -> tuple[Document, list[Chunk]]:
         document, chunks = await read_file(
             data,
             source,
-            self.embedding,
-            max_bytes=self._max_bytes,
+            Told(self.embedding, progress),
+            max_bytes=self.max_bytes,
             timeout_s=self._timeout_s,
             max_tokens=self._chunk_tokens,
             overlap=self._chunk_overlap,
@@ -238,44 +269,26 @@ class IngestionService:
         await documents.delete(self.db, empresa_id, clean(document_id))
 
 
-# --- reading ------------------------------------------------------------------------------------------------------
+async def _embedded(
+    embedding: EmbeddingService, texts: list[str], progress: Progress, total: int
+) -> tuple[Matrix, int]:
+    """Vectors of the texts and the tokens billed; after each group it is told how many of `total` there are."""
+    vectors: list[Matrix] = []
+    billed, done, missing = 0, total - len(texts), texts
+    group = usual_batch_size(embedding) * usual_concurrency(embedding, embedding.concurrency)
+    while missing:
+        embedded = await embedding.embed_matrix(missing[:group])
+        vectors.append(embedded.vectors)
+        billed, done, missing = billed + embedded.billed, done + len(embedded.vectors), missing[group:]
+        progress.embedding(done, total)
+    return np.concatenate(vectors), billed
 
 
-async def _read(file: File, name: str, max_bytes: int) -> bytes:
-    """All bytes of the file, of which no more than `max_bytes` + 1 are ever held. Raises DocumentTooLarge."""
-    if isinstance(file, (str, os.PathLike)):
-        data = await asyncio.to_thread(_read_path, Path(file), name, max_bytes)
-    elif isinstance(file, (bytes, bytearray, memoryview)):
-        data = bytes(file)
-    else:
-        data = await _read_open(file, max_bytes)
-    if len(data) > max_bytes:
-        raise DocumentTooLarge(name=name, size=i18n.size(len(data), least=True), limit=i18n.size(max_bytes))
-    return data
+def is_late(arrived: Arrival) -> bool:
+    """Whether a later upload of the document was quicker."""
+    return arrived.known is not None and arrived.known.arrival > arrived.number
 
 
-def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise DocumentTooLarge(name=name, size=i18n.size(size), limit=i18n.size(max_bytes))
-        with path.open("rb") as opened:
-            return opened.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: NUL in its name
-        raise BadArgument(name="file", value=str(path), rule=unreadable(error)) from error
-
-
-async def _read_open(file: Readable, max_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    missing = max_bytes + 1
-    while missing > 0:
-        part = await asyncio.to_thread(file.read, missing)
-        part = await part if isawaitable(part) else part
-        if not isinstance(part, bytes):
-            rule = tr("tiene que estar abierto en modo binario", "it must be open in binary mode")
-            raise BadArgument(name="file", value=type(file).__name__, rule=rule)
-        if not part:
-            break
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+def superseded(arrived: Arrival) -> StoredDocument:
+    assert arrived.known is not None
+    return replaced(arrived.known.document, status="superseded")

@@ -42,7 +42,7 @@ $$;
 
 -- What the application has no business in: the index, which ateneo.search reads for it, keys, queues, upkeep.
 CREATE OR REPLACE FUNCTION ateneo.is_hidden(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|embedding_usage$|source_row$)'
+  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|embedding_usage$|source_row$|job$|original)'
 $$;
 
 -- Whether the table has the policy that binds the application to its company.
@@ -68,6 +68,8 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     next_arrival,own_document_id,own_document_find,own_document,own_documents,own_folder_documents,own_document_texts,own_same_documents,
     own_document_write,own_document_chunks_write,own_document_keep,own_document_delete,
     own_passages,own_passages_around,own_content_exists,own_texts_write,own_chunks_delete,
+    own_add_job,own_open_jobs,own_job,own_jobs,own_open_job,own_take_job,own_renew_job,own_end_job,own_release_job,own_cancel_job,own_retry_job,
+    own_begin_original,own_put_parts,own_settle_original,own_part,own_original,
     withdrawn_chunks,withdrawn_documents,own_sources
     }'::text[])
 $$;
@@ -80,7 +82,8 @@ CREATE OR REPLACE FUNCTION ateneo.is_worker_function(name text) RETURNS boolean 
     create_generation,retire_empty,generation_status,generation_bytes,missing_texts,refill_page,settled,sample_chunks,undropped_generations,
     own_indexes,company_vectors,index_plan,indexes_outgrown,indexes_set_aside,note_build,knn_index,keep_ef_search,recall_of,sample_vectors,
     index_status,index_parts,index_faults,stale_statistics,refresh_stats,refresh_stats_if_stale,
-    rebuild_rows,rebuild_page,settle_lengths,reconcile_page,remove_orphans,compare_source,signed_tenant
+    rebuild_rows,rebuild_page,settle_lengths,reconcile_page,remove_orphans,compare_source,signed_tenant,
+    claim_job,settle_dead_jobs,forget_jobs
     }'::text[])
 $$;
 DROP FUNCTION IF EXISTS ateneo.is_owners_alone(text);
