@@ -205,6 +205,10 @@ class Settings(BaseSettings):
         "wrong keys tried from one address, or with one prefix; 0: no limit",
         ge=0,
     )
+    console: bool = _named("ATENEO_CONSOLE", True, "`ateneo serve` shows the console at /")
+    console_secret: SecretStr | None = _named(
+        "ATENEO_CONSOLE_SECRET", None, "what the console's sessions are signed with; default: new with every start"
+    )
     tenant_secret: SecretStr | None = _named(
         "ATENEO_TENANT_SECRET", None, "what companies are signed with; `ateneo db sign-tenants` makes one"
     )

@@ -208,6 +208,14 @@ async def test_a_file_that_cannot_be_taken(
     assert name not in [document["source"] for document in stored]
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/documents/uno"), ("POST", "/documents/locate")])
+async def test_every_route_that_takes_a_file_takes_a_large_one(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, path, files={"file": ("enorme.md", b"a" * (3 * MIB))}, data={"quote": "a"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "document-too-large")
+
+
 async def test_an_upload_without_a_declared_length_is_cut_off(client: httpx.AsyncClient) -> None:
     boundary = "limite"
 

@@ -74,7 +74,7 @@ OUTSIDE = {
         "vacuum",
     ],
     # who asks is not known yet; the operator's
-    "keys": ["authenticate", "create", "list_keys", "revoke", "rotate"],
+    "keys": ["by_digest", "create", "list_keys", "revoke", "rotate"],
     # dead letters: the operator's
     "dead_letters": ["_change", "_dead_letters", "chunks_by_company", "depths", "figures"],
     # upgrade

@@ -14,7 +14,7 @@ from ateneo.db import keys
 from ateneo.db.pool import Database
 from ateneo.errors import AccessDenied, RateLimited, ScopeMissing, TooManyFailures
 from ateneo.ports import TokenVerifier
-from ateneo.types import Caller, Scope
+from ateneo.types import ApiKey, Caller, Scope
 
 MOST_BUCKETS = 10_000
 """Keys whose rate is remembered; the one that was quiet for longest is forgotten first, with a full bucket."""
@@ -54,11 +54,20 @@ class AccessService:
         self._bucket.spend(f"{found.empresa_id}\0{found.actor}")
         return found
 
+    async def by_digest(self, prefix: str, digest: bytes, address: str = "") -> Caller:
+        """Who has the key with this prefix and sha256, given before. Raises AccessDenied, RateLimited."""
+        found = _caller(await keys.by_digest(self._db, prefix, digest, address))
+        self._bucket.spend(f"{found.empresa_id}\0{found.actor}")
+        return found
+
     async def _look_up(self, secret: str, address: str) -> Caller:
         if self._tokens is not None and not keys.looks_like_one(secret):
             return await self._tokens.verify(secret)
-        key = await keys.authenticate(self._db, secret, address)
-        return Caller(key.empresa_id, f"key:{key.key_id}", frozenset(key.scopes))
+        return _caller(await keys.authenticate(self._db, secret, address))
+
+
+def _caller(key: ApiKey) -> Caller:
+    return Caller(key.empresa_id, f"key:{key.key_id}", frozenset(key.scopes))
 
 
 def require(caller: Caller, scope: Scope) -> None:

@@ -1,6 +1,6 @@
 """The HTTP API: `uvicorn --factory ateneo.api.app:create_app`, or `ateneo serve`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -30,9 +30,9 @@ from ateneo.i18n import both, in_current
 from ateneo.settings import Settings, load
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, uploads: Sequence[str] = ()) -> FastAPI:
     """The application; its Container is opened when it starts and closed when it stops. Mounted in another
-    (docs/how-to/drivers.md) its lifespan is the other's to run.
+    (docs/how-to/drivers.md) its lifespan is the other's to run. `uploads`: more paths that take files.
 
     Raises SettingsError here, DatabaseUnavailable at its start.
     """
@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, upload_path=documents.PATH, upload_bytes=chosen.max_upload_mb * MIB)
+    app.add_middleware(BodyLimit, upload_paths=(documents.PATH, *uploads), upload_bytes=chosen.max_upload_mb * MIB)
     app.add_middleware(Audited, container=lambda: app.state.container)
     app.add_middleware(RequestContext, default=chosen.lang, failed=problems.unexpected)
     if chosen.cors_origins:

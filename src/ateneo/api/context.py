@@ -42,8 +42,10 @@ class RequestContext:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message).update(response_headers(request_id))
+                status = int(message["status"])
+                headers = MutableHeaders(scope=message)
+                for name, value in response_headers(request_id).items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -1,5 +1,7 @@
 """How much a request may bring: refused by its declared length, or where the bytes run over."""
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,14 +17,14 @@ FORM_OVERHEAD = MIB // 4
 
 
 class BodyLimit:
-    """ASGI middleware: `upload_bytes` for multipart on `upload_path`, JSON_BYTES for everything else.
+    """ASGI middleware: `upload_bytes` for multipart on `upload_paths` and below, JSON_BYTES for everything else.
 
     Nothing is read ahead: the limit is checked when the route asks for the body, so that a key is asked for first.
     """
 
-    def __init__(self, app: ASGIApp, *, upload_path: str, upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, upload_paths: Sequence[str], upload_bytes: int) -> None:
         self.app = app
-        self.upload_path = upload_path
+        self.upload_paths = tuple(f"{path}/" for path in upload_paths)
         self.upload_bytes = upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +33,8 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        is_upload = path == self.upload_path and headers.get("content-type", "").startswith("multipart/form-data")
+        takes_files = f"{path}/".startswith(self.upload_paths)
+        is_upload = takes_files and headers.get("content-type", "").startswith("multipart/form-data")
         limit = self.upload_bytes + FORM_OVERHEAD if is_upload else JSON_BYTES
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0

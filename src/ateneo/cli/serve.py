@@ -13,7 +13,7 @@ from ateneo.operations.readiness import check_ready
 from ateneo.settings import load
 
 # A string, since interfaces do not know each other.
-APP = "ateneo.api.app:create_app"
+APP = "ateneo.web:create_app"
 LONGEST_HEAD = 256 * 1024
 """Bytes of a request's line and headers: a question in the address is refused by its length, not by uvicorn."""
 
@@ -25,7 +25,8 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
 ) -> None:
     run_or_exit(_check())
-    err.print(tr(f"Documentación de la API: http://{host}:{port}/docs", f"API reference: http://{host}:{port}/docs"))
+    at = f"http://{host}:{port}"
+    err.print(tr(f"Consola: {at}/ · Documentación de la API: {at}/docs", f"Console: {at}/ · API reference: {at}/docs"))
     import uvicorn
 
     # uvicorn's own access log would keep what people ask; the API logs each request without it.

@@ -74,7 +74,7 @@ async def _insert(
         empresa_id,
         name,
         prefix,
-        _hash(secret),
+        digest_of(secret),
         list(dict.fromkeys(scopes)),
         lifetime,
     )
@@ -135,11 +135,16 @@ async def authenticate(db: Database, secret: str, address: str = "") -> ApiKey:
     prefix = prefix_of(secret)
     if not prefix:
         raise AccessDenied()
+    return await by_digest(db, prefix, digest_of(secret), address)
+
+
+async def by_digest(db: Database, prefix: str, digest: bytes, address: str = "") -> ApiKey:
+    """The key with this prefix and sha256. Raises AccessDenied."""
     async with db.acquire() as connection:
         row = await connection.fetchrow(
             f"SELECT {_COLUMNS} FROM ateneo.authenticate($1, $2, $3)",  # noqa: S608
             prefix,
-            _hash(secret),
+            digest,
             address or None,
         )
     if row is None:
@@ -177,7 +182,8 @@ def _bad(name: str, value: str) -> BadArgument:
     return BadArgument(name=name, value=ascii(value[:40]), rule=name_rule())
 
 
-def _hash(secret: str) -> bytes:
+def digest_of(secret: str) -> bytes:
+    """What is stored of a key."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 

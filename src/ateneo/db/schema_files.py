@@ -34,6 +34,7 @@ FUNCTION_FILES = {
     "tenant_functions": "125_tenant_doors",
     "queue_functions": "126_queue_doors",
     "documents": "128_documents",
+    "document_chunks": "document_chunks",
     "sources": "sources",
     "jobs": "jobs",
     "originals": "originals",

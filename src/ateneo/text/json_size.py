@@ -23,7 +23,7 @@ def check_size(name: str, value: object, most: int = MOST_VALUES) -> None:
             raise BadArgument(
                 name=name,
                 value=_beginning(value),
-                rule=tr(f"hasta {number(most)} valores en total", f"up to {number(most)} values in all"),
+                rule=tr(f"valores en total: hasta {number(most)}", f"values in all: up to {number(most)}"),
             )
         if not inner:
             return

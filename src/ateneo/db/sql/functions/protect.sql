@@ -66,7 +66,7 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     own_turns,own_turn_add,own_turns_outside,own_turn_rate,own_rated_turns,
     own_audit,own_audit_append,own_queries_keep,own_questions,own_charge,own_synonyms,own_synonyms_add,own_synonyms_remove,
     next_arrival,own_document_id,own_document_find,own_document,own_documents,own_folder_documents,own_document_texts,own_same_documents,
-    own_document_write,own_document_chunks_write,own_document_keep,own_document_delete,
+    own_document_write,own_document_chunks,own_document_chunks_write,own_document_keep,own_document_delete,
     own_passages,own_passages_around,own_content_exists,own_texts_write,own_chunks_delete,
     own_add_job,own_open_jobs,own_job,own_jobs,own_open_job,own_take_job,own_renew_job,own_end_job,own_release_job,own_cancel_job,own_retry_job,
     own_begin_original,own_put_parts,own_settle_original,own_part,own_original,
