@@ -63,7 +63,7 @@ async def test_what_a_model_says_is_stored_and_sent_back(
     answer = await service.chat("textil", "x", QUESTION, store=True)
     await service.close()
     assert answer.error is None and answer.conversation_id is not None
-    assert "El doble \N{GRINNING FACE} [1]" in answer.text
+    assert "El doble \U0001f600 [1]" in answer.text
     answer.text.encode()
     assert "\x00" not in answer.text and "\x00" not in "".join(answer.queries)
     assert answer.input_tokens < 100 and answer.output_tokens in (10**8, 10**8 + 7)

@@ -83,6 +83,13 @@ async def test_what_goes_wrong_is_said_to_the_model(place: Place, connect: Conne
         wrong = await client.call_tool("search", {"query": "feriado", "filter": {"mime": {"parecido": "pdf"}}})
         assert wrong.is_error and "parecido" in said(wrong)
         assert (await client.call_tool("search", {"query": "feriado", "k": 0})).is_error
+        odd = {"query": "feriado", "filtro": {"area": "rrhh"}, "min-score": 0.9}
+        unknown = await client.call_tool("search", odd)
+        assert unknown.is_error and all(one in said(unknown) for one in ("filtro", "min-score", "filter", "min_score"))
+        assert (await client.call_tool("list_documents", {"x" * 9000: 1})).is_error
+        assert (await client.call_tool("nada", {"x": 1})).is_error
+        closed = [one.input_schema["additionalProperties"] for one in (await client.list_tools()).tools]
+        assert closed == [False] * 4
         # and the server goes on
         assert (await answer(client, "search", query="feriado"))["hits"]
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import Field
 
 from ateneo import i18n
@@ -30,12 +30,14 @@ from ateneo.types import Scope
 
 # The SDK asks for an issuer wherever tokens are checked; it publishes it only for OAuth, which API keys are not.
 _ISSUER = "http://localhost"
+_SHOWN, _SHOWN_CHARS = 5, 40
+"""Unknown arguments that an error names, and how much of each."""
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
 def build(container: Container, who: WhoAsks, verifier: TokenVerifier | None = None) -> MCPServer[Any]:
     """The server, on an open Container. `who` says whose call it is; `verifier` guards the HTTP transport."""
-    server: MCPServer[Any] = MCPServer(
+    server = Server(
         "ateneo",
         title="Ateneo",
         version=version("ateneo"),
@@ -56,6 +58,26 @@ def build(container: Container, who: WhoAsks, verifier: TokenVerifier | None = N
     for tool, title, description in _described(tools):
         server.add_tool(tool, title=title, description=description, annotations=_READS)
     return server
+
+
+class Server(MCPServer[Any]):
+    """Refuses arguments that no tool has, which the SDK would leave out: a mistyped filter would find everything."""
+
+    async def list_tools(self) -> list[Tool]:
+        closed = {"additionalProperties": False}
+        return [
+            one.model_copy(update={"input_schema": one.input_schema | closed}) for one in await super().list_tools()
+        ]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        own = next((one.input_schema["properties"] for one in await self.list_tools() if one.name == name), arguments)
+        if unknown := [ascii(one)[:_SHOWN_CHARS] for one in arguments if one not in own]:
+            rule = tr(f"los argumentos de {name} son: {', '.join(own)}", f"{name} takes: {', '.join(own)}")
+            names = ", ".join(unknown[:_SHOWN])
+            raise ToolError(str(BadArgument(name=tr("argumentos", "arguments"), value=names, rule=rule)))
+        return await super().call_tool(name, arguments, context)
 
 
 @dataclass(slots=True)
