@@ -95,9 +95,8 @@ docs: $(PAGES)/.ready  ## the pages of docs/ and the Python reference, into site
 wheel: $(READY)  ## the package as it is published, installed into an empty environment, every command tried there
 	@$(BIN)/python .ci/wheel.py
 
-serve: $(READY)  ## the API on http://127.0.0.1:8000 (DATABASE_URL, or an embedded database)
-	@if [ -n "$$DATABASE_URL" ]; then $(BIN)/ateneo serve; else \
-	  export DATABASE_URL=embedded && $(BIN)/ateneo db upgrade && $(BIN)/ateneo serve; fi
+serve: $(READY)  ## the console and the API on http://127.0.0.1:8000 (DATABASE_URL, or a database of this folder with the examples)
+	@if [ -n "$$DATABASE_URL" ]; then $(BIN)/ateneo serve; else $(BIN)/python examples/serve.py; fi
 
 bench: $(TOOLS)  ## the benchmarks, each in one run with what it is compared to
 	@$(BIN)/python -m benchmarks

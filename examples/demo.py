@@ -226,6 +226,7 @@ def main() -> None:
         embedded.stop(address)
     out.print()
     out.rule("[bold]Qué sigue", align="left")
+    out.print("Para mirarlo:  make serve    (la consola en http://127.0.0.1:8000/, con estas dos empresas)")
     out.print("Tus archivos:  export DATABASE_URL=embedded && .venv/bin/ateneo db upgrade")
     out.print("               .venv/bin/ateneo ingest --empresa-id mi-empresa mi-carpeta/")
     out.print("               .venv/bin/ateneo search --empresa-id mi-empresa '¿...?'")
