@@ -13,7 +13,7 @@ from tests.pgbouncer import NEEDED, transaction_pooler
 from ateneo.db import advisory_lock, chunks, queue
 from ateneo.db import search as db_search
 from ateneo.db.pool import Database
-from ateneo.errors import DirectConnectionNeeded
+from ateneo.errors import DirectConnectionNeeded, RightsMissing
 from ateneo.factories.databases import open_database
 from ateneo.settings import load
 
@@ -124,9 +124,13 @@ async def test_nothing_is_left_in_a_session(pooled_url: str, guarded: bool) -> N
 
 async def test_a_statement_without_a_tenant_fails_behind_a_pooler_too(pooled_url: str) -> None:
     async with await Database.open(pooled_url, guarded=True) as db:
-        with pytest.raises(Exception, match="tenant"):
-            async with db.acquire() as connection:
-                await connection.fetch("SELECT * FROM public.knowledge_chunks")
+        for statement, said in (
+            ("SELECT * FROM ateneo.own_document_texts('acme')", "no tenant set"),
+            ("SELECT * FROM public.knowledge_chunks", "permission denied"),
+        ):
+            with pytest.raises(RightsMissing, match=said):
+                async with db.acquire() as connection:
+                    await connection.fetch(statement)
 
 
 async def test_what_fails_leaves_nothing_either(pooled_url: str) -> None:

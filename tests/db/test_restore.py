@@ -93,9 +93,10 @@ async def test_a_restored_database_is_whole_after_the_upgrade(restored: str) -> 
         for word, found in (("caldera", 1), ("tinte", 0), ("depósito", 1)):
             hits = (await search.search(db, search.Query("acme", word), schema="public")).hits
             assert len([hit for hit in hits if word in hit.contenido.lower()]) == found
-        with pytest.raises(RightsMissing, match="no tenant set"):
-            async with db.acquire() as connection:
-                await connection.fetch("SELECT * FROM public.knowledge_chunks")
+        for statement in ("SELECT * FROM public.knowledge_chunks", "SELECT * FROM ateneo.own_document_texts('acme')"):
+            with pytest.raises(RightsMissing, match=r"permission denied|no tenant set"):
+                async with db.acquire() as connection:
+                    await connection.fetch(statement)
     async with await Database.open(restored) as db, db.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM ateneo.vec_g1") == 3
         assert await connection.fetchval("SELECT churn FROM ateneo.company_vectors(1::smallint) LIMIT 1") is None
@@ -111,10 +112,15 @@ DAMAGE = {
         "CREATE OR REPLACE FUNCTION ateneo.own_over_budget() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER"
         " SET search_path = pg_catalog, pg_temp AS 'SELECT false'",
     ),
-    "a definer's function is the caller's": ("definition", "ALTER FUNCTION ateneo.authenticate SECURITY INVOKER"),
+    "a definer's function is the caller's": (
+        "definition",
+        "ALTER FUNCTION ateneo.authenticate(text, bytea) SECURITY INVOKER",
+    ),
     "a search path is gone": ("definition", "ALTER FUNCTION ateneo.tenant() RESET search_path"),
     "rights are gone": ("right", "REVOKE ALL ON ALL TABLES IN SCHEMA ateneo FROM ateneo_app, ateneo_worker"),
-    "rights on the chunks table are gone": ("right", "REVOKE ALL ON knowledge_chunks FROM ateneo_app"),
+    "rights on the chunks table are gone": ("right", "REVOKE ALL ON knowledge_chunks FROM ateneo_worker"),
+    "a right on the chunks table": ("right", "GRANT SELECT ON knowledge_chunks TO ateneo_app"),
+    "a right to change a table": ("right", "GRANT INSERT, UPDATE ON ateneo.document TO ateneo_app"),
     "the schema is closed": ("right", "REVOKE USAGE ON SCHEMA ateneo FROM ateneo_app"),
     "a right too many": ("right", "GRANT SELECT ON ateneo.api_key TO ateneo_app"),
     "a right of everybody's": ("right", "GRANT SELECT ON ateneo.document TO PUBLIC"),
@@ -127,7 +133,7 @@ DAMAGE = {
     "on a partition": ("row-level security", "ALTER TABLE ateneo.vec_g1_p3 DISABLE ROW LEVEL SECURITY"),
     "texts are kept": ("statistics", "ALTER TABLE ateneo.document ALTER title SET STATISTICS 100"),
     "another owner": ("owner", "ALTER TABLE ateneo.document OWNER TO ajeno"),
-    "another owner of a function": ("owner", "ALTER FUNCTION ateneo.authenticate OWNER TO ajeno"),
+    "another owner of a function": ("owner", "ALTER FUNCTION ateneo.authenticate(text, bytea) OWNER TO ajeno"),
 }
 
 

@@ -13,8 +13,9 @@ from ateneo.errors import MigrationChanged, NotUpgraded, SchemaNewer
 
 VERSION = max(number_of(item.name) for item in migrations())
 """Of this program: the highest number of its migrations."""
-LEAST_COMPATIBLE = 33
-"""The oldest program that works with this one's schema: raised by the release that drops what an older one calls."""
+LEAST_COMPATIBLE = 50
+"""The oldest program that works with this one's schema: raised by the release that drops what an older one calls. Those
+before 50 read tables as the application, which has no right on them any more."""
 
 _RECORDED = """SELECT v.version, v.least_compatible,
   ARRAY(SELECT name FROM ateneo.applied WHERE name LIKE 'migrations/%') AS migrations,

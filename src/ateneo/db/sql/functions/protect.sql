@@ -1,6 +1,7 @@
 -- The isolation of companies, put up by one function for every table that has an empresa_id, whoever made it. It runs
 -- at every upgrade and after a new generation; what stands already is left alone. docs/security.md tells the whole.
---   ateneo_app     what the API, the CLI and the agents act as: no rights on the index, one company's rows of the rest
+--   ateneo_app     what the API, the CLI and the agents act as: no right on any table of companies' rows; functions that ask for
+--                  the company read and write them for it (docs/adr/0050-functions-in-place-of-tables.md)
 --   ateneo_worker  all companies' rows, no DDL, no keys, no audit log: for queues and backfills
 --   the owner      whoever ran the upgrade: everything; row-level security does not bind it (no FORCE)
 -- Roles belong to the whole server, so they may be missing here and not creatable: then nothing of this applies, and
@@ -101,17 +102,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   WITH role (oid, name) AS (
     VALUES (0::oid, 'PUBLIC'), (to_regrole('ateneo_app')::oid, 'ateneo_app'), (to_regrole('ateneo_worker')::oid, 'ateneo_worker')),
   relation AS (
-    SELECT c.oid::regclass::text AS name, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl, coalesce(t.record, false) AS record,
-      t.id IS NOT NULL AS of_companies
+    SELECT c.oid::regclass::text AS name, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl, coalesce(t.record, false) AS record
     FROM pg_class c LEFT JOIN ateneo.tenant_tables() t ON t.id = c.oid
     WHERE c.relkind IN ('r', 'p') AND (c.relnamespace = 'ateneo'::regnamespace OR t.record))
   SELECT 'TABLE', r.name, r.acl, x.oid, x.name, CASE
       WHEN x.name = 'PUBLIC' OR r.name = 'ateneo.tenant_secret' THEN '{}'::text[]
       WHEN r.name IN ('ateneo.applied', 'ateneo.schema_version', 'ateneo.function_file') THEN '{SELECT}'
-      WHEN x.name = 'ateneo_app' THEN CASE
-        WHEN r.name = 'ateneo.audit' THEN '{SELECT,INSERT}'::text[]
-        WHEN r.name = 'ateneo.generation' THEN '{SELECT}'
-        WHEN r.of_companies AND NOT ateneo.is_hidden(r.name) THEN '{SELECT,INSERT,UPDATE,DELETE}' ELSE '{}' END
+      WHEN x.name = 'ateneo_app' THEN CASE WHEN r.name = 'ateneo.generation' THEN '{SELECT}'::text[] ELSE '{}' END
       WHEN r.name IN ('ateneo.audit', 'ateneo.api_key', 'ateneo.erased') THEN '{}'
       ELSE '{SELECT,INSERT,UPDATE,DELETE}' END
   FROM relation r, role x WHERE NOT (r.record AND x.name = 'PUBLIC')
@@ -155,7 +152,7 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY SELECT 'policy', t.name, format('DROP POLICY IF EXISTS ateneo_tenant ON %1$s; '
-      -- binds the application to its company whatever other policies allow it
+      -- binds the application to its company whatever it is granted, and other policies allow
       'CREATE POLICY ateneo_tenant ON %1$s AS RESTRICTIVE TO ateneo_app '
       'USING (empresa_id = (SELECT ateneo.tenant())) WITH CHECK (empresa_id = (SELECT ateneo.writing_tenant()))', t.name)
     FROM ateneo.tenant_tables() t WHERE NOT ateneo.has_tenant_policy(t.id);
@@ -170,11 +167,11 @@ BEGIN
   RETURN QUERY SELECT 'right', w.object, format('GRANT %s ON %s %s TO %s', array_to_string(x.missing, ', '), w.kind, w.object, w.role)
     FROM ateneo.wanted_rights() w, LATERAL (SELECT array_agg(r) AS missing FROM unnest(w.rights) r
       WHERE r NOT IN (SELECT a.privilege_type FROM aclexplode(w.acl) a WHERE a.grantee = w.grantee)) x WHERE x.missing IS NOT NULL;
-  -- what they may beyond that; on the chunks table, and in other schemas, that is the user's to say
+  -- what they may beyond that; on the chunks table that is the user's to say, but for the application
   RETURN QUERY SELECT 'right', w.object, format('REVOKE %s ON %s %s FROM %s', array_to_string(x.excess, ', '), w.kind, w.object, w.role)
     FROM ateneo.wanted_rights() w, LATERAL (SELECT array_agg(a.privilege_type) AS excess FROM aclexplode(w.acl) a
       WHERE a.grantee = w.grantee AND a.privilege_type <> ALL (w.rights)) x
-    WHERE x.excess IS NOT NULL AND w.object LIKE 'ateneo.%';
+    WHERE x.excess IS NOT NULL AND (w.object LIKE 'ateneo.%' OR w.role = 'ateneo_app');
   RETURN QUERY SELECT 'right', '@vector@', 'GRANT USAGE ON SCHEMA @vector@ TO ateneo_app, ateneo_worker'
     WHERE NOT (has_schema_privilege('ateneo_app', '@vector@', 'USAGE') AND has_schema_privilege('ateneo_worker', '@vector@', 'USAGE'));
   -- The planner's estimates are made of other companies' rows, too, and EXPLAIN shows them: prefix by prefix they would spell
