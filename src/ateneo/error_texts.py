@@ -360,6 +360,18 @@ TEXTS: dict[str, Texts] = {
         "Repetí en {retry_after} s, o subí ATENEO_REQUESTS_PER_MINUTE.",
         "Ask again in {retry_after} s, or raise ATENEO_REQUESTS_PER_MINUTE.",
     ),
+    "KeyReused": Texts(
+        "Esa Idempotency-Key ya vino con otro pedido.",
+        "That Idempotency-Key came with another request before.",
+        "Cada pedido lleva una propia; solo su repetición lleva la misma.",
+        "Each request takes its own; only its repetition has the same.",
+    ),
+    "RequestRunning": Texts(
+        "El primer pedido con esa Idempotency-Key se está respondiendo.",
+        "The first request with that Idempotency-Key is still being answered.",
+        "Repetilo en {retry_after} s: tendrá la misma respuesta.",
+        "Repeat it in {retry_after} s: it gets the same answer.",
+    ),
     "TooManyFailures": Texts(
         "Hubo demasiados intentos con claves que no valen.",
         "There were too many attempts with wrong keys.",

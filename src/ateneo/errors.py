@@ -279,6 +279,14 @@ class RateLimited(AccessDenied, code="rate-limited", status=429, fields="limit r
     """A key that asks too often."""
 
 
+class KeyReused(InputError, code="idempotency-key-reused", status=422, fields=""):
+    """An Idempotency-Key that came with another request before."""
+
+
+class RequestRunning(AteneoError, code="request-running", status=409, fields="retry_after"):
+    """The first request with its Idempotency-Key is still being answered."""
+
+
 class TooManyFailures(RateLimited, code="too-many-failures", fields="retry_after"):
     """Too many wrong keys."""
 

@@ -108,6 +108,7 @@ OUTSIDE = {
     "connection": ["open_pool"],
     "advisory_lock": ["locked"],
     # for the comparison of two models: the operator's
+    "kept_answers": ["forget_expired"],
     "query_log": ["forget_expired", "sample"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],

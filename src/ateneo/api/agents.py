@@ -12,6 +12,7 @@ from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, S
 from ateneo.api import sse
 from ateneo.api.audit_middleware import count, record, streams
 from ateneo.api.bodies import Body, Text
+from ateneo.api.idempotency import RepeatableRoute
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
 from ateneo.db import agents
@@ -21,7 +22,7 @@ from ateneo.i18n import both
 from ateneo.text.clean import clean
 from ateneo.types import Agent, Answer, Hit, Turn
 
-router = APIRouter(tags=["agents"], responses=RESPONSES, route_class=CompanyRoute)
+router = APIRouter(tags=["agents"], responses=RESPONSES, route_class=RepeatableRoute)
 definitions = APIRouter(tags=["agent definitions"], responses=RESPONSES, route_class=CompanyRoute)
 """Apart, since a key that may ask an agent may not change it (`needed_scope`)."""
 
@@ -155,6 +156,7 @@ async def _last(request: Request, event: Done | Failed) -> Event:
         await record(request)
     except AteneoError as error:
         return Failed(error, event.answer)
+    request.state.complete = isinstance(event, Done)
     return event
 
 

@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, *, uploads: Sequence[str] = ())
     app.add_middleware(RequestContext, default=chosen.lang, failed=problems.unexpected)
     if chosen.cors_origins:
         origins = [one.strip() for one in chosen.cors_origins.split(",")]
-        shown = ["X-Request-ID", "Retry-After"]
+        shown = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=shown
         )

@@ -10,15 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData, UploadFile
 
 from ateneo.api.audit_middleware import count
+from ateneo.api.idempotency import RepeatableRoute
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant, refuse_other
+from ateneo.api.tenant import OpenContainer, Tenant, refuse_other
 from ateneo.errors import BadArgument
 from ateneo.i18n import both, tr
 from ateneo.ingestion.upload import place
 from ateneo.types import ReadingReport, StoredDocument
 
 PATH = "/documents"
-router = APIRouter(tags=["documents"], responses=RESPONSES, route_class=CompanyRoute)
+router = APIRouter(tags=["documents"], responses=RESPONSES, route_class=RepeatableRoute)
 
 _FIELD_BYTES = 64 * 1024
 _IDENTITY: dict[str, Any] = {

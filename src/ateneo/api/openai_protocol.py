@@ -22,14 +22,15 @@ from ateneo.api import sse
 from ateneo.api.agents import CitationResponse, audited
 from ateneo.api.audit_middleware import count, streams
 from ateneo.api.bodies import Text
+from ateneo.api.idempotency import RepeatableRoute
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
+from ateneo.api.tenant import OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AteneoError, BadArgument
 from ateneo.i18n import both, tr
 from ateneo.types import Answer, Citation, Turn
 
-router = APIRouter(prefix="/v1", tags=["agents"], responses=RESPONSES, route_class=CompanyRoute)
+router = APIRouter(prefix="/v1", tags=["agents"], responses=RESPONSES, route_class=RepeatableRoute)
 
 _FINISH = {"cut": "length", "refused": "content_filter"}
 _END = format_sse_event(data_str="[DONE]")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from ateneo.errors import AccessDenied, AteneoError, BadArgument, ProviderBusy, RateLimited
+from ateneo.errors import AccessDenied, AteneoError, BadArgument, ProviderBusy, RateLimited, RequestRunning
 from ateneo.i18n import tr
 from ateneo.text.clean import shown_on_a_line
 from ateneo.text.json_size import depth_rule
@@ -80,7 +80,7 @@ def of_error(error: AteneoError, status: int | None = None, more: Mapping[str, A
     headers = {}
     if isinstance(error, AccessDenied) and error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="ateneo"'
-    if isinstance(error, ProviderBusy | RateLimited) and error.fields.get("retry_after") is not None:
+    if isinstance(error, ProviderBusy | RateLimited | RequestRunning) and error.fields.get("retry_after") is not None:
         headers["Retry-After"] = str(math.ceil(float(str(error.fields["retry_after"]))))
     shown = status or error.status
     if shown >= HTTPStatus.INTERNAL_SERVER_ERROR:

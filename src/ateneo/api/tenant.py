@@ -13,6 +13,7 @@ from ateneo.errors import AccessDenied, DatabaseUnavailable, OtherEmpresa
 from ateneo.i18n import tr
 from ateneo.types import Caller, Scope
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer ateneo_…")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api-key", description="X-API-Key: ateneo_…")
 
@@ -32,14 +33,18 @@ def container(request: Request) -> Container:
 class CompanyRoute(APIRoute):
     """A route of one company's: who asks, and whether they may, is known before one byte of the body is read."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
         async def by_a_caller(request: Request) -> Response:
             await _identify(request)
-            return await handle(request)
+            return await self.answered(request, handle)
 
         return by_a_caller
+
+    async def answered(self, request: Request, handle: Handler) -> Response:
+        """The answer to a caller who is known."""
+        return await handle(request)
 
 
 async def _identify(request: Request) -> None:

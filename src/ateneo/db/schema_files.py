@@ -46,6 +46,7 @@ FUNCTION_FILES = {
     "usage": "usage",
     "synonyms": "synonyms",
     "passages": "passages",
+    "kept_answers": "kept_answers",
     "erase": "130_erase",
 }
 """The function files, in the order in which they run, each with the name that the database records it by: the one under

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ateneo.db import generations, query_log, queue, workers
+from ateneo.db import generations, kept_answers, query_log, queue, workers
 from ateneo.db.pool import Database
 from ateneo.embedding import legacy_column
 from ateneo.embedding.batch import Batch, Totals
@@ -259,6 +259,7 @@ class Worker:
             await asyncio.sleep(self._maintenance_s)
             try:
                 await query_log.forget_expired(self._db)
+                await kept_answers.forget_expired(self._db)
                 for number in list(self._lanes):
                     await queue.fill(self._db, number)
                 async for tuned in maintenance.tune(self._db, threshold=self._threshold, bm25=self._bm25):

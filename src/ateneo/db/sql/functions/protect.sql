@@ -43,7 +43,7 @@ $$;
 
 -- What the application has no business in: the index, which ateneo.search reads for it, keys, queues, upkeep.
 CREATE OR REPLACE FUNCTION ateneo.is_hidden(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|embedding_usage$|source_row$|job$|original)'
+  SELECT name ~ '^ateneo\.(vec_g\d|chunk_lex$|tenant_stats$|term_stats$|vocabulary|own_index$|recall_measured$|api_key$|erased$|embedding_queue$|embedding_budget$|embedding_usage$|source_row$|job$|original|kept_answer$)'
 $$;
 
 -- Whether the table has the policy that binds the application to its company.
@@ -66,6 +66,7 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     own_conversation,own_conversations,own_conversation_begin,own_summary_keep,own_conversation_delete,own_conversations_purge,
     own_turns,own_turn_add,own_turns_outside,own_turn_rate,own_rated_turns,
     own_audit,own_audit_append,own_queries_keep,own_questions,own_charge,own_synonyms,own_synonyms_add,own_synonyms_remove,
+    own_answer_claim,own_answer_keep,own_answer_release,
     next_arrival,own_document_id,own_document_find,own_document,own_documents,own_folder_documents,own_document_texts,own_same_documents,
     own_document_write,own_document_chunks,own_document_chunks_write,own_document_keep,own_document_delete,
     own_passages,own_passages_around,own_content_exists,own_texts_write,own_chunks_delete,
