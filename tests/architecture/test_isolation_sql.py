@@ -110,6 +110,8 @@ OUTSIDE = {
     # for the comparison of two models: the operator's
     "kept_answers": ["forget_expired"],
     "query_log": ["forget_expired", "sample"],
+    # whether the login is the owner's
+    "rights": ["has_the_owners_login"],
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
     # the operator's tables as sources: adding them, and the worker that reads them

@@ -7,6 +7,7 @@ import typer
 
 from ateneo.cli import schema_screen, settings_findings
 from ateneo.cli.finding import Finding, show
+from ateneo.cli.logins import remedy_of
 from ateneo.cli.runtime import out
 from ateneo.db import adopt, generations, health, pgvector, sources
 from ateneo.db.pool import Database
@@ -80,7 +81,7 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
                 async for finding in _recall(db):
                     yield finding
     except AteneoError as error:
-        yield Finding(False, error.message, error.remedy)
+        yield Finding(False, error.message, remedy_of(error))
     if embedding is not None:
         await embedding.close()
 

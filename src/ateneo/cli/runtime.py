@@ -20,6 +20,7 @@ from rich.text import Text
 from ateneo import i18n
 from ateneo.cli import terminal
 from ateneo.cli.json_output import print_json
+from ateneo.cli.logins import remedy_of
 from ateneo.db import embedded
 from ateneo.errors import AteneoError, InputError
 from ateneo.i18n import tr
@@ -235,8 +236,8 @@ def nobody_answers() -> InputError:
 def report(error: AteneoError, *, logged: bool = False) -> None:
     """Prints an error on stderr: what happened, then what to do about it."""
     say_error(f"❌ {error.loggable if logged else error.message}", style="bold red")
-    if error.remedy:
-        say_error(f"   {error.remedy}")
+    if remedy := remedy_of(error):
+        say_error(f"   {remedy}")
 
 
 def say_error(text: str, style: str = "") -> None:
@@ -254,7 +255,7 @@ def say_error(text: str, style: str = "") -> None:
 
 def described(error: AteneoError) -> dict[str, str]:
     """An error for programs."""
-    return {"code": error.code, "message": error.message, "remedy": error.remedy}
+    return {"code": error.code, "message": error.message, "remedy": remedy_of(error)}
 
 
 def whoami() -> str:

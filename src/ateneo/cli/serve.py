@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
+import structlog
 import typer
 
-from ateneo.cli.runtime import err, run_or_exit
+from ateneo.cli.logins import owner_warning
+from ateneo.cli.runtime import err, run_or_exit, say_error
+from ateneo.db.rights import has_the_owners_login
 from ateneo.factories.chat_models import make_chat_model
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
@@ -12,6 +15,7 @@ from ateneo.i18n import tr
 from ateneo.operations.readiness import check_ready
 from ateneo.settings import load
 
+_log = structlog.get_logger("ateneo.serve")
 # A string, since interfaces do not know each other.
 APP = "ateneo.web:create_app"
 LONGEST_HEAD = 256 * 1024
@@ -39,5 +43,8 @@ async def _check() -> None:
     settings = load()
     async with make_embedding_service(settings) as embedding:
         make_chat_model(settings, embedding)
-        async with await open_database(settings) as db:
+        async with await open_database(settings, guarded=True) as db:
             await check_ready(db, make_models(settings, embedding))
+            if await has_the_owners_login(db):
+                say_error(f"! {owner_warning()}", style="yellow")
+                _log.warning("the owner's login serves companies", remedy="docs/how-to/tenants.md", role=db.role)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
+from ateneo.cli.logins import COMMAND
 from ateneo.cli.runtime import INTERRUPTED, out, say_error, synchronous
 from ateneo.i18n import tr
 from ateneo.validation_messages import broken_rule
@@ -23,6 +24,10 @@ Work = TypeVar("Work", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
+    def invoke(self, ctx: Any) -> Any:
+        COMMAND.set(ctx.command_path.partition(" ")[2])
+        return super().invoke(ctx)
+
     def get_help_option(self, ctx: Any) -> Any:
         return _ours(super().get_help_option(ctx))
 

@@ -1,7 +1,8 @@
 """What the role that upgrades must be allowed, and the SQL that allows it without changing anything for other programs:
 it is made a member of who owns the tables, never the other way round, and no table changes its owner."""
 
-from ateneo.db.pool import Connection
+from ateneo.db import embedded
+from ateneo.db.pool import Connection, Database
 from ateneo.errors import NotTheOwner, RightsMissing
 from ateneo.i18n import tr
 
@@ -14,6 +15,15 @@ _OWNERS = """SELECT DISTINCT quote_ident(r.rolname) AS owner, r.rolsuper AS supe
       WHERE c.oid = to_regclass('public.knowledge_chunks')
     UNION ALL SELECT n.nspowner, 'ateneo' FROM pg_namespace n WHERE n.nspname = 'ateneo') o
   JOIN pg_roles r ON r.oid = o.id WHERE NOT pg_has_role(o.id, 'USAGE')"""
+
+_IS_OWNER = """SELECT pg_has_role(session_user, n.nspowner, 'MEMBER') FROM pg_namespace n WHERE n.nspname = 'ateneo'"""
+
+
+async def has_the_owners_login(db: Database) -> bool:
+    """Whether the login can become the owner of Ateneo's tables, whatever role it acts as. An embedded server has no
+    other login."""
+    async with db.acquire() as connection:
+        return not embedded.is_embedded(db.where) and bool(await connection.fetchval(_IS_OWNER))
 
 
 async def refuse_missing(connection: Connection, kinds: set[str]) -> None:

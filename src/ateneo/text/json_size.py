@@ -20,11 +20,8 @@ def check_size(name: str, value: object, most: int = MOST_VALUES) -> None:
         inner = [one for one in level if isinstance(one, Mapping | list | tuple) and one]
         values += len(level) - len(inner)
         if values > most or sum(map(len, inner)) > most - values:
-            raise BadArgument(
-                name=name,
-                value=_beginning(value),
-                rule=tr(f"valores en total: hasta {number(most)}", f"values in all: up to {number(most)}"),
-            )
+            rule = tr(f"valores en total: hasta {number(most)}", f"values in all: up to {number(most)}")
+            raise BadArgument(name=name, value=_beginning(value), rule=rule)
         if not inner:
             return
         level = [one for item in inner for one in (item.values() if isinstance(item, Mapping) else item)]
