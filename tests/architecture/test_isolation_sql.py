@@ -115,6 +115,7 @@ OUTSIDE = {
     # ateneo.search sets and checks the tenant itself
     "search": ["search", "vector_schema"],
     # the operator's tables as sources: adding them, and the worker that reads them
+    "foreign_stores": ["collection_id", "json_samples", "tables_with", "vectorized"],
     "source_rows": ["alone"],
     "sources": [
         "_made",
@@ -122,6 +123,7 @@ OUTSIDE = {
         "attempt",
         "check",
         "compare",
+        "keep_own_vectors",
         "lacking",
         "note_error",
         "poll_from",

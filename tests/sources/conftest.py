@@ -1,14 +1,20 @@
 """Three products' tables as their frameworks make them, an operator's service, and a search."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.providers.server import ProviderServer, vector_for
 
 from ateneo.db import search as statements
 from ateneo.db.pool import Database
 from ateneo.db.search import Query
+from ateneo.embedding.service import EmbeddingService
+from ateneo.embedding.switch import Switch
 from ateneo.factories.embedders import make_models
+from ateneo.providers.local import LocalEmbedder, bundled_model_dir
+from ateneo.search.service import VectorSearchService
 from ateneo.settings import load
 from ateneo.sources.service import SourceService
 from ateneo.types import Hit
@@ -32,7 +38,22 @@ CREATE TABLE app.kb_chunks (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), account_id bigint, article_id uuid NOT NULL, position integer NOT NULL,
   content text NOT NULL, tag character varying(40), discarded_at timestamp(6))"""
 
+STORES = Path(__file__).parent / "stores"
+PAID = {"ATENEO_EMBEDDING_PROVIDER": "openai", "ATENEO_EMBEDDING_MODEL": "custom", "OPENAI_API_KEY": "k"}
+
 Find = Callable[..., Awaitable[list[Hit]]]
+
+
+def vector_text(text: str, *, array: bool = False) -> str:
+    """The vector that the tests' provider gives a text, as PostgreSQL reads it."""
+    numbers = ",".join(map(str, vector_for(text, 8).tolist()))
+    return f"{{{numbers}}}" if array else f"[{numbers}]"
+
+
+@pytest.fixture
+def provider_server() -> Iterator[ProviderServer]:
+    with ProviderServer(dims=8) as server:
+        yield server
 
 
 @pytest.fixture
@@ -48,6 +69,43 @@ async def sources(database: Database) -> AsyncIterator[SourceService]:
     models = make_models(load())
     yield SourceService(database, models)
     await models.close()
+
+
+@pytest.fixture
+async def paid(
+    database: Database, provider_server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SourceService]:
+    """With a model of a provider that answers here, and counts what it is asked."""
+    for name, value in {**PAID, "OPENAI_BASE_URL": provider_server.url}.items():
+        monkeypatch.setenv(name, value)
+    models = make_models(load())
+    yield SourceService(database, models)
+    await models.close()
+
+
+@pytest.fixture
+def ask(database: Database) -> Find:
+    """Searches by words and vectors, with the settings' model."""
+
+    async def ask(empresa_id: str, text: str) -> list[Hit]:
+        async with make_models(load()) as models:
+            return list((await VectorSearchService(database, models).search(empresa_id, text)).hits)
+
+    return ask
+
+
+@pytest.fixture
+def switched(database: Database) -> Callable[[], Awaitable[None]]:
+    """Changes to the bundled model."""
+
+    async def switched() -> None:
+        async with EmbeddingService(LocalEmbedder(bundled_model_dir(), threads=1)) as service:
+            work = Switch(database, service)
+            generation = await work.begin()
+            await work.fill(generation)
+            await work.activate(generation)
+
+    return switched
 
 
 @pytest.fixture

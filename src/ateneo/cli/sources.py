@@ -1,6 +1,7 @@
 """`ateneo sources`: the product's own tables, searched as they are (docs/how-to/sources.md)."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from ateneo.cli.usage import Commands
 from ateneo.factories.sources import open_sources
 from ateneo.i18n import count, number, tr
 from ateneo.settings import load
+from ateneo.sources.presets import KINDS
 from ateneo.sources.service import SourceService
 from ateneo.types.sources import Source, SourceCheck, SourceProgress
 
@@ -30,13 +32,15 @@ def _service() -> AbstractAsyncContextManager[SourceService]:
 
 @app.command(
     help=tr(
-        "add table ESQUEMA.TABLA: la propone como fuente, la muestra, pregunta, y copia sus textos.",
-        "add table SCHEMA.TABLE: proposes it as a source, shows it, asks, and copies its texts.",
+        "add table ESQUEMA.TABLA: la propone como fuente, la muestra, pregunta, y copia sus textos. "
+        "add langchain, llamaindex, supabase, pgai o r2r: la que hizo esa biblioteca, con sus vectores.",
+        "add table SCHEMA.TABLE: proposes it as a source, shows it, asks, and copies its texts. "
+        "add langchain, llamaindex, supabase, pgai or r2r: the one that this library made, with its vectors.",
     )
 )
 async def add(
-    kind: Annotated[str, typer.Argument(help="table")],
-    table: Annotated[str, typer.Argument(help=tr("La tabla o vista.", "The table or view."))],
+    kind: Annotated[str, typer.Argument(help="table, langchain, llamaindex, supabase, pgai, r2r")],
+    table: Annotated[str | None, typer.Argument(help=tr("La tabla o vista.", "The table or view."))] = None,
     name: Annotated[str | None, typer.Option("--name", help=tr("Cómo se llama la fuente.", "Its name."))] = None,
     key: Annotated[
         list[str] | None, typer.Option("--id", help=tr("Columna de la clave.", "Column of the key."))
@@ -70,10 +74,25 @@ async def add(
     cursor: Annotated[
         str | None, typer.Option("--cursor", help=tr("Columna que crece al cambiar.", "Column that grows."))
     ] = None,
+    vector: Annotated[
+        str | None, typer.Option("--vector", help=tr("Columna de vectores hechos.", "Column of vectors it has."))
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help=tr("De qué modelo: openai/…", "Of which model: openai/…"))
+    ] = None,
+    trust_vectors: Annotated[
+        bool, typer.Option("--trust-vectors", help=tr("Sin comprobar que lo son.", "Without checking that."))
+    ] = False,
+    collection: Annotated[
+        str | None, typer.Option("--collection", help=tr("De langchain, una.", "Of langchain's, one."))
+    ] = None,
     yes: Yes = False,
 ) -> int | None:
-    if kind != _TABLE:
-        raise typer.BadParameter(tr("por ahora solo: add table TABLA", "so far only: add table TABLE"))
+    if kind not in (_TABLE, *KINDS):
+        kinds = ", ".join((_TABLE, *KINDS))
+        raise typer.BadParameter(tr(f"{kind} no es de estos: {kinds}", f"{kind} is none of these: {kinds}"))
+    if kind == _TABLE and table is None:
+        raise typer.BadParameter(tr("falta la tabla", "the table is missing"))
     chosen: dict[str, Any] = {
         "key": key and tuple(key),
         "tenant": tenant,
@@ -86,19 +105,29 @@ async def add(
         "condition": where,
         "url": url,
         "cursor": cursor,
+        "vector": vector,
+        "model": model,
     }
     given = {field: value for field, value in chosen.items() if value is not None}
     async with _service() as sources:
-        draft = await sources.draft(table, name=name, poll=poll, **given)
+        if kind == _TABLE:
+            draft = await sources.draft(table or "", name=name, poll=poll, **given)
+        else:
+            draft = await sources.draft_of(kind, table, name=name, collection=collection, **given)
+            draft = replace(draft, follow="poll") if poll else draft
         found = await sources.preview(draft)
-        show_draft(draft, found, await sources.estimate(found))
+        show_draft(draft, found, await sources.estimate(found), checked=not trust_vectors)
         if not yes and not confirmed(tr("¿Agregarla?", "Add it?")):
             err.print(tr("No se cambió nada.", "Nothing was changed."))
             return 1
-        await sources.add(draft)
+        await sources.add(draft, trust_vectors=trust_vectors)
         await _sync(sources, draft.name)
-    say(tr("Sus vectores los hace `ateneo worker`, que además la mantiene al día.",
-           "`ateneo worker` makes its vectors, and keeps it up to date."))  # fmt: skip
+    if draft.mapping.vector:
+        say(tr("`ateneo worker` la mantiene al día, y hace los vectores que falten.",
+               "`ateneo worker` keeps it up to date, and makes the vectors that are missing."))  # fmt: skip
+    else:
+        say(tr("Sus vectores los hace `ateneo worker`, que además la mantiene al día.",
+               "`ateneo worker` makes its vectors, and keeps it up to date."))  # fmt: skip
     return None
 
 
@@ -154,6 +183,18 @@ async def sync(name: _Name) -> None:
         await _sync(sources, name)
 
 
+@app.command(
+    help=tr(
+        "Desde ahora embebe Ateneo sus textos: deja de tomar los vectores de la tabla.",
+        "From now on Ateneo embeds its texts: the table's vectors are no longer taken over.",
+    )
+)
+async def embed(name: _Name) -> None:
+    async with _service() as sources:
+        await sources.embed(name)
+    say(tr("Lo guardado queda como está hasta que cambie su fila.", "What is stored stays until its row changes."))
+
+
 @app.command(help=tr("La saca, con sus triggers; la tabla queda como está.", "Removes it; the table stays."))
 async def remove(name: _Name, yes: Yes = False) -> int | None:
     async with _service() as sources:
@@ -179,7 +220,8 @@ async def _sync(sources: SourceService, name: str, *, quiet: bool = False) -> No
 def _show_progress(done: SourceProgress) -> None:
     stored = tr(count(done.stored, "fila guardada", "filas guardadas"), count(done.stored, "row stored", "rows stored"))
     gone = tr(count(done.removed, "quitada", "quitadas"), count(done.removed, "removed", "removed"))
-    say(f"{stored}, {gone}.")
+    own = tr(f" ({number(done.vectors)} con su vector)", f" ({number(done.vectors)} with their vector)")
+    say(f"{stored}{own if done.vectors else ''}, {gone}.")
     if done.failed:
         rows = count(done.failed, tr("fila", "row"), tr("filas", "rows"))
         warn(tr(f"{rows}: la condición falla con ellas, y no se encuentran.",

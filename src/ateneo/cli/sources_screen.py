@@ -4,13 +4,21 @@ from ateneo.cli.output import facts, say, warn
 from ateneo.cli.runtime import out
 from ateneo.i18n import count, dollars, number, tr
 from ateneo.sources.service import Estimate
+from ateneo.sources.vectors import SAMPLE
 from ateneo.types.sources import SourceDraft, SourceMapping, SourcePreview
 
 
-def show_draft(draft: SourceDraft, found: SourcePreview, estimate: Estimate) -> None:
-    """The mapping, how many rows and what they cost, and what is done to the table."""
+def show_draft(draft: SourceDraft, found: SourcePreview, estimate: Estimate, *, checked: bool) -> None:
+    """The mapping, how many rows and what they cost, and what is done to the table. `checked`: whether vectors that it
+    brings are compared with the model's."""
     say(f"{draft.relation} → {draft.name}", style="bold")
     out.print(facts({**mapping_facts(draft.mapping), **_amounts(found, estimate)}))
+    if draft.mapping.vector:
+        say(_saved(draft, found, estimate, checked=checked))
+    elif draft.unused_vector:
+        column = draft.unused_vector
+        say(tr(f"{column} tiene vectores: con --model PROVEEDOR/MODELO se toman sin pagarlos otra vez.",
+               f"{column} is of vectors: with --model PROVIDER/MODEL they are taken over for free."))  # fmt: skip
     out.print(_effect(draft))
     if found.without_company:
         rows = count(found.without_company, tr("fila", "row"), tr("filas", "rows"))
@@ -30,6 +38,8 @@ def mapping_facts(mapping: SourceMapping) -> dict[str, str]:
         tr("condición", "condition"): mapping.condition or tr("ninguna: todas las filas", "none: all rows"),
         tr("enlace", "link"): mapping.url or "",
         tr("cursor", "cursor"): mapping.cursor or "",
+        tr("vectores", "vectors"): f"{mapping.vector}, {mapping.model}" if mapping.vector else "",
+        "parent": mapping.parent.relation if mapping.parent else "",
     }
 
 
@@ -41,6 +51,25 @@ def _amounts(found: SourcePreview, estimate: Estimate) -> dict[str, str]:
         tr("filas", "rows"): number(found.rows) + (hidden if found.hidden else "") + f", {companies}",
         "embeddings": f"~{count(estimate.tokens, 'token', 'tokens')}, {estimate.model}{cost}",
     }
+
+
+def _saved(draft: SourceDraft, found: SourcePreview, estimate: Estimate, *, checked: bool) -> str:
+    """How many rows bring their vector, what that saves, and what it takes to check it."""
+    rows = count(found.usable.rows, tr("fila trae", "row brings"), tr("filas traen", "rows bring"))
+    tokens = count(estimate.saved_tokens, "token", "tokens")
+    worth = tokens if estimate.saved_usd is None else f"{tokens}, USD {dollars(estimate.saved_usd)}"
+    said = tr(f"{rows} su vector, que se toma sin pagarlo otra vez (~{worth}).",
+              f"{rows} a vector, taken over without paying for it again (~{worth}).")  # fmt: skip
+    others = found.rows - found.usable.rows
+    if others:
+        left = count(others, tr("fila", "row"), tr("filas", "rows"))
+        said += tr(f" {left} sin vector de ese largo se embeben.", f" {left} without one of that length are embedded.")
+    if checked and found.usable.rows:
+        few = count(min(found.usable.rows, SAMPLE), tr("texto", "text"), tr("textos", "texts"))
+        take = count(estimate.check_tokens, "token", "tokens")
+        said += tr(f" Compruebo que sean de {draft.mapping.model} con {few} (~{take}).",
+                   f" I check that they are of {draft.mapping.model} with {few} (~{take}).")  # fmt: skip
+    return said
 
 
 def _effect(draft: SourceDraft) -> str:

@@ -12,19 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import numpy as np
 
 from ateneo.db import sources
+from ateneo.db.chunks import content_hash, write_vectors
 from ateneo.db.pool import Connection, Database
-from ateneo.types import Chunk
+from ateneo.types import Chunk, Pending
 from ateneo.types.sources import Source
 
 Key = tuple[str, ...]
 
 _CHANGES = """SELECT change_id, key FROM ateneo.source_change WHERE source_id = $1 ORDER BY change_id LIMIT $2"""
-_STORED = """SELECT r.key, r.empresa_id, r.row_id, r.document_id, r.chunks, r.fingerprint
+_STORED = """SELECT r.key, r.empresa_id, r.row_id, r.document_id, r.chunks, r.fingerprint, r.stale_vector
   FROM ateneo.source_row r WHERE r.source_id = $1 AND r.row_id = ANY ($2::text[])"""
 _ROWS = """SELECT key, shown, empresa_id, document, place, title, body, metadata::text AS metadata,
-    url::text AS url, fingerprint
+    url::text AS url, vector, fingerprint
   FROM ateneo.source_{id}_rows($1::text::jsonb)"""
 
 # $1: source, $2: row ids. The chunks' own triggers take away what is derived from them.
@@ -81,19 +83,21 @@ WITH surplus AS (SELECT t.e, c.id
 DELETE FROM public.knowledge_chunks k USING surplus s WHERE k.empresa_id = s.e AND k.id = s.id
 """
 _PUT_ROWS = """
-INSERT INTO ateneo.source_row AS r (source_id, key, empresa_id, row_id, document_id, chunks, fingerprint, url)
+INSERT INTO ateneo.source_row AS r (source_id, key, empresa_id, row_id, document_id, chunks, fingerprint, url,
+    stale_vector)
 SELECT $1, ARRAY(SELECT jsonb_array_elements_text(t.key::jsonb)), t.e, t.row_id, t.document_id, t.chunks,
-  t.fingerprint, t.url
-FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[])
-  AS t(key, e, row_id, document_id, chunks, fingerprint, url)
+  t.fingerprint, t.url, t.stale_vector
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[])
+  AS t(key, e, row_id, document_id, chunks, fingerprint, url, stale_vector)
 ON CONFLICT (source_id, key) DO UPDATE SET chunks = excluded.chunks, fingerprint = excluded.fingerprint,
-  url = excluded.url
+  url = excluded.url, stale_vector = excluded.stale_vector
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table as it is now. `body`: its text columns, joined; `url`: the values that the template takes."""
+    """A row of the table as it is now. `body`: its text columns, joined; `url`: the values that the template takes;
+    `vector`: the one that it brings."""
 
     key: Key
     shown: bool
@@ -105,11 +109,13 @@ class Row:
     metadata: Mapping[str, Any]
     url: Mapping[str, str | None]
     fingerprint: str
+    vector: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row to store. Its own metadata is its document's where the row is one, else its chunks'."""
+    """A row to store. Its own metadata is its document's where the row is one, else its chunks'. `vector`: of its one
+    chunk, for a generation; `stale_vector`: the md5 of one that is of an earlier text."""
 
     key: Key
     empresa_id: str
@@ -124,6 +130,9 @@ class NewRow:
     document_metadata: Mapping[str, Any] = field(default_factory=dict)
     chunk_metadata: Mapping[str, Any] = field(default_factory=dict)
     chunks: tuple[Chunk, ...] = ()
+    vector: Sequence[float | None] | None = None
+    generation: int | None = None
+    stale_vector: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ class StoredRow:
     document_id: str
     chunks: int
     fingerprint: str
+    stale_vector: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +235,8 @@ async def companies_there(connection: Connection, companies: Sequence[str]) -> s
 
 async def stored_page(connection: Connection, known: Source, size: int) -> list[StoredRow]:
     rows = await connection.fetch(
-        "SELECT r.key, r.empresa_id, r.row_id, r.document_id, r.chunks, r.fingerprint FROM ateneo.source_row r"
-        " WHERE r.source_id = $1 LIMIT $2",
+        "SELECT r.key, r.empresa_id, r.row_id, r.document_id, r.chunks, r.fingerprint, r.stale_vector"
+        " FROM ateneo.source_row r WHERE r.source_id = $1 LIMIT $2",
         known.source_id,
         size,
     )
@@ -238,8 +248,26 @@ async def remove(connection: Connection, known: Source, rows: Sequence[StoredRow
         await connection.execute(_REMOVE, known.source_id, [one.row_id for one in rows])
 
 
-async def put(connection: Connection, known: Source, rows: Sequence[NewRow], before: Mapping[Key, StoredRow]) -> None:
-    """Stores the rows over what is stored of them; `before` must be of the same company and document."""
+async def generations(connection: Connection, model: str) -> dict[int, int]:
+    """Those of the model, by their dimensions, that new vectors go to."""
+    rows = await connection.fetch(
+        "SELECT g.dims, g.generation FROM ateneo.generation g WHERE g.provider || '/' || g.model = $1"
+        " AND g.state IN ('active', 'filling') ORDER BY g.active",
+        model,
+    )
+    return {row["dims"]: row["generation"] for row in rows}
+
+
+async def put(
+    connection: Connection,
+    known: Source,
+    rows: Sequence[NewRow],
+    before: Mapping[Key, StoredRow],
+    *,
+    binary: bool = False,
+) -> None:
+    """Stores the rows over what is stored of them; `before` must be of the same company and document. `binary` as in
+    `Database.binary_vectors`."""
     if not rows:
         return
     kept = [one for one in rows if one.chunks]
@@ -255,6 +283,7 @@ async def put(connection: Connection, known: Source, rows: Sequence[NewRow], bef
         [one.external_id for one in kept],
     )
     await _put_chunks(connection, kept)
+    await _put_vectors(connection, kept, binary=binary)
     surplus = [(one, before[one.key].chunks) for one in rows if one.key in before]
     shorter = [(one, was) for one, was in surplus if was > len(one.chunks)]
     if shorter:
@@ -275,6 +304,7 @@ async def put(connection: Connection, known: Source, rows: Sequence[NewRow], bef
         [len(one.chunks) for one in rows],
         [one.fingerprint for one in rows],
         [one.url for one in rows],
+        [one.stale_vector for one in rows],
     )
 
 
@@ -296,6 +326,22 @@ async def _put_chunks(connection: Connection, rows: Sequence[NewRow]) -> None:
         [json.dumps(one.headings, ensure_ascii=False) for _, _, one in chunks],
         [_json(row.chunk_metadata) for row, _, _ in chunks],
     )
+
+
+async def _put_vectors(connection: Connection, rows: Sequence[NewRow], *, binary: bool) -> None:
+    """The vectors that rows bring: the queue does not ask for them any more."""
+    of: dict[int, list[NewRow]] = {}
+    for row in rows:
+        if row.generation is not None:
+            of.setdefault(row.generation, []).append(row)
+    for generation, those in of.items():
+        texts = [row.chunks[0].contenido for row in those]
+        chunks = [
+            Pending(row.empresa_id, chunk_id(row.row_id, 0), text, content_hash(text))
+            for row, text in zip(those, texts, strict=True)
+        ]
+        vectors = np.array([row.vector for row in those], dtype=np.float32)
+        await write_vectors(connection, generation, chunks, vectors, binary=binary)
 
 
 def chunk_id(row: str, at: int) -> str:

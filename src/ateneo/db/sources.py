@@ -24,6 +24,8 @@ from ateneo.types.sources import (
     SourceMapping,
     SourcePreview,
     TableFacts,
+    TextWithVector,
+    VectorCount,
 )
 
 SAMPLE = 200
@@ -69,6 +71,8 @@ _AMOUNTS = """SELECT count(*) FILTER (WHERE l.shown AND l.empresa_id IS NOT NULL
   count(*) FILTER (WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
   count(DISTINCT l.empresa_id) FILTER (WHERE l.shown) AS companies,
   coalesce(sum(l.characters) FILTER (WHERE l.empresa_id IS NOT NULL), 0) AS characters"""
+_LENGTHS = """SELECT l.dims, count(*) AS rows, coalesce(sum(l.characters), 0) AS characters
+  FROM {live} l WHERE l.shown AND l.empresa_id IS NOT NULL AND l.dims IS NOT NULL GROUP BY l.dims ORDER BY 2 DESC"""
 _ADD = """INSERT INTO ateneo.source (name, relation, follow, mapping) VALUES ($1, $2, $3, $4::text::jsonb)
   RETURNING source_id"""
 OF_ONE_ROW = (asyncpg.DataError, asyncpg.CardinalityViolationError, asyncpg.PLPGSQLError)
@@ -152,12 +156,29 @@ async def preview(db: Database, draft: SourceDraft) -> SourcePreview:
             f" ORDER BY l.fingerprint LIMIT {SAMPLE}) s)) r",
             timeout=NO_LIMIT,
         )
+        lengths = await connection.fetch(_LENGTHS.format(live=live), timeout=NO_LIMIT) if draft.mapping.vector else []
     assert row is not None
     return SourcePreview(
         **row,
+        vectors=tuple(VectorCount(**one) for one in lengths),
         repeated=tuple(repeated) if repeated else None,
         sample=tuple(one["body"] for one in texts),
     )
+
+
+async def texts_with_vectors(db: Database, draft: SourceDraft, dims: int, size: int) -> list[TextWithVector]:
+    """Some of the texts, with their vectors of so many dimensions; nothing of it stays. Raises BadArgument."""
+    probe = replace(draft, mapping=replace(draft.mapping, metadata=(draft.node,) if draft.node else ()))
+    async with _made(db, probe, keep=False) as (connection, source_id):
+        rows = await connection.fetch(
+            f"SELECT r.body, r.vector, r.metadata::text AS metadata FROM ateneo.source_{source_id}_rows((SELECT"  # noqa: S608
+            f" jsonb_agg(to_jsonb(s.key)) FROM (SELECT l.key FROM ateneo.source_{source_id}_live(NULL) l"
+            " WHERE l.shown AND l.empresa_id IS NOT NULL AND l.dims = $1 ORDER BY l.fingerprint LIMIT $2) s)) r",
+            dims,
+            size,
+            timeout=NO_LIMIT,
+        )
+    return [TextWithVector(one["body"], tuple(one["vector"]), json.loads(one["metadata"])) for one in rows]
 
 
 async def add(db: Database, draft: SourceDraft, *, patience: Patience = PATIENCE) -> Source:
@@ -258,6 +279,28 @@ async def _without_company(db: Database, known: Source) -> SourceCheck:
         except OF_ONE_ROW:
             rows = []
     return SourceCheck(without_company=rows[0]["total"] if rows else 0, keys=tuple(tuple(row["key"]) for row in rows))
+
+
+async def keep_own_vectors(db: Database, known: Source) -> None:
+    """Ends taking over the source's vectors. What is stored stays as it is until its row changes: fingerprints are made
+    anew, but of rows with a change that waits. Raises DatabaseError."""
+    await compare(db, known)
+    async with db.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('ateneo.source', $1))", known.source_id)
+        await connection.execute("SELECT set_config('statement_timeout', '0', true)")
+        await connection.execute(
+            'UPDATE ateneo.source SET mapping = mapping || \'{"vector": null, "model": null}\' WHERE source_id = $1',
+            known.source_id,
+        )
+        await connection.execute("SELECT ateneo.make_source($1)", known.source_id)
+        await connection.execute(
+            "UPDATE ateneo.source_row r SET fingerprint = l.fingerprint"  # noqa: S608
+            f" FROM ateneo.source_{known.source_id}_live(NULL) l WHERE r.source_id = $1 AND r.key = l.key"
+            " AND l.fingerprint IS NOT NULL AND NOT EXISTS (SELECT FROM ateneo.source_change c"
+            " WHERE c.source_id = $1 AND (c.key = r.key OR c.key IS NULL))",
+            known.source_id,
+            timeout=NO_LIMIT,
+        )
 
 
 async def note_error(db: Database, known: Source, error: str) -> None:

@@ -1,11 +1,11 @@
 """What is what in a table, guessed from its catalog: a proposal that a person reads before anything is done."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ateneo.errors import BadArgument
 from ateneo.i18n import tr
-from ateneo.types.sources import Column, SourceMapping, TableFacts
+from ateneo.types.sources import PARENT, Column, SourceMapping, TableFacts
 
 _WORDS = {
     "tenant": "empresa company tenant organization organisation organizacion org workspace account cuenta team"
@@ -27,6 +27,8 @@ _PRIVATE = re.compile(
     r"pass|secret|token|hash|salt|mail|phone|telefono|celular|dni|cuit|ssn|card|tarjeta|embedding|vector"
 )
 _TIMES = re.compile(r"_(at|on|en|el)$")
+_VECTOR = re.compile(r"(^|\.)(vector|halfvec)(\(\d+\))?$")
+_ARRAYS = ("real[]", "double precision[]")
 _OPTIONS = {"key": "--id"}
 """What the command calls a field otherwise."""
 _LONGEST_FACT = 120
@@ -51,14 +53,24 @@ def proposed(facts: TableFacts, *, polled: bool = False) -> SourceMapping:
         metadata=tuple(one.name for one in facts.columns if one.name not in taken and _is_fact(one))[:_FACTS],
         condition=condition,
         cursor=next((names[one].name for one in _NAMES["cursor"] if one in names), None) if polled else None,
+        vector=next((one.name for one in facts.columns if is_vector(one)), None),
     )
 
 
-def checked(mapping: SourceMapping, facts: TableFacts) -> SourceMapping:
-    """Raises BadArgument for what is missing in it, and for columns that the table has not."""
-    known = {one.name for one in facts.columns}
+def is_vector(column: Column) -> bool:
+    """By its type; of an array of numbers by its name, too."""
+    named = re.search(r"embedding|vector|^vec", _snake(column.name)) is not None
+    return _VECTOR.search(column.kind) is not None or (named and column.kind in _ARRAYS)
+
+
+def checked(mapping: SourceMapping, facts: TableFacts, parent: TableFacts | None = None) -> SourceMapping:
+    """Raises BadArgument for what is missing in it, and for columns that the table, or its parent, has not."""
+    kinds = {one.name: one.kind for one in facts.columns}
+    kinds |= {f"{PARENT}{one.name}": one.kind for one in parent.columns} if parent else {}
+    known, objects = set(kinds), {name for name, kind in kinds.items() if kind in ("json", "jsonb")}
+    plain = {*mapping.key, mapping.cursor, mapping.vector}
     for name in mapping.columns:
-        if name not in known:
+        if name not in known and (name in plain or column_of(name) not in objects):
             listed = ", ".join(sorted(known))
             rule = tr(
                 f"la tabla no tiene esa columna; tiene: {listed}", f"the table has no such column; it has: {listed}"
@@ -66,6 +78,7 @@ def checked(mapping: SourceMapping, facts: TableFacts) -> SourceMapping:
             raise BadArgument(name="column", value=name, rule=rule)
     _needed("key", mapping.key, "qué columnas identifican una fila", "which columns identify a row")
     _needed("text", mapping.text, "qué columnas tienen el texto", "which columns hold the text")
+    _refuse_misplaced(mapping, facts)
     whose = (mapping.tenant, mapping.empresa_id)
     _needed(
         "tenant",
@@ -79,6 +92,24 @@ def checked(mapping: SourceMapping, facts: TableFacts) -> SourceMapping:
     return mapping
 
 
+def column_of(field: str) -> str:
+    """The column that a field of its JSON stands in: `metadata` of `metadata->>tag`."""
+    return field.partition("->")[0]
+
+
+def _refuse_misplaced(mapping: SourceMapping, facts: TableFacts) -> None:
+    """All keys of an object as anything but metadata, and as a vector what is none."""
+    for name in (set(mapping.columns) - set(mapping.metadata)) | set(mapping.text):
+        if name.endswith("->*"):
+            rule = tr("todas las claves solo pueden ser metadatos", "all keys can be metadata only")
+            raise BadArgument(name="column", value=name, rule=rule)
+    kind = next((one.kind for one in facts.columns if one.name == mapping.vector), None)
+    if kind is not None and not _VECTOR.search(kind) and kind not in _ARRAYS:
+        rule = tr(f"es {kind}, y no vector, halfvec, real[] o double precision[]",
+                  f"it is {kind}, and not vector, halfvec, real[] or double precision[]")  # fmt: skip
+        raise BadArgument(name="vector (--vector)", value=mapping.vector or "", rule=rule)
+
+
 def _needed(field: str, value: Sequence[str], es: str, en: str) -> None:
     if not value:
         rule = tr(f"no lo puedo deducir de la tabla: decí {es}", f"the table does not tell: say {en}")
@@ -90,11 +121,15 @@ def _snake(name: str) -> str:
 
 
 def _tenant(names: dict[str, Column], facts: TableFacts) -> str | None:
-    for word in _NAMES["tenant"]:
-        for candidate in (f"{word}_id", f"id_{word}", f"{word}_uuid", word):
-            if candidate in names and (names[candidate].name,) != facts.key:
-                return names[candidate].name
-    return None
+    found = tenant_name([one for one, column in names.items() if (column.name,) != facts.key])
+    return names[found].name if found else None
+
+
+def tenant_name(names: Collection[str]) -> str | None:
+    """The likeliest of these names for the company."""
+    shapes = ("{}_id", "id_{}", "{}_uuid", "{}")
+    candidates = (shape.format(word) for word in _NAMES["tenant"] for shape in shapes)
+    return next((one for one in candidates if one in names), None)
 
 
 def _text(names: dict[str, Column]) -> tuple[str, ...]:

@@ -16,23 +16,38 @@ from ateneo.db import sources as store
 from ateneo.db import statistics
 from ateneo.db.pool import Database
 from ateneo.embedding.current_model import Models
+from ateneo.embedding.generation import own_generation
+from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import BadArgument
 from ateneo.i18n import tr
-from ateneo.sources import proposal
+from ateneo.sources import presets, proposal, vectors
 from ateneo.sources.rows import Chunker
 from ateneo.sources.settling import empty_page, settle_page
-from ateneo.types.sources import Source, SourceCheck, SourceDraft, SourcePreview, SourceProgress
+from ateneo.types.sources import (
+    Follow,
+    Source,
+    SourceCheck,
+    SourceDraft,
+    SourceMapping,
+    SourcePreview,
+    SourceProgress,
+    TableFacts,
+)
 
 _BUSY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the texts of a source take, by a sample of them. `usd` None: the model's price is not known."""
+    """What the texts of a source take, by a sample of them; `saved_tokens` more are those of rows that bring a vector.
+    `check_tokens`: what checking these takes. None in dollars: the model's price is not known."""
 
     tokens: int
     usd: float | None
     model: str
+    saved_tokens: int = 0
+    saved_usd: float | None = None
+    check_tokens: int = 0
 
 
 class SourceService:
@@ -40,6 +55,7 @@ class SourceService:
 
     def __init__(self, db: Database, models: Models, *, chunk_tokens: int = 200, chunk_overlap: int = 32) -> None:
         self.db = db
+        self._models = models
         self._embedding = models.main
         self._chunker = Chunker(models.main, chunk_tokens, chunk_overlap)
 
@@ -52,22 +68,56 @@ class SourceService:
         facts = await store.table_facts(self.db, table)
         polled = poll or facts.is_view
         proposed = proposal.proposed(facts, polled=polled)
+        if "vector" not in chosen and not chosen.get("model"):  # of whose model they are, nobody said
+            unused, proposed = proposed.vector, replace(proposed, vector=None)
+        else:
+            unused = None
+        mapping = await self._chosen(proposed, chosen, facts)
+        return SourceDraft(name or facts.name, facts.relation, "poll" if polled else "triggers", mapping, unused)
+
+    async def draft_of(
+        self,
+        kind: str,
+        table: str | None = None,
+        *,
+        name: str | None = None,
+        collection: str | None = None,
+        **chosen: Any,
+    ) -> SourceDraft:
+        """The same for a table that another library made: `langchain`, `llamaindex`, `supabase`, `pgai`, `r2r`. Found
+        by its columns where it is not named; of LangChain's one `collection`, or all with the collection's name as the
+        company. Their vectors are of the model in use, where no other is named."""
+        found = await presets.proposed(self.db, kind, table, collection)
+        mapping = await self._chosen(found.mapping, chosen, found.facts, found.parent)
+        follow: Follow = "poll" if found.facts.is_view else "triggers"
+        return SourceDraft(name or found.facts.name, found.facts.relation, follow, mapping, node=found.node)
+
+    async def _chosen(
+        self, proposed: SourceMapping, chosen: dict[str, Any], facts: TableFacts, parent: TableFacts | None = None
+    ) -> SourceMapping:
         if chosen.get("empresa_id") is not None and "tenant" not in chosen:
             chosen["tenant"] = None
         chosen = {field: None if value == "" else value for field, value in chosen.items()}
-        mapping = proposal.checked(replace(proposed, **chosen), facts)
+        mapping = replace(proposed, **chosen)
+        if mapping.vector and not mapping.model:
+            mapping = replace(mapping, model=vectors.name_of(await vectors.model_in_use(self.db, self._models)))
+        mapping = proposal.checked(mapping, facts, parent)
         if not facts.readable:
             rule = tr(
                 "este rol no puede leer todas sus filas (permiso SELECT, o políticas de row-level security)",
                 "this role cannot read all of its rows (the right SELECT, or policies of row-level security)",
             )
-            raise BadArgument(name="table", value=table, rule=rule)
-        return SourceDraft(name or facts.name, facts.relation, "poll" if polled else "triggers", mapping)
+            raise BadArgument(name="table", value=facts.relation, rule=rule)
+        return mapping
 
     async def preview(self, draft: SourceDraft) -> SourcePreview:
         """What it would bring; changes nothing. Raises BadArgument where PostgreSQL refuses the mapping, or a key is
         not one."""
+        model = await self._vectors_model(draft)
         found = await store.preview(self.db, draft)
+        if model is not None:
+            found = replace(found, dims=model.dims)
+            vectors.refuse_dimensions(draft.mapping, found)
         if found.repeated is not None:
             rule = tr(f"varias filas tienen ({', '.join(found.repeated)}): no identifica una fila",
                       f"several rows have ({', '.join(found.repeated)}): it does not identify a row")  # fmt: skip
@@ -78,14 +128,32 @@ class SourceService:
         """What embedding all of it takes, by its sample."""
         characters = sum(len(text) for text in found.sample)
         tokens = sum(await asyncio.to_thread(self._embedding.count_tokens, list(found.sample))) if characters else 0
-        total = round(tokens / characters * found.characters) if characters else 0
+        rate = tokens / characters if characters else 0.0
+        saved = round(rate * found.usable.characters)
+        total = round(rate * (found.characters - found.usable.characters))
         price = self._embedding.price
-        return Estimate(total, None if price is None else total * price / 1e6, self._embedding.model)
+        few = round(saved / max(found.usable.rows, 1)) * min(found.usable.rows, vectors.SAMPLE)
+        cost, kept = (None, None) if price is None else (total * price / 1e6, saved * price / 1e6)
+        return Estimate(total, cost, self._embedding.model, saved, kept, few)
 
-    async def add(self, draft: SourceDraft) -> Source:
-        """Makes it a source and queues all of its rows; `sync`, or the worker, stores them. Raises BadArgument,
-        DatabaseError."""
+    async def add(self, draft: SourceDraft, *, trust_vectors: bool = False) -> Source:
+        """Makes it a source and queues all of its rows; `sync`, or the worker, stores them. Vectors that it brings are
+        compared before with those that the model gives some of the texts, unless `trust_vectors`. Raises BadArgument,
+        ProviderError, DatabaseError."""
+        model = await self._vectors_model(draft)
+        if model is not None:
+            if not trust_vectors:
+                some = await store.texts_with_vectors(self.db, draft, model.dims or 0, vectors.SAMPLE)
+                await vectors.refuse_other_vectors(model, some)
+            await own_generation(self.db, model)
+            draft = replace(draft, mapping=replace(draft.mapping, model=vectors.name_of(model)))
         return await store.add(self.db, draft)
+
+    async def _vectors_model(self, draft: SourceDraft) -> EmbeddingService | None:
+        """The model of the vectors that it brings, if any."""
+        if draft.mapping.vector is None:
+            return None
+        return await vectors.service_of(self.db, self._models, draft.mapping)
 
     async def listed(self, *, counted: bool = True) -> list[Source]:
         """Not `counted`: without the number of rows, and with 1 for any that are pending, which is quick."""
@@ -141,6 +209,11 @@ class SourceService:
                 on_page(gone, source.rows)
         await store.remove(self.db, source)
         return gone
+
+    async def embed(self, name: str) -> None:
+        """From now on its texts are embedded here, and vectors of the table's are not taken over any more. What is
+        stored stays until its row changes. Raises Unknown, DatabaseError."""
+        await store.keep_own_vectors(self.db, await self.show(name))
 
     async def note_error(self, source: Source, error: str) -> None:
         await store.note_error(self.db, source, error)

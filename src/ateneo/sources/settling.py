@@ -26,7 +26,7 @@ async def settle_page(db: Database, source: Source, chunker: Chunker, size: int 
             return SourceProgress()
         if claimed.whole:
             await source_rows.compare(connection, source)
-        progress = await _settle(connection, source, claimed.keys, chunker)
+        progress = await _settle(connection, source, claimed.keys, chunker, binary=db.binary_vectors)
         await source_rows.done(connection, source, claimed)
     return progress + SourceProgress(changes=len(claimed.ids))
 
@@ -41,7 +41,9 @@ async def empty_page(db: Database, source: Source, size: int = PAGE) -> int:
     return len(rows)
 
 
-async def _settle(connection: Connection, source: Source, keys: Sequence[Key], chunker: Chunker) -> SourceProgress:
+async def _settle(
+    connection: Connection, source: Source, keys: Sequence[Key], chunker: Chunker, *, binary: bool
+) -> SourceProgress:
     if not keys:
         return SourceProgress()
     found, failed = await source_rows.rows_now(connection, source, keys)
@@ -51,14 +53,21 @@ async def _settle(connection: Connection, source: Source, keys: Sequence[Key], c
     now = {row.key: row for row in shown if row.empresa_id in there}
     same = {key for key, row in now.items() if key in before and before[key].fingerprint == row.fingerprint}
     changed = [row for key, row in now.items() if key not in same]
-    new = await asyncio.to_thread(new_rows, source, changed, chunker)
+    model = source.mapping.model if source.mapping.vector else None
+    generations = await source_rows.generations(connection, model) if model else {}
+    new = await asyncio.to_thread(new_rows, source, changed, chunker, before, generations)
     stays = same | {one.key for one in new if one.chunks and _in_place(before.get(one.key), one)}
     removed = [one for key, one in before.items() if key not in stays]
     await source_rows.remove(connection, source, removed)
-    await source_rows.put(connection, source, new, {key: one for key, one in before.items() if key in stays})
+    kept = {key: one for key, one in before.items() if key in stays}
+    await source_rows.put(connection, source, new, kept, binary=binary)
     companies = {one.empresa_id for one in new} | {one.empresa_id for one in removed}
     return SourceProgress(
-        stored=len(new), removed=len(set(before) - set(now)), failed=len(failed), companies=frozenset(companies)
+        stored=len(new),
+        removed=len(set(before) - set(now)),
+        failed=len(failed),
+        companies=frozenset(companies),
+        vectors=sum(one.generation is not None for one in new),
     )
 
 

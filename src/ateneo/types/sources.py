@@ -2,22 +2,35 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 Follow = Literal["triggers", "poll"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+PARENT = "parent."
+"""Before the name of a column of the parent's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The table that has the row that each row belongs to. `key`: column here -> column there."""
+
+    relation: str
+    key: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """What is what in a table, by the names of its columns.
+    """What is what in a table, by the names of its columns. Of JSON: `metadata->>tag`, and as metadata `metadata->*`
+    for all keys but those that begin with an underscore. Of the row in `parent`: `parent.title`. Neither in `key`,
+    `cursor` and `vector`.
 
     `tenant`: whose a row is, or `empresa_id`: all rows are this company's. The columns of `text` are joined with a
     blank line. `document`: rows of one value are one document, in the order of `position`; without it each row is one.
     `metadata`: what searches filter by. `condition`: SQL that a row must meet to be found. `url`: a template,
-    `https://app/kb/{id}`. `cursor`: what grows with every change, for polling.
+    `https://app/kb/{id}`. `cursor`: what grows with every change, for polling. `vector`: embeddings of the text, made
+    by `model` (`openai/text-embedding-3-small`), which are taken over.
     """
 
     key: tuple[str, ...]
@@ -31,6 +44,9 @@ class SourceMapping:
     condition: str | None = None
     url: str | None = None
     cursor: str | None = None
+    vector: str | None = None
+    model: str | None = None
+    parent: Parent | None = None
 
     @property
     def url_columns(self) -> tuple[str, ...]:
@@ -39,7 +55,7 @@ class SourceMapping:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that it names, the condition's aside."""
-        single = (self.tenant, self.title, self.document, self.position, self.cursor)
+        single = (self.tenant, self.title, self.document, self.position, self.cursor, self.vector)
         return (*self.key, *self.text, *self.metadata, *self.url_columns, *(one for one in single if one))
 
     def filled_url(self, values: Mapping[str, str | None], quote: Any) -> str | None:
@@ -53,8 +69,10 @@ class SourceMapping:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        values: dict[str, Any] = {n: tuple(one) if isinstance(one, list) else one for n, one in stored.items()}
-        values.pop("url_columns", None)
+        known = {one.name for one in fields(cls)}
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in stored.items() if n in known}
+        if values.get("parent") is not None:
+            values["parent"] = Parent(**values["parent"])
         return cls(**values)
 
 
@@ -83,18 +101,40 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class SourceDraft:
-    """A source as it would be added."""
+    """A source as it would be added. `unused_vector`: a column of vectors that no model is named for. `node`: the field
+    that has the node of LlamaIndex whose vector it is, which is of the text with its metadata before it."""
 
     name: str
     relation: str
     follow: Follow
     mapping: SourceMapping
+    unused_vector: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCount:
+    """How many rows have a vector of so many dimensions, and the characters of their texts."""
+
+    dims: int
+    rows: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextWithVector:
+    """A row's text and its vector. `metadata`: what `SourceDraft.node` names, where it names anything."""
+
+    body: str
+    vector: tuple[float, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePreview:
     """What a source would bring. `rows` meet the condition, `hidden` do not; `without_company` are left out;
-    `repeated` is a key that several rows have; `sample`: some texts, to estimate by."""
+    `repeated` is a key that several rows have; `sample`: some texts, to estimate by. `vectors`: those that rows have,
+    of each length; `dims`: the model's length."""
 
     rows: int = 0
     hidden: int = 0
@@ -103,6 +143,13 @@ class SourcePreview:
     characters: int = 0
     repeated: tuple[str, ...] | None = None
     sample: tuple[str, ...] = ()
+    vectors: tuple[VectorCount, ...] = ()
+    dims: int | None = None
+
+    @property
+    def usable(self) -> VectorCount:
+        """The vectors of as many dimensions as the model's."""
+        return next((one for one in self.vectors if one.dims == self.dims), VectorCount(self.dims or 0, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +199,15 @@ class SourceCheck:
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """What a stretch of work did: changes taken, rows stored and removed, rows that could not be read."""
+    """What a stretch of work did: changes taken, rows stored (so many of them with the vector that they brought) and
+    removed, rows that could not be read."""
 
     changes: int = 0
     stored: int = 0
     removed: int = 0
     failed: int = 0
     companies: frozenset[str] = field(default_factory=frozenset)
+    vectors: int = 0
 
     def __add__(self, other: "SourceProgress") -> "SourceProgress":
         return SourceProgress(
@@ -167,4 +216,5 @@ class SourceProgress:
             self.removed + other.removed,
             self.failed + other.failed,
             self.companies | other.companies,
+            self.vectors + other.vectors,
         )

@@ -18,6 +18,32 @@ BEGIN
   RAISE EXCEPTION 'ateneo: % is %, which cannot be a key here', name, coalesce(kind::text, 'no column') USING ERRCODE = 'AT005';
 END $$;
 
+-- The keys of a JSON object, those aside that a library keeps for itself (`_node_content`).
+CREATE OR REPLACE FUNCTION ateneo.json_facts(j jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(CASE WHEN jsonb_typeof(j) = 'object' THEN j ELSE '{}' END) e WHERE e.key NOT LIKE '\_%'
+$$;
+
+-- SQL for a field of a mapping on a row `r`, as text or as jsonb: a column, one of its parent's row (`parent.title`), or what stands in
+-- such a column as JSON (`metadata->>author->>name`).
+CREATE OR REPLACE FUNCTION ateneo.source_field(m jsonb, p_relation regclass, name text, as_json boolean DEFAULT false) RETURNS text
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE base text := format('r.%I', name); path text[] := '{}';
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p_relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped) THEN
+    path := string_to_array(replace(name, '->>', '->'), '->');
+    base := format('r.%I', path[1]);
+    IF path[1] LIKE 'parent.%' AND jsonb_typeof(m -> 'parent') = 'object' THEN
+      SELECT format('(SELECT p.%I FROM %s p WHERE %s)', substr(path[1], 8), (m #>> '{parent,relation}')::regclass,
+          string_agg(format('p.%I = r.%I', k.value, k.key), ' AND '))
+        INTO base FROM jsonb_each_text(m #> '{parent,key}') k;
+    END IF;
+    path := path[2:];
+  END IF;
+  IF path = '{*}' THEN RETURN format('ateneo.json_facts(to_jsonb(%s))', base); END IF;
+  IF path = '{}' THEN RETURN format(CASE WHEN as_json THEN 'to_jsonb(%s)' ELSE '%s::text' END, base); END IF;
+  RETURN format(CASE WHEN as_json THEN '(to_jsonb(%s) #> %L::text[])' ELSE '(to_jsonb(%s) #>> %L::text[])' END, base, path);
+END $$;
+
 -- The pieces of SQL that a source's functions are put together from, each on a row `r` of the table: `key`; `joined`: it has the key
 -- `k.ateneo_v` (jsonb); `shown`: the condition; `columns`: all that is read of it; `since`: it changed after $1, for polling.
 CREATE OR REPLACE FUNCTION ateneo.source_pieces(m jsonb, p_relation regclass, OUT key text, OUT joined text, OUT shown text,
@@ -31,18 +57,21 @@ BEGIN
     JOIN pg_attribute a ON a.attrelid = p_relation AND a.attname = k.c;
   shown := coalesce('coalesce((' || (m ->> 'condition') || E'\n)::boolean, false)', 'true');
   tenant := CASE WHEN m ->> 'tenant' IS NULL THEN format('%L::text', m ->> 'empresa_id')
-    ELSE format('nullif(btrim(r.%I::text), '''')', m ->> 'tenant') END;
-  SELECT string_agg(format('nullif(btrim(r.%I::text), '''')', t.c), ', ' ORDER BY t.n)
+    ELSE format('nullif(btrim(%s), '''')', ateneo.source_field(m, p_relation, m ->> 'tenant')) END;
+  SELECT string_agg(format('nullif(btrim(%s), '''')', ateneo.source_field(m, p_relation, t.c)), ', ' ORDER BY t.n)
     INTO body FROM jsonb_array_elements_text(m -> 'text') WITH ORDINALITY t(c, n);
-  SELECT string_agg(format('jsonb_build_object(%L, to_jsonb(r.%I))', t.c, t.c), ' || ' ORDER BY t.n)
+  SELECT string_agg(CASE WHEN t.c LIKE '%->*' THEN ateneo.source_field(m, p_relation, t.c)
+      ELSE format('jsonb_build_object(%L, %s)', regexp_replace(t.c, '^.*->>?|^parent\.', ''), ateneo.source_field(m, p_relation, t.c, true)) END, ' || ' ORDER BY t.n)
     INTO facts FROM jsonb_array_elements_text(m -> 'metadata') WITH ORDINALITY t(c, n);
-  SELECT string_agg(format('jsonb_build_object(%L, r.%I::text)', t.c, t.c), ' || ' ORDER BY t.n)
+  SELECT string_agg(format('jsonb_build_object(%L, %s)', t.c, ateneo.source_field(m, p_relation, t.c)), ' || ' ORDER BY t.n)
     INTO links FROM jsonb_array_elements_text(m -> 'url_columns') WITH ORDINALITY t(c, n);
   columns := format(E'%s AS key, %s AND octet_length((%s)::text) <= 1000 AND coalesce(octet_length(%s), 0) <= 500 AS shown, %s AS empresa_id, %s AS document, %s AS place,
-    %s AS title, concat_ws(E''\\n\\n'', %s) AS body, %s AS metadata, %s AS url', key, shown, key, tenant, tenant,
-    coalesce('r.' || quote_ident(m ->> 'document') || '::text', 'NULL::text'),
-    coalesce('least(greatest(r.' || quote_ident(m ->> 'position') || '::numeric, 0), 2000000000)::int', '0'),
-    coalesce('r.' || quote_ident(m ->> 'title') || '::text', 'NULL::text'), body, coalesce(facts, '''{}''::jsonb'), coalesce(links, '''{}''::jsonb'));
+    %s AS title, concat_ws(E''\\n\\n'', %s) AS body, %s AS metadata, %s AS url, %s AS vector', key, shown, key, tenant, tenant,
+    coalesce(ateneo.source_field(m, p_relation, m ->> 'document'), 'NULL::text'),
+    coalesce('least(greatest(' || ateneo.source_field(m, p_relation, m ->> 'position') || '::numeric, 0), 2000000000)::int', '0'),
+    coalesce(ateneo.source_field(m, p_relation, m ->> 'title'), 'NULL::text'), body, coalesce(facts, '''{}''::jsonb'), coalesce(links, '''{}''::jsonb'),
+    CASE WHEN m ->> 'vector' IS NULL THEN 'NULL::float8[]' ELSE (SELECT format(CASE WHEN t.typcategory = 'A' THEN 'r.%I::float8[]' ELSE 'r.%I::real[]::float8[]' END, a.attname)
+      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = p_relation AND a.attname = m ->> 'vector') END);
   SELECT format('r.%I::text', a.attname), format(CASE t.typcategory WHEN 'D' THEN 'r.%I >= $1::%s - interval ''5 minutes''' ELSE 'r.%I >= $1::%s' END,
       a.attname, format_type(a.atttypid, NULL))
     INTO cursor, since FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = p_relation AND a.attname = m ->> 'cursor';
@@ -58,15 +87,17 @@ DECLARE s ateneo.source; p record; read text; settings CONSTANT text :=
 BEGIN
   SELECT * INTO s FROM ateneo.source x WHERE x.source_id = p_source;
   SELECT * INTO p FROM ateneo.source_pieces(s.mapping, s.relation::regclass);
-  read := 'md5(jsonb_build_array(x.empresa_id, x.document, x.place, x.title, x.body, x.metadata, x.url)::text)';
+  read := 'md5(jsonb_build_array(x.empresa_id, x.document, x.place, x.title, x.body, x.metadata, x.url)::text)'
+    -- of the text and of the vector, too: which of them changed tells whether the vector is of the text
+    || CASE WHEN s.mapping ->> 'vector' IS NULL THEN '' ELSE ' || ''/'' || md5(x.body) || ''/'' || coalesce(md5(array_send(x.vector)), '''')' END;
   -- dropped, since another version's may give other columns
   EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_keys()', p_source);
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_rows(jsonb) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
-    'document text, place int, title text, body text, metadata jsonb, url jsonb, fingerprint text) %s AS %L', p_source, settings,
+    'document text, place int, title text, body text, metadata jsonb, url jsonb, vector float8[], fingerprint text) %s AS %L', p_source, settings,
     format('SELECT x.*, %s FROM (SELECT %s FROM jsonb_array_elements($1) k(ateneo_v) JOIN %s r ON %s) x', read, p.columns, s.relation, p.joined));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_live(text) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
-    'characters int, fingerprint text, seen text) %s AS %L', p_source, settings,
-    format('SELECT x.key, x.shown, x.empresa_id, CASE WHEN x.shown THEN length(x.body) END, CASE WHEN x.shown THEN %s END, x.seen '
+    'characters int, dims int, fingerprint text, seen text) %s AS %L', p_source, settings,
+    format('SELECT x.key, x.shown, x.empresa_id, CASE WHEN x.shown THEN length(x.body) END, CASE WHEN x.shown THEN cardinality(x.vector) END, CASE WHEN x.shown THEN %s END, x.seen '
       'FROM (SELECT %s, %s AS seen FROM %s r WHERE $1 IS NULL OR %s) x', read, p.columns, coalesce(p.cursor, 'NULL::text'), s.relation, coalesce(p.since, 'true')));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_keys() RETURNS TABLE (key text[]) %s AS %L', p_source, settings,
     format('SELECT %s FROM %s r', p.key, s.relation));
