@@ -17,21 +17,19 @@ CANARY = "topaziocanario2846"
 ROLES = ("ateneo_app", "ateneo_worker")
 APPLICATION = {
     "active_generation", "any_embedding", "authenticate", "begin_generation", "column_dims", "keep_stats",
-    "known_vectors", "model_is_open", "next_arrival", "own_agent", "own_agent_delete", "own_agent_save",
-    "own_agents", "own_audit", "own_audit_append", "own_charge", "own_chunks_delete", "own_content_exists",
-    "own_conversation", "own_conversation_begin", "own_conversation_delete", "own_conversations",
-    "own_conversations_purge", "own_document", "own_document_chunks_write", "own_document_delete",
-    "own_document_find", "own_document_id", "own_document_keep", "own_document_texts", "own_document_write",
-    "own_documents", "own_folder_documents", "own_over_budget", "own_passages", "own_passages_around",
-    "own_queries_keep", "own_questions", "own_rated_turns", "own_same_documents", "own_sources", "own_summary_keep",
-    "own_synonyms", "own_synonyms_add", "own_synonyms_remove", "own_texts_write", "own_turn_add", "own_turn_rate",
-    "own_turns", "own_turns_outside", "queue_figures", "search", "store_own_embeddings", "tenant",
-    "withdrawn_chunks", "withdrawn_documents", "writing_tenant",
-}  # fmt: skip
-APPLICATION |= {
-    "own_add_job", "own_begin_original", "own_cancel_job", "own_end_job", "own_job", "own_jobs", "own_open_job",
-    "own_open_jobs", "own_original", "own_part", "own_put_parts", "own_release_job", "own_renew_job",
-    "own_retry_job", "own_settle_original", "own_take_job",
+    "known_vectors", "model_is_open", "next_arrival", "own_add_job", "own_agent", "own_agent_delete",
+    "own_agent_save", "own_agents", "own_answer_claim", "own_answer_keep", "own_answer_release", "own_audit",
+    "own_audit_append", "own_begin_original", "own_cancel_job", "own_charge", "own_chunks_delete",
+    "own_content_exists", "own_conversation", "own_conversation_begin", "own_conversation_delete",
+    "own_conversations", "own_conversations_purge", "own_document", "own_document_chunks",
+    "own_document_chunks_write", "own_document_delete", "own_document_find", "own_document_id", "own_document_keep",
+    "own_document_texts", "own_document_write", "own_documents", "own_end_job", "own_folder_documents", "own_job",
+    "own_jobs", "own_open_job", "own_open_jobs", "own_original", "own_over_budget", "own_part", "own_passages",
+    "own_passages_around", "own_put_parts", "own_queries_keep", "own_questions", "own_rated_turns",
+    "own_release_job", "own_renew_job", "own_retry_job", "own_same_documents", "own_settle_original", "own_sources",
+    "own_summary_keep", "own_synonyms", "own_synonyms_add", "own_synonyms_remove", "own_take_job",
+    "own_texts_write", "own_turn_add", "own_turn_rate", "own_turns", "own_turns_outside", "queue_figures", "search",
+    "store_own_embeddings", "tenant", "withdrawn_chunks", "withdrawn_documents", "writing_tenant",
 }  # fmt: skip
 OWNERS_ALONE = {
     "activate_generation", "drop_generation", "erase_tables", "mark_column", "protect_tables", "retire_generation",
