@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from tests.providers.server import ProviderServer
-from tests.sources.conftest import STORES, Find, vector_text
+from tests.sources.conftest import STORES, Find
 
 from ateneo.errors import BadArgument, Unknown
 from ateneo.sources.service import SourceService
@@ -80,12 +80,6 @@ async def test_supabase(
     product: asyncpg.Connection, paid: SourceService, provider_server: ProviderServer, find: Find
 ) -> None:
     await _store(product, "supabase")
-    await product.execute(
-        'INSERT INTO documents (content, metadata, embedding) VALUES ($1, \'{"tag": "rrhh", "pages": 3}\','
-        " CAST($2::text AS vector))",
-        TEXT,
-        vector_text(TEXT),
-    )
     with pytest.raises(BadArgument, match="tenant"):
         await paid.draft_of("supabase")
     assert await _added(paid, provider_server, "supabase", empresa_id="7") == 1
@@ -97,15 +91,6 @@ async def test_pgai(
     product: asyncpg.Connection, paid: SourceService, provider_server: ProviderServer, find: Find
 ) -> None:
     await _store(product, "pgai")
-    await product.execute("INSERT INTO blog VALUES (1, $1, 'Viáticos', $2, 'rrhh', NULL)", ACME, f"{TEXT} {OTHER}")
-    for at, text in enumerate((TEXT, OTHER)):
-        await product.execute(
-            "INSERT INTO blog_embedding_store (id, chunk_seq, chunk, embedding)"
-            " VALUES (1, $1, $2, CAST($3::text AS vector))",
-            at,
-            text,
-            vector_text(text),
-        )
     assert await _added(paid, provider_server, "pgai") == 2
     [hit] = await find(ACME, "caldera", filter={"category": "rrhh"})
     assert (hit.title, hit.chunk_index) == ("Viáticos", 1)
@@ -119,19 +104,6 @@ async def test_r2r(
     product: asyncpg.Connection, paid: SourceService, provider_server: ProviderServer, find: Find
 ) -> None:
     await _store(product, "r2r")
-    document = uuid.uuid4()
-    await product.execute("INSERT INTO acme.documents (id, owner_id, title) VALUES ($1, $2, 'Manual')", document, OWNER)
-    for at, text in enumerate((TEXT, OTHER)):
-        await product.execute(
-            "INSERT INTO acme.chunks (id, document_id, owner_id, collection_ids, vec, text, metadata)"
-            " VALUES ($1, $2, $3, '{}', CAST($4::text AS vector), $5, jsonb_build_object('chunk_order', $6::int))",
-            uuid.uuid4(),
-            document,
-            OWNER,
-            vector_text(text),
-            text,
-            at,
-        )
     assert await _added(paid, provider_server, "r2r") == 2
     [hit] = await find(OWNER, "caldera")
     assert (hit.title, hit.chunk_index, hit.source) == ("Manual", 1, "kb")

@@ -14,10 +14,10 @@ def show_draft(draft: SourceDraft, found: SourcePreview, estimate: Estimate, *, 
     say(f"{draft.relation} → {draft.name}", style="bold")
     out.print(facts({**mapping_facts(draft.mapping), **_amounts(found, estimate)}))
     if draft.mapping.vector:
-        say(_saved(draft, found, estimate, checked=checked))
+        out.print(_saved(draft, found, estimate, checked=checked))
     elif draft.unused_vector:
         column = draft.unused_vector
-        say(tr(f"{column} tiene vectores: con --model PROVEEDOR/MODELO se toman sin pagarlos otra vez.",
+        out.print(tr(f"{column} tiene vectores: con --model PROVEEDOR/MODELO se toman sin pagarlos otra vez.",
                f"{column} is of vectors: with --model PROVIDER/MODEL they are taken over for free."))  # fmt: skip
     out.print(_effect(draft))
     if found.without_company:

@@ -13,3 +13,5 @@ begin
   return query select id, content, metadata, 1 - (documents.embedding <=> query_embedding) as similarity
     from documents where metadata @> filter order by documents.embedding <=> query_embedding limit match_count;
 end $$;
+insert into documents (content, metadata, embedding) values
+  ('Los viáticos se rinden dentro de los treinta días.', '{"tag": "rrhh", "pages": 3}', '[0.15401092171669006,-0.2700941860675812,0.1486375778913498,0.6752943992614746,-0.4894747734069824,-0.054955027997493744,-0.35452643036842346,-0.23857812583446503]');
