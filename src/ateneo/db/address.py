@@ -12,6 +12,7 @@ from ateneo.i18n import tr
 
 _SCHEME = re.compile(r"(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[\w.%-]*)(?::(?P<port>\d{0,5}))?")
+_NAME = re.compile(r"[\w.:%-]*")
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SPECIAL, _ESCAPED = re.compile(r"(['\\])"), r"\\\1"
@@ -118,7 +119,7 @@ def of_django(database: Mapping[str, Any]) -> str:
 
 
 def _refuse(es: str, en: str) -> NoReturn:
-    raise SettingsError(name="DATABASE_URL", detail=tr(es, en))
+    raise SettingsError(name="DATABASE_URL", detail=tr(es, en)) from None  # Python's own errors quote what they got
 
 
 def _of_url(rest: str) -> dict[str, str]:
@@ -183,6 +184,8 @@ def _made(given: dict[str, str]) -> Address:
     address = given.pop("hostaddr", "")
     host = given.pop("host", address)
     hosts = tuple(host.split(",")) if host else ()
+    if not all(one.startswith(("/", "@")) or _NAME.fullmatch(one) for one in hosts):
+        _refuse("el servidor no es un nombre ni una dirección.", "the server is neither a name nor an address.")
     ports = tuple(_port(one) for one in given.pop("port", "").split(","))
     if len(ports) not in (1, len(hosts)):
         _refuse("hay más puertos que servidores, o menos.", "there are more ports than servers, or fewer.")

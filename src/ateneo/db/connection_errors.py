@@ -18,10 +18,25 @@ _CUT = (
 
 
 def unavailable(error: BaseException, where: str, detail: str) -> DatabaseUnavailable:
-    """`detail`: what the driver said, or what is said instead."""
+    """`detail`: what the driver said, or what is said instead. Names that may have been read out of a password, from an
+    address that lacks something, are not told: a host that is nowhere, a login that there is not."""
     found = _of_network(error)
     remedy = _of_server(error) or (found[1] if found else "")
+    if _is_unknown_host(error):
+        where = "DATABASE_URL"
+    if quotes_login(error):
+        detail = re.sub(r'"[^"]*"', "…", detail)
     return DatabaseUnavailable(where=where, detail=found[0] if found else detail, remedy=remedy)
+
+
+def quotes_login(error: BaseException) -> bool:
+    """Whether what the server says names the login."""
+    return isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
+
+
+def _is_unknown_host(error: BaseException) -> bool:
+    said = str(error)
+    return isinstance(error, gaierror) or "getaddrinfo" in said or bool(re.search(r"\[Errno -[2-5]\]", said))
 
 
 def _of_server(error: BaseException) -> str:
@@ -62,7 +77,7 @@ def _of_server(error: BaseException) -> str:
 def _of_network(error: BaseException) -> tuple[str, str] | None:
     """For a server that was not reached: what happened, and what to do. None where it is something else."""
     said = str(error)
-    if isinstance(error, gaierror) or "getaddrinfo" in said or re.search(r"\[Errno -[2-5]\]", said):
+    if _is_unknown_host(error):
         return tr("no se encontró el servidor.", "the server was not found."), tr(
             "Ese nombre de servidor no existe en la red: revisá el host de DATABASE_URL.",
             "That server's name is not known to the network: check the host in DATABASE_URL.",

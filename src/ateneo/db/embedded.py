@@ -128,4 +128,7 @@ def _leave(folder: Path) -> None:
 
 
 def _folder(url: str) -> Path:
+    if "://" in url or "\x00" in url:  # not quoted: an address has a password
+        detail = tr("después de embedded: va una carpeta.", "after embedded: it takes a folder.")
+        raise SettingsError(name="DATABASE_URL", detail=detail)
     return Path(url.removeprefix(SCHEME).lstrip(":") or DEFAULT_FOLDER).expanduser().resolve()

@@ -80,7 +80,7 @@ def translated(where: str, role: str = "", *, is_application: bool = False) -> I
         found = _translation(error, where, role, is_application=is_application)
         if found is None:
             raise
-        raise found from error
+        raise found from (None if connection_errors.quotes_login(error) else error)
 
 
 def _translation(error: Exception, where: str, role: str, *, is_application: bool) -> AteneoError | None:
@@ -224,7 +224,13 @@ class Database:
             except OSError:
                 raise
             except asyncpg.exceptions.ClientConfigurationError as error:
-                raise SettingsError(name="DATABASE_URL", detail=_first_line(error)) from None
+                rule = re.sub(r",? got .*", ".", _first_line(error))  # not what was given instead
+                raise SettingsError(name="DATABASE_URL", detail=rule) from None
+            except asyncpg.UndefinedObjectError:  # it quotes the name, which may be a piece of a password
+                detail = tr(
+                    "tiene un parámetro que el servidor no conoce.", "it has a parameter unknown to the server."
+                )
+                raise SettingsError(name="DATABASE_URL", detail=detail) from None
             except ValueError:  # its message may quote the address
                 detail = tr("el controlador no la acepta.", "the driver does not accept it.")
                 raise SettingsError(name="DATABASE_URL", detail=detail) from None
