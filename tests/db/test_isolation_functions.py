@@ -136,6 +136,7 @@ ODD = {
     "vector[]": ["NULL", "'{{}}'", "ARRAY['[1,0,0]', NULL]::vector[]", "array_fill('[1,0,0]'::vector, ARRAY[20000])"],
     "timestamp with time zone": ["NULL", "'-infinity'", "'infinity'", "'epoch'"],
     "interval": ["NULL", "'-1000 years'", "'0'"],
+    "uuid": ["NULL", "'00000000-0000-0000-0000-000000000000'"],
 }  # fmt: skip
 ARGUMENTS = """SELECT p.oid, p.proname AS name, coalesce(p.proargnames[1] = 'p_empresa', false) AS names_company,
     ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY a(t, place)

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.run import ateneo
 
 from ateneo import errors
+from ateneo.cli.logins import COMMAND, owner_warning, remedy_of
 from ateneo.db import documents, migrate, scratch, search
 from ateneo.db.documents import NewDocument
 from ateneo.db.locks import Patience
@@ -251,6 +252,28 @@ async def test_a_login_for_ateneo(roles: asyncpg.Connection, bare_url: str) -> N
     await connection.close()
 
 
+async def test_the_logins_of_the_api_and_of_the_worker(bare_url: str) -> None:
+    """As `ateneo serve` and a worker's commands tell them to whoever has another one."""
+    async with await Database.open(bare_url) as owner:
+        await migrate.upgrade(owner)
+    command = COMMAND.set("worker")
+    told = remedy_of(NoLogin(role="tienda", detail=""))
+    COMMAND.reset(command)
+    admin = await asyncpg.connect(bare_url)
+    statements = re.search(r"BEGIN;.*COMMIT;", told), re.search(r"CREATE ROLE .*ateneo_app TO mi_api;", owner_warning())
+    try:
+        for found in statements:
+            assert found
+            await admin.execute(found[0])
+        async with await Database.open(bare_url.replace("postgres:@", "mi_worker:@")) as db, db.acquire() as worker:
+            assert await worker.fetchval("SELECT count(*) FROM ateneo.embedding_queue") == 0
+        async with await Database.open(bare_url.replace("postgres:@", "mi_api:@"), guarded=True) as db:
+            assert db.guarded and await documents.list_documents(db, "acme") == []
+    finally:
+        await admin.execute("DROP ROLE IF EXISTS mi_worker; DROP ROLE IF EXISTS mi_api")
+        await admin.close()
+
+
 async def test_extension(bare_url: str) -> None:
     """`CREATE EXTENSION vector;`, as PgvectorMissing and RightsMissing say, and `ALTER EXTENSION vector UPDATE;`."""
     admin = await asyncpg.connect(bare_url)
@@ -393,6 +416,8 @@ RUN: dict[str, Callable[..., Awaitable[None]]] = {
     "errors.PgvectorMissing": test_extension,
     "doctor._database": test_extension,
     "errors.NoLogin": test_a_login_for_ateneo,
+    "logins.remedy_of": test_the_logins_of_the_api_and_of_the_worker,
+    "logins.owner_warning": test_the_logins_of_the_api_and_of_the_worker,
     "locks._busy": test_who_holds_the_table,
     "scratch._create": test_a_right_to_create_databases,
     "doctor._record": test_a_column_of_fixed_length_is_widened,
