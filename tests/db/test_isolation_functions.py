@@ -31,6 +31,11 @@ APPLICATION = {
     "own_texts_write", "own_turn_add", "own_turn_rate", "own_turns", "own_turns_outside", "queue_figures", "search",
     "store_own_embeddings", "tenant", "withdrawn_chunks", "withdrawn_documents", "writing_tenant",
 }  # fmt: skip
+APPLICATION |= {
+    "own_add_job", "own_begin_original", "own_cancel_job", "own_end_job", "own_job", "own_jobs", "own_open_job",
+    "own_open_jobs", "own_original", "own_part", "own_put_parts", "own_release_job", "own_renew_job",
+    "own_retry_job", "own_settle_original", "own_take_job",
+}  # fmt: skip
 OWNERS_ALONE = {
     "activate_generation", "drop_generation", "erase_tables", "mark_column", "protect_tables", "retire_generation",
 }  # fmt: skip

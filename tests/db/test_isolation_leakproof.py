@@ -5,6 +5,7 @@ no table of companies' rows, and its functions look by their own condition: the 
 there are, and nothing that is said may differ between what another company has and what nobody has.
 """
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -132,3 +133,40 @@ async def test_with_a_right_on_the_table_they_would(connection: Connection, tena
     await connection.execute("GRANT SELECT ON public.knowledge_chunks TO ateneo_app")
     found = await differing(connection, tenant, await comparisons(connection, "knowledge_chunks"))
     assert any("contenido OPERATOR(pg_catalog.^@)" in one for one in found)
+
+
+ASKED = [
+    ("own_passages('acme', ARRAY[{}])", "otra-500"),
+    ("own_passages_around('acme', ARRAY[{}], 2, true, 20)", "otra-500"),
+    ("own_document('acme', {})", "otra-50"),
+    ("own_document_chunks('acme', {}, 0, 10)", "otra-50"),
+    ("own_documents('acme', 'acme99', {}, 10)", "otra-50"),
+    ("own_document_find('acme', {}, NULL, NULL, NULL, false)", "otra-50"),
+    ("own_document_find('acme', NULL, '', {}, NULL, true)", "otra50"),
+    ("own_document_find('acme', NULL, NULL, NULL, {}, true)", "otra50"),
+    ("own_document_keep('acme', {}, 1, 't', '[]', 'o', 'e', 'f', true)", "otra-50"),
+    ("own_document_delete('acme', {})", "otra-50"),
+    ("own_document_id({})", "otra-50"),
+    ("own_same_documents('acme', {}, 's', 'x', 5)", "otra-50"),
+    ("own_same_documents('acme', 'd', {}, 'x', 5)", "otra50"),
+    ("own_chunks_delete('acme', ARRAY[{}])", "otra-500"),
+]
+"""Functions of the application's, and an id or a name that otra has in the place of the argument."""
+
+
+@pytest.mark.parametrize("plans", ["force_generic_plan", "force_custom_plan"])
+async def test_no_function_tells_of_an_id_that_another_company_has(connection: Connection, plans: str) -> None:
+    """Neither by rows or errors, nor by the pages that it reads, whatever the plan."""
+    found = []
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL ROLE ateneo_app; SET LOCAL plan_cache_mode = {plans}")
+        await connection.execute("SELECT set_config('ateneo.empresa_id', 'acme', true)")
+        for switch, (call, theirs) in itertools.product(SWITCHES, ASKED):
+            await connection.execute(switch.replace("SET ", "SET LOCAL "))
+            said = []
+            for value in (theirs, theirs + "x") * 3:  # the first time pages of the catalogs are read, too
+                statement = f"SELECT * FROM ateneo.{call.replace('{}', f'{value!r}')}"
+                said.append((await connection.fetchval("SELECT pg_temp.probe($1)", statement)).replace(value, "?"))
+            if said[-1] != said[-2]:
+                found.append((switch, call, said[-2:]))
+    assert found == []
