@@ -24,7 +24,11 @@ OLDEST_TESTS := tests/db/test_pgvector.py tests/db/test_migrate.py tests/db/test
   tests/db/test_uninstall.py tests/indexing/test_indexes.py tests/search/test_search.py tests/search/test_vector_search.py \
   tests/embedding/test_queue.py
 
-.PHONY: help demo test test-long fuzz test-minimum test-oldest wheel check docs serve bench lock clean
+POOLED_TESTS := tests/embedding/test_worker.py tests/embedding/test_worker_faults.py tests/embedding/test_queue.py \
+  tests/db/test_isolation_database.py tests/db/test_isolation_machine.py tests/db/test_isolation_signed.py \
+  tests/access/test_isolation_erasure.py tests/search/test_search.py tests/search/test_vector_search.py
+
+.PHONY: help demo test test-long fuzz test-minimum test-oldest test-pooled wheel check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -77,6 +81,9 @@ $(OLDEST)/.ready: requirements-oldest.lock
 test-oldest: $(TOOLS) $(OLDEST)/.ready  ## migrations, isolation, indexes and searches on PostgreSQL 16 with pgvector 0.8.0
 	@ATENEO_TEST_OLDER_SERVER=$(OLDEST)/bin/python $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
 	  $(OLDEST_TESTS)
+
+test-pooled: $(TOOLS)  ## isolation, the worker and searches through a PgBouncer that shares its sessions
+	@ATENEO_TEST_POOLED=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(POOLED_TESTS)
 
 check: $(TOOLS)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import tests.examples  # noqa: F401 - hypothesis' profiles
+from tests.pgbouncer import transaction_pooler
 
 from ateneo.db import embedded, migrate
 from ateneo.db.pool import Database
@@ -25,6 +27,8 @@ VOLATILE = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'")
 """Settings of a server whose data dies with the run, and whose write-ahead log may lie in memory."""
 OLDER_SERVER = os.environ.get("ATENEO_TEST_OLDER_SERVER", "")
 """A Python that has an older PostgreSQL and pgvector (tests/db/old_server.py); empty for the embedded one."""
+POOLED = bool(os.environ.get("ATENEO_TEST_POOLED", ""))
+"""Whether every test's database is reached through a PgBouncer that shares its sessions."""
 KEYS = ("VOYAGE_API_KEY", "COHERE_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY")
 _numbers = itertools.count()
 
@@ -33,6 +37,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Whoever ends the run politely (`timeout`, a CI) leaves no server behind: fixtures are torn down as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if POOLED and item.get_closest_marker("direct"):
+            item.add_marker(pytest.mark.skip(reason="looks at sessions, which the pooler shares"))
 
 
 @pytest.fixture(autouse=True)
@@ -101,11 +111,24 @@ def template(server_url: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def reached_at(server_url: str) -> Iterator[str]:
+    """The server's address for the tests: its own, or that of a pooler before it."""
+    if not POOLED:
+        yield server_url
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="ateneo-pooler-") as folder,
+        transaction_pooler(server_url, Path(folder), sessions=20) as url,
+    ):
+        yield url
+
+
 @pytest.fixture
-async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+async def database_url(server_url: str, template: str, reached_at: str) -> AsyncIterator[str]:
     """A database of the test's own, upgraded and empty."""
     async for url in _database(server_url, f"TEMPLATE {template} STRATEGY FILE_COPY"):
-        yield url
+        yield _named(reached_at, urlsplit(url).path.removeprefix("/"))
 
 
 @pytest.fixture
@@ -146,4 +169,4 @@ async def _execute(url: str, *statements: str) -> None:
 
 
 def _named(url: str, database: str) -> str:
-    return url.replace("/postgres?", f"/{database}?")
+    return urlsplit(url)._replace(path=f"/{database}").geturl()

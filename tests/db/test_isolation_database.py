@@ -151,6 +151,7 @@ async def test_the_application_has_nothing_of_the_index(guarded: Database, datab
                 await connection.fetch(f"SELECT * FROM ateneo.{name}")
 
 
+@pytest.mark.direct
 async def test_the_tenant_ends_with_its_transaction(guarded: Database) -> None:
     for _ in range(3):
         async with guarded.tenant("acme") as connection:
@@ -186,6 +187,7 @@ async def test_any_other_name_is_only_a_name(database: Database, empresa: str) -
         assert await connection.fetchval("SELECT ateneo.tenant()") == empresa
 
 
+@pytest.mark.direct
 async def test_round_trips(guarded: Database, database_url: str) -> None:
     """What a session keeps is given back with COMMIT; what only reads takes its company along. The rest of a line's
     statements is the pool's own."""
@@ -389,6 +391,7 @@ async def test_a_managed_server_without_createrole(server_url: str, bare_url: st
         await admin.close()
 
 
+@pytest.mark.direct
 async def test_a_login_that_can_be_nothing_else(database: Database, database_url: str) -> None:
     """What docs/security/operator.md tells to give the API: even with its role taken off it reaches nothing."""
     async with database.acquire() as connection:

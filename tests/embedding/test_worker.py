@@ -90,6 +90,7 @@ async def test_what_other_programs_write_is_found_by_meaning(pool: Database) -> 
     assert await workers.alive(pool) == []
 
 
+@pytest.mark.direct
 async def test_an_idle_worker_is_told_at_once(pool: Database) -> None:
     with ProviderServer(dims=DIMS) as server:
         async with service(server) as embedding:

@@ -190,6 +190,7 @@ async def test_a_database_that_fails_at_any_step_is_worked_on_again(
     assert unretrieved == []
 
 
+@pytest.mark.direct
 async def test_leases_that_could_not_be_given_back_are_no_deaths(database_url: str) -> None:
     """The provider fails, and the database in the moment in which the batch is given back."""
     sent: list[str] = []

@@ -150,6 +150,7 @@ async def test_words_count_by_the_cube_of_what_the_best_passage_has_of_them(
     assert scores == pytest.approx({"palabra rara": 0.6 * trust * share, "otra cosa distinta": 0.4}, abs=1e-3)
 
 
+@pytest.mark.direct
 async def test_no_tenant_is_an_error_and_another_tenant_too(database: Database) -> None:
     async with database.acquire() as connection:
         await _fill(connection)
@@ -162,6 +163,7 @@ async def test_no_tenant_is_an_error_and_another_tenant_too(database: Database) 
                     await connection.fetch("SELECT * FROM ateneo.search('feriado', empresa => 'otra')")
 
 
+@pytest.mark.direct
 async def test_the_tenant_of_one_search_does_not_stay_behind(database: Database) -> None:
     async with database.acquire() as connection:
         await _fill(connection)
