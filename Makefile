@@ -28,11 +28,11 @@ POOLED_TESTS := tests/embedding/test_worker.py tests/embedding/test_worker_fault
   tests/db/test_isolation_database.py tests/db/test_isolation_machine.py tests/db/test_isolation_signed.py \
   tests/access/test_isolation_erasure.py tests/search/test_search.py tests/search/test_vector_search.py
 
-.PHONY: help demo test test-long fuzz test-minimum test-oldest test-pooled wheel check docs serve bench lock clean
+.PHONY: help demo test test-long fuzz mutants mutants-sample test-minimum test-oldest test-pooled wheel check docs serve bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,6 +62,12 @@ fuzz: $(TOOLS)  ## hypothesis with new examples every time, ten times as many; S
 	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))')}; echo "make fuzz SEED=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --hypothesis-seed=$$seed \
 	  --numprocesses auto --maxprocesses 4 --dist loadfile
+
+mutants: $(TOOLS)  ## each guard of the source switched off, one at a time; prints those that no test noticed; goes on where it was
+	@nice $(BIN)/python -m tests.mutants
+
+mutants-sample: $(TOOLS)  ## one of each kind of guard
+	@$(BIN)/python -m tests.mutants --sample 13
 
 $(LEAST)/.ready: requirements-minimum.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(LEAST)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from tests.db.test_isolation_database import NO_TENANT_NEEDED
 
 from ateneo.db import conversations, empresas, keys, synonyms, usage
 from ateneo.db.pool import Connection, Database
@@ -54,6 +55,18 @@ async def test_each_asks_for_the_company_before_it_looks_at_anything_else(app: C
         await of(app, "borrada")
         if function["writes"]:
             assert (await refusal(app, call, "borrada")).sqlstate == "AT004", call
+
+
+async def test_those_that_take_no_company_ask_for_it_too(app: Connection, database: Database) -> None:
+    others = FUNCTIONS.replace("p.proargnames[1] = 'p_empresa'", "p.proargnames[1] IS DISTINCT FROM 'p_empresa'")
+    functions = await app.fetch(others)
+    asking = [one for one in functions if one["name"] not in NO_TENANT_NEEDED]
+    assert {one["name"] for one in asking} >= {"search", "own_document_id", "store_own_embeddings", "keep_stats"}
+    for function in asking:
+        nothing = ", ".join(f"NULL::{kind}" for kind in function["types"])
+        await of(app, "")
+        said = await refusal(app, f"SELECT ateneo.{function['name']}({nothing})")
+        assert "no tenant set" in str(said), function["name"]
 
 
 async def test_planner_settings_make_no_function_say_more(app: Connection, database: Database) -> None:
