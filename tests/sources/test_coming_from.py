@@ -39,3 +39,5 @@ async def test_the_page(
     assert await product.fetchval("SELECT count(*) FROM ateneo.embedding_queue") == 0
     shown = json.loads(ateneo("sources", "list", "--json", url=database_url, **settings).stdout)
     assert shown[0]["mapping"]["vector"]
+    assert ateneo("sources", "embed", shown[0]["name"], url=database_url, **settings).returncode == 0
+    assert await product.fetchval("SELECT mapping ->> 'vector' FROM ateneo.source ORDER BY name LIMIT 1") is None

@@ -14,6 +14,7 @@ from ateneo.db.pool import Database
 from ateneo.errors import BadArgument, DatabaseError, Unknown, UnknownDocument
 from ateneo.factories.embedders import make_models
 from ateneo.settings import load
+from ateneo.sources.html import looks_like_html
 from ateneo.sources.rows import Chunker
 from ateneo.sources.service import SourceService
 from ateneo.sources.settling import settle_page
@@ -422,3 +423,25 @@ async def test_keys_of_several_columns_are_told_apart(
     await sources.add(await sources.draft("pair", empresa_id="7"))
     await sources.sync("pair")
     assert {one.key for one in await find(7, "caldera")} == {("x, y", "z"), ("x", "y, z")}
+
+
+async def test_texts_in_html_are_read_as_what_they_say(
+    product: asyncpg.Connection, sources: SourceService, find: Find
+) -> None:
+    await product.execute("CREATE TABLE page (id int PRIMARY KEY, body text)")
+    await product.execute(
+        "INSERT INTO page VALUES (1, '<h2>Caldera</h2><p>La presi&oacute;n <b>baja</b> de noche.</p><script>a()</script>"
+        "<h2>Garant&iacute;a</h2><ul><li>Dos a&ntilde;os</li></ul>'), (2, 'Sin marcas: 3 < 4.'),"
+        " (3, '<p><img src=foto></p>')"
+    )
+    draft = await sources.draft("page", empresa_id="7", html=True)
+    assert looks_like_html((await sources.preview(draft)).sample)
+    await sources.add(draft)
+    await sources.sync("page")
+    [hit] = await find(7, "presión baja")
+    assert "La presión baja de noche." in hit.contenido
+    assert "<" not in hit.contenido and "a()" not in hit.contenido
+    assert [one.key for one in await find(7, "Garantía años")] == [("1",)]
+    assert [one.contenido for one in await find(7, "marcas")] == ["Sin marcas: 3 < 4."]
+    assert await find(7, "foto") == []
+    assert (await sources.check("page")).differences == 0

@@ -83,6 +83,7 @@ async def add(
     trust_vectors: Annotated[
         bool, typer.Option("--trust-vectors", help=tr("Sin comprobar que lo son.", "Without checking that."))
     ] = False,
+    html: Annotated[bool, typer.Option("--html", help=tr("El texto es HTML.", "The text is HTML."))] = False,
     collection: Annotated[
         str | None, typer.Option("--collection", help=tr("De langchain, una.", "Of langchain's, one."))
     ] = None,
@@ -107,6 +108,7 @@ async def add(
         "cursor": cursor,
         "vector": vector,
         "model": model,
+        "html": html or None,
     }
     given = {field: value for field, value in chosen.items() if value is not None}
     async with _service() as sources:

@@ -3,6 +3,7 @@
 from ateneo.cli.output import facts, say, warn
 from ateneo.cli.runtime import out
 from ateneo.i18n import count, dollars, number, tr
+from ateneo.sources.html import looks_like_html
 from ateneo.sources.service import Estimate
 from ateneo.sources.vectors import SAMPLE
 from ateneo.types.sources import SourceDraft, SourceMapping, SourcePreview
@@ -19,6 +20,9 @@ def show_draft(draft: SourceDraft, found: SourcePreview, estimate: Estimate, *, 
         column = draft.unused_vector
         out.print(tr(f"{column} tiene vectores: con --model PROVEEDOR/MODELO se toman sin pagarlos otra vez.",
                f"{column} is of vectors: with --model PROVIDER/MODEL they are taken over for free."))  # fmt: skip
+    if looks_like_html(found.sample) and not draft.mapping.html:
+        out.print(tr("Los textos parecen HTML: con --html se lee lo que dicen, sin las marcas.",
+                     "The texts look like HTML: with --html what they say is read, without its tags."))  # fmt: skip
     out.print(_effect(draft))
     if found.without_company:
         rows = count(found.without_company, tr("fila", "row"), tr("filas", "rows"))
@@ -30,7 +34,7 @@ def mapping_facts(mapping: SourceMapping) -> dict[str, str]:
     return {
         tr("clave", "key"): ", ".join(mapping.key),
         tr("empresa", "company"): mapping.tenant or f"«{mapping.empresa_id}»",
-        tr("texto", "text"): ", ".join(mapping.text),
+        tr("texto", "text"): ", ".join(mapping.text) + (" (HTML)" if mapping.html else ""),
         tr("título", "title"): mapping.title or "",
         tr("documento", "document"): mapping.document or "",
         tr("posición", "position"): mapping.position or "",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ateneo.db import source_rows
 from ateneo.db.pool import Connection, Database
 from ateneo.db.source_rows import Key, NewRow, StoredRow
+from ateneo.sources import html
 from ateneo.sources.rows import Chunker, new_rows
 from ateneo.types.sources import Source, SourceProgress
 
@@ -53,6 +54,8 @@ async def _settle(
     now = {row.key: row for row in shown if row.empresa_id in there}
     same = {key for key, row in now.items() if key in before and before[key].fingerprint == row.fingerprint}
     changed = [row for key, row in now.items() if key not in same]
+    if source.mapping.html:
+        changed = await html.as_text(changed, chunker.counter)
     model = source.mapping.model if source.mapping.vector else None
     generations = await source_rows.generations(connection, model) if model else {}
     new = await asyncio.to_thread(new_rows, source, changed, chunker, before, generations)

@@ -1,7 +1,6 @@
 """Vectors that a product's rows have already: whose model they are, and whether they may be taken over."""
 
 import json
-import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -106,7 +105,9 @@ def is_vector(values: Sequence[float | None] | None, dims: int | None) -> bool:
     """Whether it is a vector of this length, and of a direction."""
     if values is None or len(values) != dims:
         return False
-    return all(one is not None and math.isfinite(one) for one in values) and any(values)
+    with np.errstate(over="ignore"):
+        vector = np.array(values, dtype=np.float32)
+    return bool(np.isfinite(vector).all() and vector.any())
 
 
 def embedded_text(sample: TextWithVector) -> str:

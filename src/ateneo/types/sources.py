@@ -30,7 +30,7 @@ class SourceMapping:
     blank line. `document`: rows of one value are one document, in the order of `position`; without it each row is one.
     `metadata`: what searches filter by. `condition`: SQL that a row must meet to be found. `url`: a template,
     `https://app/kb/{id}`. `cursor`: what grows with every change, for polling. `vector`: embeddings of the text, made
-    by `model` (`openai/text-embedding-3-small`), which are taken over.
+    by `model` (`openai/text-embedding-3-small`), which are taken over. `html`: the text is HTML, and read as such.
     """
 
     key: tuple[str, ...]
@@ -47,6 +47,7 @@ class SourceMapping:
     vector: str | None = None
     model: str | None = None
     parent: Parent | None = None
+    html: bool = False
 
     @property
     def url_columns(self) -> tuple[str, ...]:
