@@ -430,7 +430,8 @@ async def test_texts_in_html_are_read_as_what_they_say(
 ) -> None:
     await product.execute("CREATE TABLE page (id int PRIMARY KEY, body text)")
     await product.execute(
-        "INSERT INTO page VALUES (1, '<h2>Caldera</h2><p>La presi&oacute;n <b>baja</b> de noche.</p><script>a()</script>"
+        "INSERT INTO page VALUES (1, '<h2>Caldera</h2><p>La presi&oacute;n <b>baja</b> de noche.</p>"
+        "<script>a()</script>"
         "<h2>Garant&iacute;a</h2><ul><li>Dos a&ntilde;os</li></ul>'), (2, 'Sin marcas: 3 < 4.'),"
         " (3, '<p><img src=foto></p>')"
     )
