@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ateneo.cli import schema_screen, settings_findings
+from ateneo.cli import reader_findings, schema_screen, settings_findings
 from ateneo.cli.finding import Finding, show
 from ateneo.cli.logins import remedy_of
 from ateneo.cli.runtime import out
@@ -54,6 +54,7 @@ async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
     yield Finding(True, tr("Configuración leída.", "Settings read."))
     for finding in settings_findings.unknown():
         yield finding
+    yield await reader_findings.confinement()
     embedding: EmbeddingService | None = None
     try:
         embedding = make_embedding_service(settings)

@@ -16,7 +16,9 @@ def main() -> None:
     if interruptible:
         signal.signal(signal.SIGINT, _leave)
     from ateneo.cli import runtime
+    from ateneo.ingestion.parsing.confinement import hide_memory
 
+    hide_memory()
     runtime.prepare()
     from ateneo.cli import commands, usage  # after the language is known, since help is text too
 

@@ -23,12 +23,13 @@ def detect(text: str) -> Language:
     words = _WORD.findall(text[:_LONGEST_SAMPLE].lower())
     if len(set(words)) < _LEAST_WORDS:
         return "unknown"
-    language, probability = _identifier().classify(" ".join(words))
+    language, probability = load_language_model().classify(" ".join(words))
     return cast("Language", language) if probability >= _LEAST_PROBABILITY else "unknown"
 
 
 @lru_cache
-def _identifier() -> LanguageIdentifier:
+def load_language_model() -> LanguageIdentifier:
+    """It is unpacked into a temporary file, once a process."""
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(one for one in get_args(Language) if one != "unknown")
     return identifier

@@ -1,31 +1,31 @@
-"""What a reader process runs (`isolation.py` starts it): files in, their passages out, until its parent is gone.
+"""What a reader process runs (`sandbox.py` starts it, `confinement.py` confines it): files in, their passages out,
+until its parent is gone.
 
 Frames are lines of JSON, because what comes out of a process that read a hostile file is not to be unpickled.
-In: a request, then, after {"ready"}, `size` bytes of the file. Out: any number of {"count": texts}, each answered by
-{"tokens": counts}, and of {"chunks": rows}; then one of {"document"}, {"error", "fields"} or {"failed"}. For a
-request with a quote: {"marked": pages}.
+In: a request, then, after {"ready": what confines this process}, `size` bytes of the file (None: no file). Out: any
+number of {"count": texts}, each answered by {"tokens": counts}, and of {"chunks": rows}; then one of {"document"},
+{"error", "fields"} or {"failed"}. For a request with a quote: {"marked": pages}.
 """
 
-import ctypes
 import json
+import mimetypes
 import os
 import resource
 import select
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from ateneo import i18n
 from ateneo.errors import AteneoError
 from ateneo.ingestion.chunking import chunk
+from ateneo.ingestion.parsing.confinement import confine
 from ateneo.ingestion.parsing.formats import PDF
 from ateneo.ingestion.parsing.parse import check, parse
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
 from ateneo.ingestion.parsing.pdf_locate import locate
-from ateneo.text.language import detect
+from ateneo.text.language import detect, load_language_model
 from ateneo.types import Document
 
 _FRAME_CHARACTERS = 100_000
@@ -36,22 +36,21 @@ _MEMORY_KEPT = 512 * 1024**2
 """A process that a file has made larger than this ends after it; the next is smaller."""
 
 _SECONDS_IDLE = 300.0
-_NICENESS = 5
-_PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
 
 
 def main(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its readers
-    _bind_to(parent)
-    os.nice(_NICENESS)
-    frames = Frames(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a library that prints must not write between the frames
+    load_language_model()
+    mimetypes.init()  # openpyxl's, which reads files of the system
+    confined = confine(parent)
+    frames = Frames(sys.stdin.buffer, os.fdopen(confined.frames, "wb"))
     while frames.waits(_SECONDS_IDLE) and (request := frames.receive()) is not None:
         _limit(request["cpu_s"])
         i18n.use(request["lang"])
-        frames.send({"ready": True})
+        frames.send({"ready": confined.holds})
+        if request["size"] is None:
+            continue
         data = frames.take(request["size"])
         try:
             last = _located(data, request) if "quote" in request else _read(data, request, frames)
@@ -59,7 +58,7 @@ def main(parent: int) -> None:
             frames.send({"failed": type(error).__name__})
             return
         frames.send(last)
-        if _grown():
+        if _grown(confined.statm):
             return
 
 
@@ -144,17 +143,6 @@ def _shares(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
 # --- limits -------------------------------------------------------------------------------------------------------
 
 
-def _bind_to(parent: int) -> None:
-    """Ends this process when its parent does, also where it is killed while this one is busy. Where the kernel has no
-    such signal the end of stdin does it, or the limit of processor time."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # where memory ends, this process and not its parent
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    if os.getppid() != parent:
-        sys.exit()
-
-
 def _limit(cpu_s: int) -> None:
     """`cpu_s` more seconds of processor time for the next file."""
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -170,9 +158,8 @@ def _lower(kind: int, limit: int) -> None:
     resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _grown() -> bool:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # not Linux
+def _grown(statm: int | None) -> bool:
+    if statm is None:  # not Linux
         return False
+    pages = int(os.pread(statm, 200, 0).split()[1])
     return pages * resource.getpagesize() > _MEMORY_KEPT

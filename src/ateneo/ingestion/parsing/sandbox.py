@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +32,8 @@ _MOST_PROCESSES = 4
 _SECONDS_TO_START = 60.0
 _OCR_SHARE = 0.7
 _COMMAND = (
-    "import sys; sys.path += sys.argv[2:]; from ateneo.ingestion.parsing.reader import main; main(int(sys.argv[1]))"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path += sys.argv[2:]\n"
+    "from ateneo.ingestion.parsing.reader import main; main(int(sys.argv[1]))"
 )
 
 
@@ -92,6 +92,12 @@ async def locate_in_file(
     )
 
 
+async def confined_by() -> list[str]:
+    """The names of what confines the readers on this machine (`confinement.py`). Raises ReaderUnavailable."""
+    request = {"name": "-", "size": None, "cpu_s": int(_SECONDS_TO_START), "lang": i18n.current()}
+    return await asyncio.wrap_future(_threads.submit(_Turn(request, b"", None, _SECONDS_TO_START).begin))
+
+
 async def _run(turn: "_Turn") -> "_Outcome":
     reading = asyncio.wrap_future(_threads.submit(turn.run))
     try:
@@ -147,7 +153,8 @@ class _Turn:
         self._stopped = False
 
     def run(self) -> _Outcome:
-        process = self._begin()
+        self.begin()
+        process = _Process.of_this_thread()
         chunks: list[Chunk] = []
         last = None
         try:
@@ -168,16 +175,16 @@ class _Turn:
             if self._process is not None:
                 self._process.kill()
 
-    def _begin(self) -> "_Process":
-        """This thread's process, ready for the file: it may have ended since the last one, then it is replaced."""
+    def begin(self) -> list[str]:
+        """Gets this thread's process ready for the file, and returns what confines it. It may have ended since the last
+        one; then it is replaced."""
         for _ in range(2):
             process = _Process.of_this_thread()
             with self._lock:
                 self._process = process
             try:
                 with self._at_most(_SECONDS_TO_START):
-                    process.ask(self._request)
-                return process
+                    return process.ask(self._request)
             except (_Gone, OSError):
                 process.end()
             if self._stopped:
@@ -200,7 +207,7 @@ class _Process:
     signal at the parent's death (`reader.py`) to that thread."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-I", "-c", _COMMAND, str(os.getpid()), *_import_paths()]
+        command = [sys.executable, "-IB", "-c", _COMMAND, str(os.getpid()), *_import_paths()]
         self._owner = os.getpid()
         self._process = subprocess.Popen(
             command,
@@ -221,11 +228,14 @@ class _Process:
                 raise _Gone from error
         return process
 
-    def ask(self, request: Mapping[str, Any]) -> None:
-        """Sends what is wanted of the next file, and waits until the reader is ready for it. Raises _Gone."""
+    def ask(self, request: Mapping[str, Any]) -> list[str]:
+        """Sends what is wanted of the next file, waits until the reader is ready for it, and returns what confines it.
+        Raises _Gone."""
         self._send(request)
-        if "ready" not in self._receive():
+        frame = self._receive()
+        if "ready" not in frame:
             raise _Gone
+        return list(frame["ready"])
 
     def read(self, data: bytes, counter: TokenCounter | None, chunks: list[Chunk]) -> Mapping[str, Any]:
         """Sends the file, counts the tokens that the reader asks for, collects the chunks; returns the last frame."""
@@ -285,18 +295,21 @@ def _chunk(
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to start; none of the secrets that this process was given."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    """What the loader of Python's own library may need, and where the language model may be unpacked; nothing else that
+    this process was given. numpy may start no thread, since a reader has one when it confines itself; OCR finds its
+    (unused) cache where it cannot make one."""
+    names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "KREUZBERG_CACHE_DIR": str(Path(__file__).with_name("tessdata"))}
 
 
 def _import_paths() -> list[str]:
-    """Where Ateneo and the packages that it needs come from, for the end of the reader's sys.path, which has Python's
-    own folders already. The working folder is none of them, unless Ateneo itself lies in it."""
+    """Where Ateneo and the packages that it needs are installed, for the end of the reader's sys.path, which has
+    Python's own folders already. The working folder is none of them, unless Ateneo itself lies in it."""
     own = [str(Path(__file__).parents[3])]
-    standard = Path(sysconfig.get_path("stdlib"))
     here = Path.cwd()
-    others = [path for path in sys.path if Path(path).is_absolute() and Path(path) not in (here, standard)]
-    return [*own, *others]
+    others = [path for path in sys.path if Path(path).is_absolute() and Path(path) != here]
+    return [*own, *(path for path in others if next(Path(path).glob("*.dist-info"), None))]
 
 
 # --- the processes ------------------------------------------------------------------------------------------------
