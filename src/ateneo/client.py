@@ -1,6 +1,6 @@
 """Ateneo as a library: one object that searches, reads documents in and answers, with and without `await`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -24,6 +24,7 @@ from ateneo.settings import load
 from ateneo.sources.service import SourceService
 from ateneo.tenant_id import tenant_id
 from ateneo.types import Answer, MarkedPage, SearchResult, StoredDocument, Tenant
+from ateneo.types.jobs import Job
 from ateneo.types.sources import OwnSource
 
 __all__ = ["Ateneo", "AteneoSync", "open_sources"]
@@ -111,6 +112,60 @@ class Ateneo:
             replace=replace,
             force=force,
         )
+
+    async def submit(
+        self,
+        empresa_id: Tenant,
+        file: File,
+        *,
+        name: str | None = None,
+        document_id: object | None = None,
+        external_id: str | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
+        force: bool = False,
+        bulk: bool = False,
+    ) -> Job:
+        """Stores a file as `ingest` takes it, for `ateneo worker` or `ateneo serve` to read; `bulk`: after what people
+        wait for. The job says how far it is. Raises BadArgument, SeveralDocuments, TooManyJobs, DatabaseError."""
+        return await self._opened().jobs.submit(
+            file,
+            empresa_id,
+            name=name,
+            document_id=document_id,
+            external_id=external_id,
+            title=title,
+            metadata=metadata,
+            replace=replace,
+            force=force,
+            bulk=bulk,
+        )
+
+    async def job(self, empresa_id: Tenant, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        return await self._opened().jobs.get(empresa_id, job_id)
+
+    async def jobs(
+        self, empresa_id: Tenant, *, states: Sequence[str] | None = None, limit: int = 100, after: Job | None = None
+    ) -> list[Job]:
+        """A page of the company's jobs, the newest first; those after the last one of the page before."""
+        last = None if after is None else after.job_id
+        return await self._opened().jobs.listed(empresa_id, states=states, limit=limit, after=last)
+
+    async def cancel_job(self, empresa_id: Tenant, job_id: str) -> Job:
+        """One that is under way ends a moment later. Raises UnknownJob, JobEnded."""
+        return await self._opened().jobs.cancel(empresa_id, job_id)
+
+    async def retry_job(self, empresa_id: Tenant, job_id: str) -> Job:
+        """Queues a failed one again. Raises UnknownJob, JobEnded."""
+        return await self._opened().jobs.retry(empresa_id, job_id)
+
+    async def original(self, empresa_id: Tenant, document_id: str) -> bytes:
+        """A document's file as it was sent. Raises UnknownDocument, NoOriginal."""
+        jobs = self._opened().jobs
+        found = await jobs.original(empresa_id, document_id)
+        return b"".join([part async for part in jobs.read(empresa_id, found)])
 
     async def ask(
         self, empresa_id: Tenant, question: str, *, agent_id: str = DEFAULT_AGENT, **chat: Unpack[ChatOptions]
@@ -224,6 +279,12 @@ class AteneoSync:
 
     search = _blocking(Ateneo.search)
     ingest = _blocking(Ateneo.ingest)
+    submit = _blocking(Ateneo.submit)
+    job = _blocking(Ateneo.job)
+    jobs = _blocking(Ateneo.jobs)
+    cancel_job = _blocking(Ateneo.cancel_job)
+    retry_job = _blocking(Ateneo.retry_job)
+    original = _blocking(Ateneo.original)
     ask = _blocking(Ateneo.ask)
     documents = _blocking(Ateneo.documents)
     locate = _blocking(Ateneo.locate)

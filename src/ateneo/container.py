@@ -14,8 +14,9 @@ from ateneo.factories.access import make_access_service
 from ateneo.factories.chat_models import agent_options, make_chat_model
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models
-from ateneo.factories.ingestion import ingestion_options
+from ateneo.factories.ingestion import ingestion_options, make_jobs
 from ateneo.factories.rerankers import make_reranking, search_options
+from ateneo.ingestion.jobs import JobService
 from ateneo.ingestion.service import IngestionService
 from ateneo.ports import ChatModel
 from ateneo.search.query_log import QueryLog
@@ -32,6 +33,7 @@ class Container:
     models: Models
     search: VectorSearchService
     ingestion: IngestionService
+    jobs: JobService
     agent: AgentService
     chat: ChatModel
     access: AccessService
@@ -53,12 +55,14 @@ class Container:
         reranker = make_reranking(settings)
         opened = await open_database(settings, guarded=True) if db is None else Database.wrap(db)
         search = VectorSearchService(opened, known, reranking=reranker, **search_options(settings))
+        ingestion = IngestionService(opened, known, **ingestion_options(settings))
         return cls(
             settings=settings,
             db=opened,
             models=known,
             search=search,
-            ingestion=IngestionService(opened, known, **ingestion_options(settings)),
+            ingestion=ingestion,
+            jobs=make_jobs(settings, ingestion),
             agent=AgentService(search, chat, **agent_options(settings)),
             chat=chat,
             access=make_access_service(settings, opened),
@@ -67,6 +71,7 @@ class Container:
         )
 
     async def close(self) -> None:
+        await self.jobs.engine.close()
         await self.audit_log.close()
         await self.queries.close()
         await self.search.close()

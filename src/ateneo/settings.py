@@ -171,6 +171,20 @@ class Settings(BaseSettings):
     chunk_overlap: int = _named("ATENEO_CHUNK_OVERLAP", 32, "tokens shared by neighbours", ge=0, le=1000)
     max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)
     max_upload_mb: int = _named("ATENEO_MAX_UPLOAD_MB", 50, "largest file, in MiB", ge=1)
+    wait_mb: float = _named(
+        "ATENEO_WAIT_MB",
+        1.0,
+        "an upload up to this many MiB is read while it is answered; larger ones answer 202",
+        ge=0,
+    )
+    serve_jobs: int = _named(
+        "ATENEO_SERVE_JOBS", 1, "uploads that `ateneo serve` reads at a time behind its answers; 0: none", ge=0, le=16
+    )
+    worker_jobs: int = _named(
+        "ATENEO_WORKER_JOBS", 2, "uploads that `ateneo worker` reads at a time; 0: none", ge=0, le=64
+    )
+    max_jobs: int = _named("ATENEO_MAX_JOBS", 10_000, "uploads of one company that may wait; 0: no limit", ge=0)
+    max_jobs_mb: int = _named("ATENEO_MAX_JOBS_MB", 10_240, "MiB of them that may wait; 0: no limit", ge=0)
     extract_timeout_s: float = _named("ATENEO_EXTRACT_TIMEOUT_S", 60.0, "seconds that reading one file may take", gt=0)
     ocr: str = _named(
         "ATENEO_OCR", "auto", "text of scanned pages and images: `auto`, or `off`", pattern=r"^(auto|off)$"

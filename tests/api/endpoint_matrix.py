@@ -39,6 +39,7 @@ class Ids:
     company: str
     chunk: str
     conversation: str
+    job: str
 
 
 EVIL = "\x1b]0;tomada\x07\x9b31m\u202eoser\u2066\u200f\u061c"
@@ -70,6 +71,12 @@ ROUTES: dict[str, Route | None] = {
     "GET /documents/{document_id}": lambda own, ids: {},
     "POST /documents/locate": lambda own, ids: {"files": {"file": (FILE, _text(own))}, "data": {"quote": SHARED}},
     "DELETE /documents/{document_id}": lambda own, ids: {},
+    "GET /documents/{document_id}/original": lambda own, ids: {},
+    "GET /jobs": lambda own, ids: {"params": {"after": ids.job}},
+    "GET /jobs/{job_id}": lambda own, ids: {},
+    "GET /jobs/{job_id}/events": lambda own, ids: {},
+    "POST /jobs/{job_id}/cancel": lambda own, ids: {},
+    "POST /jobs/{job_id}/retry": lambda own, ids: {},
     "POST /agents/{agent_id}/chat": lambda own, ids: {
         "json": {
             "message": f"¿Cuál es el precio {EVIL} reservado?",
@@ -111,6 +118,10 @@ COMMANDS: dict[str, Command | str] = {
     "documents list": lambda world, who, ids: ["documents", "list", "-e", who],
     "documents show": lambda world, who, ids: ["documents", "show", DOCUMENT, "-e", who],
     "documents delete": lambda world, who, ids: ["documents", "delete", DOCUMENT, "-e", who, "--yes"],
+    "jobs list": lambda world, who, ids: ["jobs", "list", "-e", who],
+    "jobs show": lambda world, who, ids: ["jobs", "show", ids.job, "-e", who],
+    "jobs retry": lambda world, who, ids: ["jobs", "retry", "--all", "-e", who],
+    "jobs cancel": lambda world, who, ids: ["jobs", "cancel", "--all", "-e", who],
     "backfill": lambda world, who, ids: ["backfill", "--empresa-id", who, "--yes"],
     "search": lambda world, who, ids: ["search", "precio reservado en florines", "-e", who, "-k", "50"],
     "ask": lambda world, who, ids: ["ask", "¿Cuál es el precio reservado?", "-e", who, "--keep", "--agent", AGENT],
@@ -258,7 +269,7 @@ class World:
                 self.run(empresas.erase(self.owner, who))
             self.let_in(who)
             for step in ("PUT /agents/{agent_id}", "POST /documents", "POST /agents/{agent_id}/chat"):
-                nobody = Ids(who, "", "")
+                nobody = Ids(who, "", "", "")
                 request = ROUTES[step](CANARY[who], nobody)  # type: ignore[misc]
                 request.get("json", {}).pop("conversation_id", None)
                 answer = self.ask(step, who, nobody, request)
@@ -288,7 +299,7 @@ class World:
         return self.scratch / f"{who}-export"
 
     def fill_queue(self, who: str) -> None:
-        """A dead letter, and a conversation that nobody has used for long."""
+        """A dead letter, a job that waits and one that failed, and a conversation that nobody has used for long."""
         self.run(self._fill_queue(who))
 
     async def _fill_queue(self, who: str) -> None:
@@ -301,22 +312,37 @@ class World:
                 CANARY[who],
             )
             await connection.execute(
+                "INSERT INTO ateneo.original (empresa_id, sha256, bytes) VALUES ($1, sha256('x'), 0)"
+                " ON CONFLICT DO NOTHING",
+                who,
+            )
+            await connection.execute(
+                "INSERT INTO ateneo.job (empresa_id, sha256, bytes, source, asked, arrival, most_attempts, state,"
+                " ended_at, error_code, error_message, error_remedy) SELECT $1, sha256('x'), 0, $2, '{}',"
+                " ateneo.next_arrival(), 1, s, CASE WHEN s = 'failed' THEN now() END, 'document', $2, ''"
+                " FROM unnest('{queued,failed}'::text[]) s",
+                who,
+                f"{EVIL}{CANARY[who]}",
+            )
+            await connection.execute(
                 "UPDATE ateneo.conversation SET updated_at = now() - interval '9 days' WHERE empresa_id = $1", who
             )
 
     def ids(self, company: str) -> Ids:
         return Ids(company, *self.run(self._latest(company)))
 
-    async def _latest(self, company: str) -> tuple[str, str]:
+    async def _latest(self, company: str) -> tuple[str, str, str]:
         async with self.owner.acquire() as connection:
             row = await connection.fetchrow(
                 "SELECT (SELECT k.id FROM public.knowledge_chunks k WHERE k.empresa_id = $1 ORDER BY k.chunk_index DESC"
                 " LIMIT 1), (SELECT c.conversation_id FROM ateneo.conversation c WHERE c.empresa_id = $1"
-                " ORDER BY c.updated_at DESC, c.conversation_id LIMIT 1)",
+                " ORDER BY c.updated_at DESC, c.conversation_id LIMIT 1),"
+                " (SELECT j.job_id FROM ateneo.job j WHERE j.empresa_id = $1 AND j.ended_at IS NOT NULL"
+                " ORDER BY j.arrival DESC LIMIT 1)",
                 company,
             )
         assert row is not None
-        return row[0] or "nada", row[1] or "nada"
+        return row[0] or "nada", row[1] or "nada", row[2] or "nada"
 
     def step(self, name: str, who: str, ids: Ids) -> str:
         """Does one step as a company; returns all that it was told: answer and headers, or both outputs and files."""
@@ -335,7 +361,7 @@ class World:
 
     def ask(self, name: str, who: str, ids: Ids, request: dict[str, Any]) -> httpx.Response:
         method, path = name.split()
-        path = path.format(document_id=DOCUMENT, agent_id=AGENT, conversation_id=ids.conversation)
+        path = path.format(document_id=DOCUMENT, agent_id=AGENT, conversation_id=ids.conversation, job_id=ids.job)
         headers = {"Authorization": f"Bearer {self.secrets[who]}"}
         return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **request)
 

@@ -22,6 +22,12 @@ def upload(client: httpx.Client) -> httpx.Response:
     return client.post("/documents", files={"file": ("porton.md", TEXT.encode())})
 
 
+def queued(client: httpx.Client) -> str:
+    """A job that waits: nothing reads it here."""
+    files = {"file": ("porton.md", TEXT.encode())}
+    return str(client.post("/documents?wait=false", files=files).json()["job_id"])
+
+
 def conversation(client: httpx.Client) -> str:
     return str(client.post("/agents/asistente/chat", json=CHAT).json()["conversation_id"])
 
@@ -42,6 +48,8 @@ ATTEMPTS: dict[str, Attempt] = {
         f"/documents/{upload(client).json()['document_id']}",
         files={"file": ("porton.md", f"{TEXT}Siempre.\n".encode())},
     ),
+    "cancel_job": lambda client: client.post(f"/jobs/{queued(client)}/cancel"),
+    "retry_job": lambda client: client.post(f"/jobs/{queued(client)}/retry"),
     "chat_with_agent": lambda client: client.post("/agents/asistente/chat", json=CHAT),
     "complete_chat": lambda client: client.post(
         "/v1/chat/completions",
@@ -65,7 +73,7 @@ def url(api: Api) -> Iterator[str]:
     """Where what is stored a moment later is stored when the process ends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(background_writer, "FLUSH_S", 3600.0)
-        with serving(settings(api.database_url)) as served:
+        with serving(settings(api.database_url, ATENEO_SERVE_JOBS="0")) as served:
             yield served
 
 

@@ -52,8 +52,9 @@ _ID = "12345678-1234-5678-1234-567812345678"
 _VALUES = {"query": "hola", "question": "hola", "document_id": "d", "document_ids": "d", "chunk_id": "c",
            "country": "ar", "words": "auto", "word": "auto", "position": "1", "key_id": "ab12", "empresa_id": "nadie",
            "agent_id": "a", "conversation_id": _ID, "kind": "table", "table": "pg_catalog.pg_class",
-           "name": "t", "model": "o/n"}  # fmt: skip
+           "name": "t", "model": "o/n", "job_id": "j"}  # fmt: skip
 _MORE = {"budget set": ["--tokens", "5"], "queue retry": ["c"], "queue drop": ["c"],
+         "jobs retry": ["c"], "jobs cancel": ["c"],
          "conversations rate": ["--good"], "conversations purge": ["--older-than-days", "3"],
          "synonyms add": ["coche"], "worker": ["--once"]}  # fmt: skip
 WITHOUT_DATABASE = {"models list", "models describe", "models verify", "models add", "mcp"}
@@ -178,7 +179,15 @@ async def test_without_the_company(database_url: str, tmp_path: Path, as_json: b
     before = await rows(database_url)
     runs = every(tmp_path, database_url, WITHOUT_DATABASE | CREATE | OF_NO_COMPANY, as_json=as_json)
     assert {" ".join(run.call[:2]) for run in runs if run.code == 0} <= {
-        *("documents list", "queue list", "agents list", "conversations list", "keys list", "synonyms list"),
+        *(
+            "documents list",
+            "jobs list",
+            "queue list",
+            "agents list",
+            "conversations list",
+            "keys list",
+            "synonyms list",
+        ),
         *("audit --empresa-id", "gaps --empresa-id", "budget show", "conversations purge", "synonyms remove"),
     }, "whoever is named and is not there is said not to be, but in a list"
     for run in runs:

@@ -16,8 +16,10 @@ from ateneo.api import (
     documents,
     gaps,
     health,
+    jobs,
     metrics,
     openai_protocol,
+    originals,
     problems,
     search,
     sources,
@@ -26,8 +28,22 @@ from ateneo.api.audit_middleware import Audited
 from ateneo.api.context import RequestContext
 from ateneo.api.limits import MIB, BodyLimit
 from ateneo.container import Container
+from ateneo.factories.ingestion import open_claims
 from ateneo.i18n import both, in_current
 from ateneo.settings import Settings, load
+
+
+@asynccontextmanager
+async def _reading(container: Container) -> AsyncIterator[None]:
+    """Reads uploads behind their answers, where the settings say so."""
+    if not container.settings.serve_jobs:
+        yield
+        return
+    async with (
+        await open_claims(container.settings) as claims,
+        container.jobs.engine.running(claims, container.settings.serve_jobs),
+    ):
+        yield
 
 
 def create_app(settings: Settings | None = None, *, uploads: Sequence[str] = ()) -> FastAPI:
@@ -40,7 +56,7 @@ def create_app(settings: Settings | None = None, *, uploads: Sequence[str] = ())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with await Container.open(chosen) as container:
+        async with await Container.open(chosen) as container, _reading(container):
             app.state.container = container
             yield
 
@@ -74,6 +90,8 @@ def create_app(settings: Settings | None = None, *, uploads: Sequence[str] = ())
         sources,
         dify,
         documents,
+        originals,
+        jobs,
         agents,
         openai_protocol,
         conversations,

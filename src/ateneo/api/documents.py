@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from ateneo.api.audit_middleware import count
 from ateneo.api.idempotency import RepeatableRoute
+from ateneo.api.jobs import QUEUED, WAIT_FIELD, Wait, accepted, waits
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import OpenContainer, Tenant, refuse_other
 from ateneo.errors import BadArgument
@@ -40,6 +41,7 @@ def _form(more: dict[str, Any]) -> dict[str, Any]:
         "file": {"type": "string", "format": "binary"},
         "title": {"type": "string", "examples": ["Manual de la autoclave"]},
         **more,
+        "wait": WAIT_FIELD,
         "metadata": {"type": "string", "description": "JSON", "examples": ['{"area": "calidad"}']},
     }
     schema = {"type": "object", "required": ["file"], "properties": properties}
@@ -127,20 +129,22 @@ class DocumentPage(BaseModel):
     ),
     status_code=HTTPStatus.CREATED,
     responses={
-        200: {"model": DocumentResponse, "description": both("ya estaba, o reemplazado", "was there, or replaced")}
+        200: {"model": DocumentResponse, "description": both("ya estaba, o reemplazado", "was there, or replaced")},
+        202: QUEUED,
     },
+    response_model=DocumentResponse,
     openapi_extra=_form(_IDENTITY),
 )
 async def upload_document(
-    request: Request, response: Response, container: OpenContainer, empresa_id: Tenant
-) -> DocumentResponse:
+    request: Request, response: Response, container: OpenContainer, empresa_id: Tenant, wait: Wait = None
+) -> Any:
     arrival = await container.ingestion.arrive(empresa_id)  # now, and not when the last byte is here
     # The form is read here and not by FastAPI, which would take the whole upload in before it asks for the key.
-    async with request.form(max_files=1, max_fields=8, max_part_size=_FIELD_BYTES) as form:
+    async with request.form(max_files=1, max_fields=9, max_part_size=_FIELD_BYTES) as form:
         refuse_other(form.getlist("empresa_id"), empresa_id)
         file = _file(form)
-        stored = await container.ingestion.process_document(
-            file,
+        arrived = await container.jobs.arriving(
+            file.file,
             empresa_id,
             name=_base_name(file.filename or ""),
             document_id=_text(form, "document_id"),
@@ -150,6 +154,9 @@ async def upload_document(
             replace=_yes(form, "replace"),
             arrival=arrival,
         )
+        if not waits(wait, form, arrived.size, container.settings):
+            return accepted(request, await container.jobs.queue(arrived))
+        stored = await container.jobs.do(arrived)
     count(request, stored.chunks, stored.document_id)
     if stored.status != "created":
         response.status_code = HTTPStatus.OK
@@ -160,24 +167,34 @@ async def upload_document(
     f"{PATH}/{{document_id}}",
     operation_id="replace_document",
     summary=both("Reemplaza un documento por otra versión", "Replaces a document by another version"),
+    responses={202: QUEUED},
+    response_model=DocumentResponse,
     openapi_extra=_form({}),
 )
 async def replace_document(
-    request: Request, container: OpenContainer, empresa_id: Tenant, document_id: Annotated[str, Path()]
-) -> DocumentResponse:
+    request: Request,
+    container: OpenContainer,
+    empresa_id: Tenant,
+    document_id: Annotated[str, Path()],
+    wait: Wait = None,
+) -> Any:
     arrival = await container.ingestion.arrive(empresa_id)
-    async with request.form(max_files=1, max_fields=8, max_part_size=_FIELD_BYTES) as form:
+    async with request.form(max_files=1, max_fields=9, max_part_size=_FIELD_BYTES) as form:
         refuse_other(form.getlist("empresa_id"), empresa_id)
         file = _file(form)
-        stored = await container.ingestion.replace_document(
-            file,
+        arrived = await container.jobs.arriving(
+            file.file,
             empresa_id,
-            document_id,
+            document_id=document_id,
+            must_exist=True,
             name=_base_name(file.filename or ""),
             title=_text(form, "title"),
             metadata=_metadata(form),
             arrival=arrival,
         )
+        if not waits(wait, form, arrived.size, container.settings):
+            return accepted(request, await container.jobs.queue(arrived))
+        stored = await container.jobs.do(arrived)
     count(request, stored.chunks, stored.document_id)
     return DocumentResponse.model_validate(stored)
 

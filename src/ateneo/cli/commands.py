@@ -17,6 +17,7 @@ def _summaries() -> dict[str, tuple[str, str]]:
         "db": ("db:app", tr("Prepara la base de datos.", "Prepares the database.")),
         "documents": ("documents:app", tr("Los documentos: verlos, borrarlos.", "The documents.")),
         "ingest": ("ingest:ingest", tr("Carga archivos o carpetas.", "Loads files or folders.")),
+        "jobs": ("jobs:app", tr("Las cargas: cómo van, y las que fallaron.", "Uploads: how far, and what failed.")),
         "sources": ("sources:app", tr("Tablas propias, que se buscan como están.", "Your tables, as they are.")),
         "backfill": ("backfill:backfill", tr("Genera los embeddings que faltan.", "Makes missing embeddings.")),
         "worker": ("worker:worker", tr("Mantiene los embeddings al día.", "Keeps embeddings up to date.")),

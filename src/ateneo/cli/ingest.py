@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ateneo.cli.options import EmpresaId
@@ -26,14 +27,17 @@ from ateneo.errors import (
     ProviderError,
     ProviderRefusedInput,
     ProviderRejected,
+    TooManyJobs,
     UnknownDocument,
 )
 from ateneo.i18n import count, number, tr
+from ateneo.ingestion.job_in_hand import InHand
 from ateneo.ingestion.sources import Source, Sources, text
 from ateneo.ingestion.upload import LONGEST_SOURCE
 from ateneo.settings import load
 from ateneo.text.clean import clean
 from ateneo.types import NO_REPORT, Origin
+from ateneo.types.jobs import JobState
 from ateneo.validation_messages import unreadable
 
 SOME_FAILED = 3
@@ -180,11 +184,13 @@ async def _read(
     unanswered = 0
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=len(files))
+        task, one = bar.add_task("", total=len(files)), bar.add_task("", total=None, visible=False)
         for path, origin in files:
             bar.update(task, description=origin.path[-28:])
+            bar.update(one, total=None, completed=0, visible=False)
+            hand = InHand(partial(_show, bar, one))
             try:
-                stored = await container.ingestion.process_document(path, empresa_id, origin=origin, force=force)
+                stored = await container.jobs.ingest(path, empresa_id, hand, origin=origin, force=force, bulk=True)
             except (InputError, ChunksTableRefused, ProviderError) as error:
                 if _is_everybodys(error) or (unanswered := _unanswered(error, unanswered)) == _FAILURES_IN_A_ROW:
                     raise
@@ -199,9 +205,18 @@ async def _read(
             bar.advance(task)
 
 
+def _show(bar: Progress, task: TaskID, state: JobState, embedded: int, chunks: int | None) -> None:
+    names: dict[str, str] = {
+        "reading": tr("leyendo", "reading"),
+        "chunking": tr("cortando", "chunking"),
+        "embedding": tr("embeddings", "embedding"),
+    }
+    bar.update(task, description=f"  {names[state]}", completed=embedded, total=chunks, visible=True)
+
+
 def _is_everybodys(error: AteneoError) -> bool:
     """Whether no other file would fare better."""
-    return isinstance(error, ProviderRejected) or (
+    return isinstance(error, ProviderRejected | TooManyJobs) or (
         isinstance(error, BadArgument) and error.fields.get("name") == "empresa_id"
     )
 

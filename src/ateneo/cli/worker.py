@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -9,13 +11,16 @@ import typer
 from ateneo.cli.runtime import err, finishing, out, run_or_exit
 from ateneo.db.pool import Database
 from ateneo.embedding.batch import Batch
+from ateneo.embedding.locks import ReadWriteLock
 from ateneo.embedding.queue import usual_concurrency
 from ateneo.embedding.worker import Worker
 from ateneo.errors import AteneoError, DatabaseUnavailable
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_embedding_service, make_models
-from ateneo.factories.ingestion import chunk_sizes
+from ateneo.factories.ingestion import chunk_sizes, ingestion_options, make_job_engine
 from ateneo.i18n import count, number, tr
+from ateneo.ingestion.job_engine import JobEngine
+from ateneo.ingestion.service import IngestionService
 from ateneo.settings import Settings, load
 from ateneo.sources.service import SourceService
 from ateneo.sources.worker import SourceWorker
@@ -44,18 +49,21 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
     settings = settings.model_copy(
         update={
             "embedding_concurrency": max(batches, settings.embedding_concurrency if concurrency is None else batches),
-            "pool_size": max(settings.pool_size, batches + _SPARE_CONNECTIONS),
+            "pool_size": max(settings.pool_size, batches + 3 * settings.worker_jobs + _SPARE_CONNECTIONS),
         }
     )
     models = make_models(settings)
     screen = _Screen(models.main.model)
     async with await _database(settings, screen, once) as db:
+        lock = ReadWriteLock()
+        uploads = make_job_engine(settings, IngestionService(db, models, **ingestion_options(settings)), lock)
         work = Worker(
             db,
             models,
             batch_size=batch_size,
             concurrency=batches,
             lease_s=settings.lease_s,
+            lock=lock,
             maintenance_s=settings.maintenance_interval_s,
             threshold=settings.hnsw_threshold,
             bm25=(settings.bm25_k1, settings.bm25_b),
@@ -73,13 +81,24 @@ async def _run(once: bool, concurrency: int | None, batch_size: int | None) -> N
                 screen.begin()  # from here on a signal ends it in peace
                 if once:
                     await sources.run_once()
+                    if settings.worker_jobs:
+                        await uploads.run_once(db, settings.worker_jobs)
                     await work.run(once=True)
                 else:
-                    async with sources.running():
+                    async with sources.running(), _reading(uploads, db, settings.worker_jobs):
                         await work.run()
         finally:
             await models.close()
     screen.end(work)
+
+
+@asynccontextmanager
+async def _reading(uploads: JobEngine, db: Database, concurrency: int) -> AsyncIterator[None]:
+    if not concurrency:
+        yield
+        return
+    async with uploads.running(db, concurrency):
+        yield
 
 
 async def _database(settings: Settings, screen: "_Screen", once: bool) -> Database:

@@ -10,9 +10,9 @@ import asyncpg
 
 from ateneo.db import originals
 from ateneo.db.pool import Database
-from ateneo.errors import AteneoError, TooManyJobs, UnknownJob
+from ateneo.errors import AteneoError, JobEnded, TooManyJobs, UnknownJob
 from ateneo.i18n import count, size, tr
-from ateneo.types.jobs import Job, JobError
+from ateneo.types.jobs import MOST_ATTEMPTS, Job, JobError
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +111,24 @@ async def listed(
 
 
 async def cancel(db: Database, empresa_id: str, job_id: str) -> Job:
-    """What is in hand ends a moment later. Raises UnknownJob."""
+    """What is in hand ends a moment later. Raises UnknownJob, JobEnded."""
     async with db.tenant(empresa_id, writes=True) as connection:
         rows = await connection.fetch("SELECT * FROM ateneo.own_cancel_job($1, $2)", empresa_id, job_id)
-    return _only(rows, job_id)
+    job = _only(rows, job_id)
+    if not job.open and job.state != "cancelled":
+        raise JobEnded(job_id=job_id, state=job.state)
+    return job
 
 
-async def retry(db: Database, empresa_id: str, job_id: str, most_attempts: int) -> Job:
-    """A failed one is queued again; others stay as they are. Raises UnknownJob."""
+async def retry(db: Database, empresa_id: str, job_id: str) -> Job:
+    """A failed one is queued again, one that waits for its next try is tried at once. Raises UnknownJob, JobEnded."""
     async with db.tenant(empresa_id, writes=True) as connection:
         rows = await connection.fetch("SELECT * FROM ateneo.own_retry_job($1, $2, $3)", empresa_id, job_id,
-                                      most_attempts)  # fmt: skip
-    return _only(rows, job_id)
+                                      MOST_ATTEMPTS)  # fmt: skip
+    job = _only(rows, job_id)
+    if job.state != "queued":
+        raise JobEnded(job_id=job_id, state=job.state)
+    return job
 
 
 # --- whoever does them --------------------------------------------------------------------------------------------

@@ -63,11 +63,12 @@ class Worker:
         maintenance_s: float = 3600.0,
         threshold: int = maintenance.THRESHOLD,
         bm25: tuple[float | None, float | None] = (None, None),
+        lock: ReadWriteLock | None = None,
         on_batch: Callable[[Batch], None] = lambda _: None,
         on_pause: Callable[[AteneoError, float], None] | None = None,
     ) -> None:
-        """`concurrency`: batches at a time in each lane; `lease_s`: as of EmbeddingQueue; `maintenance_s`: seconds
-        between runs of index maintenance, 0 for none; `on_pause` is called with the reason and the seconds."""
+        """`concurrency`: batches at a time in each lane; `lease_s`, `lock`: as of EmbeddingQueue; `maintenance_s`:
+        seconds between runs of index maintenance, 0 for none; `on_pause` is called with the reason and the seconds."""
         self.name = new_name()
         self.totals = Totals()
         self._db, self._models = db, models
@@ -76,7 +77,7 @@ class Worker:
         self._maintenance_s, self._threshold, self._bm25 = maintenance_s, threshold, bm25
         self._on_batch, self._on_pause = on_batch, on_pause
         self._lanes: dict[int, _Lane] = {}
-        self._lock = ReadWriteLock()
+        self._lock = lock or ReadWriteLock()
         self._stopping = asyncio.Event()
         self._reported: tuple[object, ...] = ()
         self._column: asyncio.Task[None] | None = None

@@ -23,7 +23,9 @@ class Asked:
         """What `stored` made."""
         who = {name: stored.get(name) for name in ("document_id", "origin", "external_id", "name")}
         identity = Identity(**who, must_exist=bool(stored.get("must_exist")))
-        return cls(identity, stored.get("title"), stored.get("metadata"), stored.get("folder"), bool(stored["force"]))
+        return cls(
+            identity, stored.get("title"), stored.get("metadata"), stored.get("folder"), bool(stored.get("force"))
+        )
 
     def stored(self) -> dict[str, Any]:
         more = {"title": self.title, "metadata": self.metadata, "folder": self.folder, "force": self.force}

@@ -44,7 +44,6 @@ from ateneo.types.jobs import JobState
 from ateneo.unexpected import as_ours, log_unexpected
 
 POLL_S = 1.0
-MOST_ATTEMPTS = 8
 MOST_DEATHS = 2
 KEPT_DAYS = 30
 _FORGET_S = 3600.0

@@ -18,17 +18,17 @@ from ateneo.db import documents, originals
 from ateneo.db import jobs as store
 from ateneo.db.identity import NEW, Arrival, Identity, arrive
 from ateneo.db.jobs import Lease, Limits, NewJob, Work
-from ateneo.errors import BadArgument, DocumentTooLarge, JobEnded, NoOriginal
+from ateneo.errors import BadArgument, DocumentTooLarge, NoOriginal
 from ateneo.i18n import tr
 from ateneo.ingestion.asked import Asked
 from ateneo.ingestion.file_bytes import file_bytes
-from ateneo.ingestion.job_engine import MOST_ATTEMPTS, JobEngine
+from ateneo.ingestion.job_engine import JobEngine
 from ateneo.ingestion.job_in_hand import InHand
 from ateneo.ingestion.service import IngestionService, is_late, superseded
 from ateneo.ingestion.upload import LARGEST_PAGE, File, Upload, checked_empresa, checked_id, identity_of, upload_of
 from ateneo.text.clean import clean
 from ateneo.types import Origin, StoredDocument, Tenant
-from ateneo.types.jobs import STATES, Job, Original
+from ateneo.types.jobs import MOST_ATTEMPTS, STATES, Job, Original
 
 _LOOK_S = 0.5
 
@@ -191,16 +191,11 @@ class JobService:
 
     async def cancel(self, empresa_id: Tenant, job_id: str) -> Job:
         """What is in hand ends a moment later. Raises UnknownJob, JobEnded."""
-        job = await store.cancel(self._db, checked_empresa(empresa_id), clean(job_id))
-        if not job.open and job.state != "cancelled":
-            raise JobEnded(job_id=job.job_id, state=job.state)
-        return job
+        return await store.cancel(self._db, checked_empresa(empresa_id), clean(job_id))
 
     async def retry(self, empresa_id: Tenant, job_id: str) -> Job:
         """Queues a failed one again. Raises UnknownJob, JobEnded."""
-        job = await store.retry(self._db, checked_empresa(empresa_id), clean(job_id), MOST_ATTEMPTS)
-        if job.state != "queued":
-            raise JobEnded(job_id=job.job_id, state=job.state)
+        job = await store.retry(self._db, checked_empresa(empresa_id), clean(job_id))
         self.engine.wake()
         return job
 

@@ -7,6 +7,8 @@ JobState = Literal[
     "queued", "reading", "chunking", "embedding", "ready", "unchanged", "superseded", "failed", "cancelled"
 ]
 STATES: tuple[JobState, ...] = get_args(JobState)
+MOST_ATTEMPTS = 8
+"""After so many tries that end with a provider or database that is away, it fails."""
 OPEN = frozenset(STATES[:4])
 """Those of a job that has not ended."""
 
