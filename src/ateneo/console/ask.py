@@ -19,7 +19,7 @@ from ateneo.container import Container
 from ateneo.db import agents, conversations, passages
 from ateneo.db.conversations import StoredTurn
 from ateneo.errors import AteneoError
-from ateneo.text.clean import clean
+from ateneo.text.clean import clean, showable
 from ateneo.types import StoredPassage
 from ateneo.unexpected import as_ours, log_unexpected
 
@@ -167,7 +167,7 @@ def _line(event: Event) -> bytes | None:
         case Searching(query):
             return _json({"searching": query})
         case TextDelta(text):
-            return _json({"text": text})
+            return _json({"text": showable(text)})
         case Done(answer):
             return _json({"go": f"{PATH}/{answer.conversation_id}"})
         case Failed(error, answer):

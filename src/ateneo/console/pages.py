@@ -23,6 +23,7 @@ from ateneo.console.access import CSRF, SignInNeeded, identify
 from ateneo.console.session import Session
 from ateneo.errors import AteneoError
 from ateneo.i18n import tr
+from ateneo.text.clean import showable
 
 FOLDER = Path(__file__).parent
 ASSETS = "/estaticos"
@@ -58,11 +59,22 @@ def _policy(nonce: str) -> str:
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown,
     )
     made.globals |= {"t": tr, "asset": asset, "number": i18n.number, "count": i18n.count, "size": i18n.size}
     made.filters |= {"marked": marked, "cited": cited, "percent": i18n.percent}
     return made
+
+
+def _shown(value: object) -> object:
+    """What a template says, without what hides in it."""
+    if isinstance(value, Markup):
+        return Markup(showable(value))
+    return showable(value) if isinstance(value, str) else value
 
 
 @cache
