@@ -133,6 +133,14 @@ class Settings(BaseSettings):
         "ATENEO_CHAT_CITATIONS", "markers", "Claude: passages in the system prompt, or as native search results"
     )
     chat_search: bool = _named("ATENEO_CHAT_SEARCH", True, "whether a chat model may search again while it answers")
+    verify_claims: Literal["none", "chat"] = _named(
+        "ATENEO_VERIFY_CLAIMS",
+        "none",
+        "chat: the chat model is asked whether the passages cited support each claim of an answer; none: it is not",
+    )
+    verify_timeout_s: float = _named(
+        "ATENEO_VERIFY_TIMEOUT_S", 20.0, "seconds that this may take; then the claims are not checked", gt=0
+    )
     conversations: bool = _named("ATENEO_CONVERSATIONS", True, "whether the API keeps conversations unless told not to")
     keep_queries: int = _named(
         "ATENEO_KEEP_QUERIES",

@@ -25,9 +25,11 @@ QUESTION = {"message": "¿Cuánto se paga el feriado trabajado?"}
 
 
 @asynccontextmanager
-async def claude(api: Api, reply: Callable[[int], Reply]) -> AsyncIterator[tuple[httpx.AsyncClient, Server]]:
+async def claude(
+    api: Api, reply: Callable[[int], Reply], **variables: str
+) -> AsyncIterator[tuple[httpx.AsyncClient, Server]]:
     with anthropic_server.serving(reply) as server:
-        chosen = settings(api.database_url, ANTHROPIC_API_KEY="k", ANTHROPIC_BASE_URL=server.url)
+        chosen = settings(api.database_url, ANTHROPIC_API_KEY="k", ANTHROPIC_BASE_URL=server.url, **variables)
         with serving(chosen) as url:
             async with httpx.AsyncClient(base_url=url, headers=api.acme, timeout=60) as client:
                 yield client, server
@@ -59,6 +61,24 @@ async def test_typed_events_end_with_the_answer(api: Api) -> None:
     assert {k: v for k, v in done.items() if k not in times} == {k: v for k, v in whole.items() if k not in times}
     assert done["cost"] is None
     assert (done["state"], done["markers_removed"]) == ("complete", 1)
+
+
+async def test_claims_come_with_their_verdicts(api: Api) -> None:
+    def reply(n: int) -> Reply:
+        return message("Con recargo [1]. Es gratis [1].") if n % 2 == 0 else message('{"1": "si", "2": "no"}')
+
+    async with claude(api, reply, ATENEO_VERIFY_CLAIMS="chat") as (client, _):
+        events = await events_of(await client.post(PATH, json=QUESTION | {"stream": True}))
+        completion = {"model": "asistente", "messages": [{"role": "user", "content": QUESTION["message"]}]}
+        other = (await client.post("/v1/chat/completions", json=completion)).json()
+        stored = (await client.get(f"/conversations/{events[-1][1]['conversation_id']}")).json()
+    claims = [
+        {"text": "Con recargo.", "numbers": [1], "support": "supported"},
+        {"text": "Es gratis.", "numbers": [1], "support": "unsupported"},
+    ]
+    assert events[-2] == ("claims", {"claims": claims})
+    assert events[-1][1]["claims"] == other["claims"] == stored["turns"][0]["claims"] == claims
+    assert other["choices"][0]["message"]["content"].endswith("Sus fuentes no sostienen:\n- Es gratis.")
 
 
 async def test_the_accept_header_asks_for_a_stream_too(client: httpx.AsyncClient) -> None:

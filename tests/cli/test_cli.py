@@ -148,6 +148,10 @@ def test_an_answer_of_claude_is_shown_with_its_sources(database_url: str, tmp_pa
     with anthropic_server.serving(lambda n: anthropic_server.Reply(stream=anthropic_server.texts("Por mud"))) as server:
         claude = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": server.url}
         cut = ateneo("ask", "-e", "acme", "¿días por mudanza?", url=database_url, **claude)
+    verdicts = [said, '{"1": "no"}']
+    with anthropic_server.serving(lambda n: anthropic_server.message(verdicts[n])) as server:
+        claude = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": server.url, "ATENEO_VERIFY_CLAIMS": "chat"}
+        doubted = ateneo("ask", "-e", "acme", "¿días por mudanza?", url=database_url, **claude)
     assert "Por mudanza son dos días corridos [1], y te dan un auto." in shown.stdout
     assert "Fuentes\n  [1] " in shown.stdout
     assert "«Por mudanza se otorgan dos días corridos" in shown.stdout
@@ -155,5 +159,6 @@ def test_an_answer_of_claude_is_shown_with_its_sources(database_url: str, tmp_pa
     assert "claude-sonnet-5-5 · 11 + 7 tokens · US$ 0,0001" in shown.stdout
     assert "Quité 1 " in shown.stderr
     assert json.loads(whole.stdout)["citations"][0]["number"] == 1
+    assert "! [1] no dice: «Por mudanza son dos días corridos" in doubted.stderr
     assert (cut.returncode, cut.stdout) == (1, "Por mud\n")
     assert "se cortó" in cut.stderr

@@ -7,13 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from ateneo.agents.citation_check import CitationWriter
-from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
+from ateneo.agents.claims import ClaimCheck, claims_of
+from ateneo.agents.events import CitationEvent, ClaimsChecked, Done, Event, Failed, Passages, Searching, TextDelta
 from ateneo.agents.extractive import do_not_know
 from ateneo.agents.followup import standalone
 from ateneo.agents.prompt import repository, stable_prompt
 from ateneo.errors import AteneoError
 from ateneo.i18n import tr
-from ateneo.ports import ChatModel
+from ateneo.ports import ChatModel, TokenCounter
 from ateneo.search.context import Context, build_context
 from ateneo.search.options import SearchOptions
 from ateneo.search.service import VectorSearchService
@@ -24,6 +25,7 @@ from ateneo.types import (
     Answer,
     AnswerState,
     ChatRequest,
+    Claim,
     EndPart,
     Hit,
     QuotePart,
@@ -50,7 +52,8 @@ _UNKNOWING = re.compile(r"\W*(no lo s[eé]|no s[eé]|i do not know|i don['’]t 
 
 @dataclass(slots=True)
 class Answering:
-    """Runs once; `answer` tells at any moment what was said so far. `max_tokens` is the longest answer."""
+    """Runs once; `answer` tells at any moment what was said so far. `max_tokens` is the longest answer, `verify_s` the
+    seconds that checking its claims may take, None: they are not checked."""
 
     search: VectorSearchService
     chat: ChatModel
@@ -59,6 +62,7 @@ class Answering:
     message: str
     history: Sequence[Turn]
     max_tokens: int
+    verify_s: float | None = None
     writer: CitationWriter = field(init=False)
     queries: list[str] = field(default_factory=list)
     rounds: list[SearchRound] = field(default_factory=list)
@@ -68,6 +72,7 @@ class Answering:
     stop_reason: str | None = None
     state: AnswerState = "cancelled"
     error: str | None = None
+    claims: tuple[Claim, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
     _first_text_ms: int | None = None
 
@@ -116,6 +121,7 @@ class Answering:
             latency_ms=self._ms(),
             first_text_ms=self._first_text_ms,
             error=self.error,
+            claims=self.claims,
         )
 
     async def _steps(self) -> AsyncGenerator[Event]:
@@ -142,6 +148,19 @@ class Answering:
                 yield event
         async for shown in self._conclusion():
             yield shown
+        if self.verify_s is not None and self.chat.writes:
+            async for checked in self._checked(self.verify_s):
+                yield checked
+
+    async def _checked(self, timeout_s: float) -> AsyncGenerator[ClaimsChecked]:
+        """The claims with their verdicts. Until these are there, and if nobody waits for them, none is checked."""
+        self.claims = claims_of(self.writer.text, len(self.writer.passages))
+        if not self.claims:
+            return
+        check = ClaimCheck(self.chat, self.agent.model, self._counter, timeout_s)
+        self.claims, spent = await check.verdicts(self.queries[0], self.writer.text, self.writer.passages)
+        self.usage += spent
+        yield ClaimsChecked(self.claims)
 
     async def _model_output(self) -> AsyncGenerator[Event]:
         """What the model says, with the searches that it asks for."""
@@ -232,8 +251,11 @@ class Answering:
         result = await self.search.search(self.empresa_id, query, options=options)
         known = {hit.chunk_id for hit in self.writer.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
-        counter = self.chat.counter or self.search.context_counter
-        return build_context(fresh, counter, max_tokens=budget, first=len(known) + 1)
+        return build_context(fresh, self._counter, max_tokens=budget, first=len(known) + 1)
+
+    @property
+    def _counter(self) -> TokenCounter:
+        return self.chat.counter or self.search.context_counter
 
     def _count(self, end: EndPart) -> None:
         self.usage += end.usage

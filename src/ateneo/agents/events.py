@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ateneo.errors import AteneoError
-from ateneo.types import Answer, Citation, Hit
+from ateneo.types import Answer, Citation, Claim, Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,14 @@ class CitationEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimsChecked:
+    """Where claims are checked: all of the answer's, after its text, each with its verdict."""
+
+    type: ClassVar[str] = "claims"
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end: the whole answer."""
 
@@ -56,4 +64,4 @@ class Failed:
     answer: Answer
 
 
-Event = Searching | Passages | TextDelta | CitationEvent | Done | Failed
+Event = Searching | Passages | TextDelta | CitationEvent | ClaimsChecked | Done | Failed

@@ -1,11 +1,11 @@
 """What to search for: the question as it stands, or, in a conversation, rewritten so that it stands alone."""
 
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from ateneo.agents.followup_words import joined
 from ateneo.ports import ChatModel
-from ateneo.types import ChatRequest, EndPart, TextPart, Turn, Usage
+from ateneo.search.side_request import ask, one_line
+from ateneo.types import ChatRequest, Turn, Usage
 
 _REWRITE = """\
 Sos parte de un buscador. Te damos una conversación y su última pregunta. Reescribí la última pregunta para que se \
@@ -36,7 +36,7 @@ async def standalone(
 
 
 async def _ask(chat: ChatModel, history: Sequence[Turn], message: str, model: str | None) -> tuple[str, Usage]:
-    told = "\n".join(f"{turn.role}: {_shortened(turn.content)}" for turn in history[-_LAST_TURNS:])
+    told = "\n".join(f"{turn.role}: {one_line(turn.content, _TURN_CHARS)}" for turn in history[-_LAST_TURNS:])
     request = ChatRequest(
         system=_REWRITE,
         message=f"<conversacion>\n{told}\n</conversacion>\n\nÚltima pregunta: {message}",
@@ -44,16 +44,5 @@ async def _ask(chat: ChatModel, history: Sequence[Turn], message: str, model: st
         max_tokens=_MOST_TOKENS,
         model=model,
     )
-    text, usage, whole = "", Usage(), False
-    async with aclosing(chat.stream(request)) as parts:
-        async for part in parts:
-            if isinstance(part, TextPart):
-                text += part.text
-            elif isinstance(part, EndPart):
-                usage, whole = part.usage, part.stop_reason in ("end_turn", "stop")
-    return (" ".join(text.split()) if whole else ""), usage
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.replace("<", "‹").split())
-    return line if len(line) <= _TURN_CHARS else line[:_TURN_CHARS] + "…"
+    reply = await ask(chat, request)
+    return (" ".join(reply.text.split()) if reply.whole else ""), reply.usage

@@ -1,7 +1,6 @@
 """What a stored conversation brings to its next question: its last turns, and a summary of those before."""
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from ateneo.db import conversations
@@ -10,7 +9,8 @@ from ateneo.db.pool import Database
 from ateneo.errors import OtherAgent
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel, TokenCounter
-from ateneo.types import Agent, ChatRequest, EndPart, TextPart, Turn, Usage
+from ateneo.search.side_request import ask, one_line
+from ateneo.types import Agent, ChatRequest, Turn, Usage
 
 _SUMMARISE = """\
 Resumí la conversación entre una persona y un asistente: qué preguntó, qué se le respondió, qué datos dio de sí y qué \
@@ -107,24 +107,17 @@ def _last_within(costs: Sequence[int], budget: int) -> int:
 async def _summed_up(chat: ChatModel, summary: str, turns: Sequence[StoredTurn]) -> tuple[str, Usage]:
     if not chat.writes:
         return "", Usage()
-    lines = [f"user: {_shortened(turn.question)}\nassistant: {_shortened(turn.answer)}" for turn in turns]
-    told = "\n".join([f"(antes) {_shortened(summary)}", *lines] if summary else lines)
+    lines = [f"user: {_short(turn.question)}\nassistant: {_short(turn.answer)}" for turn in turns]
+    told = "\n".join([f"(antes) {_short(summary)}", *lines] if summary else lines)
     request = ChatRequest(
         system=_SUMMARISE,
         message=f"<conversacion>\n{told}\n</conversacion>",
         passages=(),
         max_tokens=_MOST_TOKENS,
     )
-    text, usage = "", Usage()
-    async with aclosing(chat.stream(request)) as parts:
-        async for part in parts:
-            if isinstance(part, TextPart):
-                text += part.text
-            elif isinstance(part, EndPart):
-                usage = part.usage
-    return " ".join(text.split())[:_TURN_CHARS], usage
+    reply = await ask(chat, request)
+    return " ".join(reply.text.split())[:_TURN_CHARS], reply.usage
 
 
-def _shortened(text: str) -> str:
-    line = " ".join(text.replace("<", "‹").split())
-    return line if len(line) <= _TURN_CHARS else line[:_TURN_CHARS] + "…"
+def _short(text: str) -> str:
+    return one_line(text, _TURN_CHARS)

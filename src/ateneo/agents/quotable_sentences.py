@@ -70,7 +70,7 @@ def quotables(passages: Sequence[Hit]) -> list[Quotable]:
         for at, sentence in enumerate(sentences):
             is_question = sentence.rstrip(' »”"*_').endswith("?")
             if not is_question and len(_WORD.findall(sentence)) >= _LEAST_WORDS:
-                found.setdefault(sentence, Quotable(number, sentence, _lead(sentences, at)))
+                found.setdefault(sentence, Quotable(number, sentence, lead(sentences, at)))
     return list(found.values())
 
 
@@ -84,7 +84,7 @@ def body(hit: Hit) -> list[str]:
     return [one for one in sentences if not one.startswith("#")]
 
 
-def _lead(sentences: Sequence[str], at: int) -> str:
+def lead(sentences: Sequence[str], at: int) -> str:
     if _ITEM.match(sentences[at]):
         above = (one for one in reversed(sentences[:at]) if not _ITEM.match(one))
         head = next(above, "")

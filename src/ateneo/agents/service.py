@@ -39,7 +39,9 @@ class AgentService:
     """`context_tokens` is the most that passages take, `passages` how many are looked at, `may_search` whether the
     model may search again: what agents have that say nothing else. `answer_tokens` is the longest answer of any.
     `history_tokens` is the most that earlier turns take: of a stored conversation the older ones are summed up, of a
-    caller's history they are left out. `models` are those that an agent may name beside the chat model's own."""
+    caller's history they are left out. `models` are those that an agent may name beside the chat model's own.
+    `verify_s`: a chat model's claims are checked against the passages that they cite, in so many seconds at most; None:
+    they are not."""
 
     def __init__(
         self,
@@ -52,12 +54,14 @@ class AgentService:
         may_search: bool = True,
         history_tokens: int = 2000,
         models: Collection[str] = (),
+        verify_s: float | None = None,
     ) -> None:
         self.vector_search = search
         self._chat = chat
         self._answer_tokens = answer_tokens
         self._history_tokens = history_tokens
         self._models = tuple(dict.fromkeys([chat.model, *models]))
+        self._verify_s = verify_s
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._default = Agent(
             DEFAULT_AGENT, k=passages, context_tokens=context_tokens, tools=("search",) if may_search else ()
@@ -150,7 +154,15 @@ class AgentService:
         tokens = min(tokens, self._answer_tokens)
         memory = await self._memory(empresa_id, agent, history, conversation_id)
         return Answering(
-            self.vector_search, self._chat, agent, empresa_id, text, memory.history, tokens, usage=memory.usage
+            self.vector_search,
+            self._chat,
+            agent,
+            empresa_id,
+            text,
+            memory.history,
+            tokens,
+            verify_s=self._verify_s,
+            usage=memory.usage,
         )
 
     async def _memory(

@@ -14,7 +14,9 @@ from ateneo.types import Citation, Tenant
 
 async def transcript(db: Database, empresa_id: Tenant, conversation_id: str) -> list[StoredTurn]:
     """The turns, with the citations that still hold, where they stand now, numbered from 1. What does not hold any more
-    is taken out of the text, too, and counted in `citations_dropped`. Raises Unknown, DatabaseError."""
+    is taken out of the text, too, and counted in `citations_dropped`. The verdicts on claims are those of then.
+
+    Raises Unknown, DatabaseError."""
     empresa_id = tenant_id(empresa_id)
     await conversations.get(db, empresa_id, conversation_id)
     turns = await conversations.turns(db, empresa_id, conversation_id)
@@ -39,6 +41,11 @@ def _checked(turn: StoredTurn, texts: dict[str, str]) -> StoredTurn:
         turn,
         answer=answer,
         citations=citations,
+        claims=tuple(
+            replace(one, numbers=tuple(now[n] for n in one.numbers if n in now))
+            for one in turn.claims
+            if not now.keys().isdisjoint(one.numbers)
+        ),
         citations_dropped=turn.citations_dropped + len(turn.citations) - len(held),
         passages=tuple(dict.fromkeys([*(one.chunk_id for one in citations), *turn.passages])),
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ateneo.agents.events import CitationEvent, Done, Event, Failed, Passages, Searching, TextDelta
+from ateneo.agents.events import CitationEvent, ClaimsChecked, Done, Event, Failed, Passages, Searching, TextDelta
 from ateneo.api import sse
 from ateneo.api.audit_middleware import count, record, streams
 from ateneo.api.bodies import Body, Text
@@ -79,6 +79,17 @@ class CitationResponse(BaseModel):
     end: int | None = Field(examples=[71])
 
 
+class ClaimResponse(BaseModel):
+    """A sentence of the answer, and whether the passages `numbers` say it, by the verdict of a chat model: supported,
+    unsupported or not_checked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    text: str = Field(examples=["Con un recargo del 100 %."])
+    numbers: tuple[int, ...] = Field(examples=[[1]])
+    support: str = Field(examples=["supported"])
+
+
 class ChatResponse(BaseModel):
     """`extractive`: made of quoted sentences, without a language model. `stop_reason` is the model's own word; `state`
     is complete, unknown, cut, refused, interrupted or cancelled. `cost` is US dollars, null where it is not known."""
@@ -87,6 +98,9 @@ class ChatResponse(BaseModel):
 
     text: str = Field(examples=["Con un recargo del 100 % [1]."])
     citations: tuple[CitationResponse, ...]
+    claims: tuple[ClaimResponse, ...] = Field(
+        description=both("lo que cita, con ATENEO_VERIFY_CLAIMS", "what cites, with ATENEO_VERIFY_CLAIMS")
+    )
     state: str = Field(examples=["complete"])
     provider: str
     model: str
@@ -112,9 +126,11 @@ class ChatResponse(BaseModel):
     operation_id="chat_with_agent",
     summary=both("Responde con citas", "Answers with citations"),
     description=both(
-        "Con stream, los eventos son: searching {query}, passages {passages}, text {text}, citation, y al final done"
+        "Con stream, los eventos son: searching {query}, passages {passages}, text {text}, citation, claims {claims}"
+        " si se comprueban, y al final done"
         " (la respuesta entera) o error (el problema, y en `answer` lo dicho hasta ahí).",
-        "With stream the events are: searching {query}, passages {passages}, text {text}, citation, and at the end done"
+        "With stream the events are: searching {query}, passages {passages}, text {text}, citation, claims {claims}"
+        " where they are checked, and at the end done"
         " (the whole answer) or error (the problem, and in `answer` what was said so far).",
     ),
     response_model=ChatResponse,
@@ -231,6 +247,8 @@ def described(event: Event) -> tuple[str, dict[str, Any]]:
             data = {"text": text}
         case CitationEvent(citation):
             data = CitationResponse.model_validate(citation).model_dump()
+        case ClaimsChecked(claims):
+            data = {"claims": [ClaimResponse.model_validate(one).model_dump() for one in claims]}
         case Done(answer):
             data = _answer(answer)
         case Failed(error, answer):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ateneo.agents.transcript import transcript
-from ateneo.api.agents import CitationResponse
+from ateneo.api.agents import CitationResponse, ClaimResponse
 from ateneo.api.bodies import Body, Text
 from ateneo.api.problems import RESPONSES
 from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
@@ -55,6 +55,7 @@ class TurnResponse(BaseModel):
     queries: tuple[str, ...]
     passages: tuple[str, ...]
     citations: tuple[CitationResponse, ...]
+    claims: tuple[ClaimResponse, ...]
     citations_dropped: int
     provider: str
     model: str

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ateneo.agents.events import Done, Event, Failed, TextDelta
 from ateneo.agents.service import DEFAULT_AGENT
 from ateneo.api import sse
-from ateneo.api.agents import CitationResponse, audited
+from ateneo.api.agents import CitationResponse, ClaimResponse, audited
 from ateneo.api.audit_middleware import count, streams
 from ateneo.api.bodies import Text
 from ateneo.api.idempotency import RepeatableRoute
@@ -28,7 +28,7 @@ from ateneo.api.tenant import OpenContainer, Tenant
 from ateneo.db import agents
 from ateneo.errors import AteneoError, BadArgument
 from ateneo.i18n import both, tr
-from ateneo.types import Answer, Citation, Turn
+from ateneo.types import Answer, Turn
 
 router = APIRouter(prefix="/v1", tags=["agents"], responses=RESPONSES, route_class=RepeatableRoute)
 
@@ -78,17 +78,17 @@ class _Reply:
         self._common = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        message = {"role": "assistant", "content": answer.text + _sources(answer.citations), "refusal": None}
+        message = {"role": "assistant", "content": answer.text + _sources(answer), "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": _finish(answer), "logprobs": None}
         told = {"object": "chat.completion", "choices": [choice], "usage": _usage(answer)}
-        return self._common | told | {"citations": [_citation(one) for one in answer.citations]}
+        return self._common | told | _checked(answer)
 
     def delta(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
 
     def end(self, answer: Answer) -> dict[str, Any]:
-        return self.delta({}, _finish(answer)) | {"citations": [_citation(one) for one in answer.citations]}
+        return self.delta({}, _finish(answer)) | _checked(answer)
 
     def usage(self, answer: Answer) -> dict[str, Any]:
         return self._common | {"object": "chat.completion.chunk", "choices": [], "usage": _usage(answer)}
@@ -155,7 +155,7 @@ async def _frames(reply: _Reply, events: AsyncGenerator[Event], *, with_usage: b
 
 
 def _last(reply: _Reply, answer: Answer, *, with_usage: bool) -> list[bytes]:
-    sources = _sources(answer.citations)
+    sources = _sources(answer)
     frames = [reply.delta({"content": sources})] if sources else []
     frames += [reply.end(answer), *([reply.usage(answer)] if with_usage else [])]
     return [*map(_frame, frames), _END]
@@ -175,15 +175,21 @@ def _finish(answer: Answer) -> str:
     return _FINISH.get(answer.state, "stop")
 
 
-def _sources(citations: Sequence[Citation]) -> str:
-    """What `[1]` is, for readers whose program shows the text alone."""
-    labels = {one.number: one.label for one in citations}
+def _sources(answer: Answer) -> str:
+    """What `[1]` is, and what it does not say, for readers whose program shows the text alone."""
+    labels = {one.number: one.label for one in answer.citations}
     lines = [f"[{number}] {labels[number]}" for number in sorted(labels)]
-    return "\n\n" + "\n".join([tr("Fuentes:", "Sources:"), *lines]) if lines else ""
+    told = [tr("Fuentes:", "Sources:"), *lines] if lines else []
+    if doubted := [f"- {one.text}" for one in answer.unsupported]:
+        told += ["", tr("Sus fuentes no sostienen:", "Their sources do not support:"), *doubted]
+    return "\n\n" + "\n".join(told) if told else ""
 
 
-def _citation(citation: Citation) -> dict[str, Any]:
-    return CitationResponse.model_validate(citation).model_dump()
+def _checked(answer: Answer) -> dict[str, Any]:
+    return {
+        "citations": [CitationResponse.model_validate(one).model_dump() for one in answer.citations],
+        "claims": [ClaimResponse.model_validate(one).model_dump() for one in answer.claims],
+    }
 
 
 def _usage(answer: Answer) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """`ateneo ask`: an agent's answer as it is written, then the passages that it rests on."""
 
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from ateneo.db import chunks
 from ateneo.errors import UnknownEmpresa
 from ateneo.i18n import count, number, tr
 from ateneo.settings import load
-from ateneo.types import Answer
+from ateneo.types import Answer, Claim
 
 
 async def ask(
@@ -87,6 +87,7 @@ def show_sources(answer: Answer) -> None:
         es = count(dropped, "cita que no se pudo comprobar", "citas que no se pudieron comprobar")
         en = count(dropped, "citation that could not be verified", "citations that could not be verified")
         err.print(tr(f"! Quité {es}.", f"! I took out {en}."), style="yellow")
+    show_claims(answer.claims)
     if answer.state == "cut":
         line = tr("! La respuesta llegó al máximo de tokens.", "! The answer reached its most tokens.")
         err.print(line, style="yellow")
@@ -94,6 +95,20 @@ def show_sources(answer: Answer) -> None:
         out.print(Text(_bill(answer), style="dim"))
     if answer.conversation_id is not None:
         err.print(tr("Para seguir: --conversation ", "To go on: --conversation ") + answer.conversation_id, style="dim")
+
+
+def show_claims(claims: Sequence[Claim]) -> None:
+    """Names the claims that their passages do not support, and how many were not checked."""
+    for one in claims:
+        if one.support == "unsupported":
+            cited = "".join(f"[{n}]" for n in one.numbers)
+            said = snippet(one.text, 160)
+            line = tr(f"! {cited} no dice: «{said}»", f"! {cited} does not say: “{said}”")
+            err.print(Text(line, style="yellow"))
+    if unchecked := sum(one.support == "not_checked" for one in claims):
+        es = count(unchecked, "afirmación sin comprobar", "afirmaciones sin comprobar")
+        en = count(unchecked, "claim was not checked", "claims were not checked")
+        err.print(tr(f"! {es}.", f"! {en}."), style="yellow")
 
 
 def _bill(answer: Answer) -> str:

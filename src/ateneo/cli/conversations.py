@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ateneo.agents.feedback import QUESTIONS, export
 from ateneo.agents.transcript import transcript
+from ateneo.cli.ask import show_claims
 from ateneo.cli.json_output import print_json
 from ateneo.cli.options import AsJson, EmpresaId
 from ateneo.cli.runtime import database, err, note, out
@@ -65,6 +66,7 @@ def _show_turn(turn: StoredTurn) -> None:
     out.print(Text(turn.answer or "–"))
     for place, label in {one.number: one.label for one in turn.citations}.items():
         out.print(Text(f"  [{place}] {label}", style="cyan"))
+    show_claims(turn.claims)
     notes = [turn.model, f"{number(turn.latency_ms / 1000, 1)} s"]
     if turn.state != "complete":
         notes.insert(0, turn.state if turn.error is None else f"{turn.state} ({turn.error})")

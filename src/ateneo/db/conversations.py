@@ -10,15 +10,15 @@ import asyncpg
 from ateneo.db.pool import Database
 from ateneo.errors import Unknown
 from ateneo.i18n import tr
-from ateneo.types import Answer, Citation
+from ateneo.types import Answer, Citation, Claim
 
 _TITLE_CHARS = 80
 _TURN = (
-    "position, question, answer, state, queries, passages, citations, citations_dropped, provider, model, stop_reason,"
-    " error, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, latency_ms, first_text_ms,"
-    " rating, comment, created_at"
+    "position, question, answer, state, queries, passages, citations, claims, citations_dropped, provider, model,"
+    " stop_reason, error, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, latency_ms,"
+    " first_text_ms, rating, comment, created_at"
 )
-_AS = {"citations": "{}::text AS citations", "cost": "{}::float8 AS cost"}
+_AS = {"citations": "{}::text AS citations", "claims": "{}::text AS claims", "cost": "{}::float8 AS cost"}
 """On the caller's connections JSON and numbers may have codecs of theirs."""
 _READ = ", ".join(_AS.get(name, "{}").format(f"t.{name}") for name in _TURN.split(", "))
 
@@ -49,6 +49,7 @@ class StoredTurn:
     queries: tuple[str, ...]
     passages: tuple[str, ...]
     citations: tuple[Citation, ...]
+    claims: tuple[Claim, ...]
     citations_dropped: int
     provider: str
     model: str
@@ -108,6 +109,7 @@ def _row(question: str, answer: Answer) -> dict[str, Any]:
         "answer": answer.text,
         "passages": [hit.chunk_id for hit in answer.passages],
         "citations": [asdict(one) for one in answer.citations],
+        "claims": [asdict(one) for one in answer.claims],
         "citations_dropped": answer.citations_dropped + answer.markers_removed,
     }
 
@@ -232,6 +234,7 @@ def _turn(row: asyncpg.Record) -> StoredTurn:
         "queries": tuple(row["queries"]),
         "passages": tuple(row["passages"]),
         "citations": tuple(Citation(**one) for one in citations),
+        "claims": tuple(Claim(one["text"], tuple(one["numbers"]), one["support"]) for one in json.loads(row["claims"])),
         "created_at": row["created_at"].isoformat(timespec="seconds"),
     }
     return StoredTurn(**values)

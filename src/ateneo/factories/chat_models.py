@@ -77,6 +77,7 @@ def agent_options(settings: Settings) -> dict[str, Any]:
         "history_tokens": settings.chat_history_tokens,
         "may_search": settings.chat_search,
         "models": agent_models(settings),
+        "verify_s": settings.verify_timeout_s if settings.verify_claims == "chat" else None,
     }
 
 

@@ -77,9 +77,18 @@ class Citation(_Answer):
     quote: str
 
 
+class Claim(_Answer):
+    """A sentence of the answer that cites the passages `numbers`."""
+
+    text: str
+    numbers: list[int]
+    support: str = Field(description="whether these passages say it: supported, unsupported, not_checked")
+
+
 class Reply(_Answer):
-    """`extractive`: sentences quoted from the documents, without a language model."""
+    """`extractive`: sentences quoted from the documents, without a language model. `claims`: where they are checked."""
 
     text: str
     citations: list[Citation]
+    claims: list[Claim]
     extractive: bool

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from ateneo.errors import ProviderAnswerInvalid
 from ateneo.i18n import tr
 from ateneo.ports import ChatModel
-from ateneo.types import ChatRequest, EndPart, TextPart
+from ateneo.search.side_request import ask, one_line
+from ateneo.types import ChatRequest
 
 _ORDER = """\
 Sos parte de un buscador. Te damos una pregunta y pasajes numerados. Devolvé los números de los pasajes que ayudan a \
@@ -55,25 +55,13 @@ class ChatReranker:
 
     async def _ask(self, query: str, texts: Sequence[str]) -> str:
         """What the model says; nothing where it was cut off."""
-        passages = "\n".join(f"[{number}] {_shortened(text, _PASSAGE_CHARS)}" for number, text in enumerate(texts, 1))
+        passages = "\n".join(f"[{number}] {one_line(text, _PASSAGE_CHARS)}" for number, text in enumerate(texts, 1))
         request = ChatRequest(
             system=_ORDER,
-            message=f"<pasajes>\n{passages}\n</pasajes>\n\nPregunta: {_shortened(query, _QUESTION_CHARS)}",
+            message=f"<pasajes>\n{passages}\n</pasajes>\n\nPregunta: {one_line(query, _QUESTION_CHARS)}",
             passages=(),
             max_tokens=_MOST_TOKENS,
             model=self._model,
         )
-        said, whole = "", False
-        async with aclosing(self._chat.stream(request)) as parts:
-            async for part in parts:
-                if isinstance(part, TextPart):
-                    said += part.text
-                elif isinstance(part, EndPart):
-                    whole = part.stop_reason in ("end_turn", "stop")
-        return said.strip() if whole else ""
-
-
-def _shortened(text: str, most: int) -> str:
-    """One line without tags, so that no passage ends the list of passages."""
-    line = " ".join(text.replace("<", "‹").split())
-    return line if len(line) <= most else line[:most] + "…"
+        reply = await ask(self._chat, request)
+        return reply.text if reply.whole else ""

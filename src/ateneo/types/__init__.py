@@ -1,7 +1,7 @@
 """The values that travel between packages, a file a subject. All frozen."""
 
 from ateneo.types.access import ApiKey, Caller, Scope, Tenant
-from ateneo.types.agents import Agent, Answer, AnswerState, Citation, TextBlock, Turn, Usage
+from ateneo.types.agents import Agent, Answer, AnswerState, Citation, Claim, Spent, Support, TextBlock, Turn, Usage
 from ateneo.types.chat import ChatPart, ChatRequest, EndPart, QuotePart, SearchPart, SearchRound, TextPart
 from ateneo.types.documents import Chunk, Document, Origin, Section, StoredDocument, StoredPassage
 from ateneo.types.embedding import Embedded, EmbeddingResult, Generation, Kind, Limits, Matrix, Pending
@@ -21,6 +21,7 @@ __all__ = [
     "ChatRequest",
     "Chunk",
     "Citation",
+    "Claim",
     "Document",
     "DocumentHits",
     "Embedded",
@@ -45,8 +46,10 @@ __all__ = [
     "SearchRound",
     "Section",
     "Skipped",
+    "Spent",
     "StoredDocument",
     "StoredPassage",
+    "Support",
     "Tenant",
     "TextBlock",
     "TextPart",

@@ -52,6 +52,29 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one request to a chat model billed; `cost` is US dollars, None where the model's price is unknown."""
+
+    provider: str
+    model: str
+    usage: Usage
+    cost: float | None
+
+
+Support = Literal["supported", "unsupported", "not_checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer that cites passages, without its markers. `numbers` are those of its `[n]`; `support`:
+    whether a chat model found that these passages say it. `not_checked` where it was not asked, or gave no verdict."""
+
+    text: str
+    numbers: tuple[int, ...]
+    support: Support = "not_checked"
+
+
 AnswerState = Literal["complete", "unknown", "cut", "refused", "interrupted", "cancelled"]
 """complete; unknown: no passage to answer from; cut: the longest answer was reached; refused: by the model;
 interrupted: the provider failed; cancelled: whoever asked has left."""
@@ -68,6 +91,8 @@ class Answer:
     `markers_removed` counts the `[n]` that pointed to no passage given, `citations_dropped` those that did and could
     not be verified: neither is in the text. `queries` are the searches made; `cost` is US dollars, None where the
     model's price is unknown; times are milliseconds. `error` is the code of what interrupted it.
+    `claims` are the sentences that cite, each with whether its passages support it; () where that is not checked
+    (`ATENEO_VERIFY_CLAIMS`).
     """
 
     text: str
@@ -92,6 +117,12 @@ class Answer:
     error: str | None = None
     conversation_id: str | None = None
     position: int | None = None
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def unsupported(self) -> tuple[Claim, ...]:
+        """The claims that their passages do not support."""
+        return tuple(one for one in self.claims if one.support == "unsupported")
 
     @property
     def content(self) -> list[TextBlock]:

@@ -21,9 +21,9 @@ BEGIN
   UPDATE ateneo.conversation c SET updated_at = now() WHERE c.empresa_id = tenant AND c.conversation_id = p_conversation;
   IF NOT FOUND THEN RETURN NULL; END IF;
   n.position := (SELECT coalesce(max(t.position) + 1, 0) FROM ateneo.turn t WHERE t.empresa_id = tenant AND t.conversation_id = p_conversation);
-  INSERT INTO ateneo.turn (empresa_id, conversation_id, position, question, answer, state, queries, passages, citations, citations_dropped,
+  INSERT INTO ateneo.turn (empresa_id, conversation_id, position, question, answer, state, queries, passages, citations, claims, citations_dropped,
       provider, model, stop_reason, error, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, latency_ms, first_text_ms)
-    VALUES (tenant, p_conversation, n.position, n.question, n.answer, n.state, n.queries, n.passages, n.citations, n.citations_dropped,
+    VALUES (tenant, p_conversation, n.position, n.question, n.answer, n.state, n.queries, n.passages, n.citations, n.claims, n.citations_dropped,
       n.provider, n.model, n.stop_reason, n.error, n.input_tokens, n.output_tokens, n.cache_read_tokens, n.cache_write_tokens, n.cost,
       n.latency_ms, n.first_text_ms);
   RETURN n.position;
