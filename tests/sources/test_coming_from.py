@@ -1,12 +1,15 @@
 """The commands of docs/how-to/coming-from.md, on stores as the libraries made them."""
 
+import asyncio
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cli.run import ateneo
+from tests.cli.run import ateneo, environment
 from tests.providers.server import ProviderServer
 from tests.sources.conftest import PAID, STORES
 
@@ -18,6 +21,17 @@ def _commands(text: str) -> list[list[str]]:
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
     lines = [line.removeprefix("ateneo ") for block in blocks for line in block.splitlines()]
     return [[word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)] for line in lines]
+
+
+async def test_its_python(product: asyncpg.Connection, database_url: str, provider_server: ProviderServer) -> None:
+    await product.execute((STORES / "llamaindex.sql").read_text(encoding="utf-8"))
+    [program] = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+    settings = environment(database_url, **PAID, OPENAI_BASE_URL=provider_server.url)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert await product.fetchval("SELECT count(*) FROM ateneo.vec_g1") == 2
 
 
 @pytest.mark.parametrize("store", ["langchain", "llamaindex", "supabase", "pgai", "r2r"])

@@ -146,6 +146,8 @@ async def test_another_model_is_refused_with_the_remedy(product: asyncpg.Connect
         await sources.preview(draft)
     with pytest.raises(BadArgument, match="embeddings switch --provider openai --model custom"):
         await sources.add(draft)
+    with pytest.raises(BadArgument, match="PROVEEDOR/MODELO"):
+        await sources.preview(await sources.draft("kb", model="custom"))
 
 
 async def test_other_dimensions_are_refused(product: asyncpg.Connection, sources: SourceService) -> None:

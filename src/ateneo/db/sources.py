@@ -66,13 +66,18 @@ _LACKING = """SELECT s.name, s.error, to_regclass(s.relation) IS NULL AS gone, C
 _TAKES_DOCUMENTS = """SELECT a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype) AND NOT EXISTS (
     SELECT FROM pg_constraint c WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey))
   FROM pg_attribute a WHERE a.attrelid = 'public.knowledge_chunks'::regclass AND a.attname = 'document_id'"""
-_AMOUNTS = """SELECT count(*) FILTER (WHERE l.shown AND l.empresa_id IS NOT NULL) AS rows,
-  count(*) FILTER (WHERE NOT l.shown) AS hidden,
-  count(*) FILTER (WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
-  count(DISTINCT l.empresa_id) FILTER (WHERE l.shown) AS companies,
-  coalesce(sum(l.characters) FILTER (WHERE l.empresa_id IS NOT NULL), 0) AS characters"""
-_LENGTHS = """SELECT l.dims, count(*) AS rows, coalesce(sum(l.characters), 0) AS characters
-  FROM {live} l WHERE l.shown AND l.empresa_id IS NOT NULL AND l.dims IS NOT NULL GROUP BY l.dims ORDER BY 2 DESC"""
+# one pass over the table; {0}: the source, {1}: how many texts
+_PREVIEW = """WITH live AS MATERIALIZED (SELECT x.* FROM ateneo.source_{0}_live(NULL) x),
+  own AS (SELECT l.* FROM live l WHERE l.shown AND l.empresa_id IS NOT NULL)
+SELECT (SELECT count(*) FROM own) AS rows,
+  (SELECT count(*) FROM live l WHERE NOT l.shown) AS hidden,
+  (SELECT count(*) FROM live l WHERE l.shown AND l.empresa_id IS NULL) AS without_company,
+  (SELECT count(DISTINCT o.empresa_id) FROM own o) AS companies,
+  (SELECT coalesce(sum(o.characters), 0) FROM own o) AS characters,
+  (SELECT l.key FROM live l GROUP BY l.key HAVING count(*) > 1 LIMIT 1) AS repeated,
+  (SELECT coalesce(jsonb_agg(to_jsonb(d) ORDER BY d.rows DESC), '[]')::text FROM (SELECT o.dims, count(*) AS rows,
+    sum(o.characters) AS characters FROM own o WHERE o.dims IS NOT NULL GROUP BY o.dims) d) AS vectors,
+  (SELECT jsonb_agg(to_jsonb(o.key))::text FROM (SELECT x.key FROM own x ORDER BY x.fingerprint LIMIT {1}) o) AS keys"""
 _ADD = """INSERT INTO ateneo.source (name, relation, follow, mapping) VALUES ($1, $2, $3, $4::text::jsonb)
   RETURNING source_id"""
 OF_ONE_ROW = (asyncpg.DataError, asyncpg.CardinalityViolationError, asyncpg.PLPGSQLError)
@@ -141,28 +146,21 @@ async def preview(db: Database, draft: SourceDraft) -> SourcePreview:
             rule = tr("apunta a otra tabla, o es un número: una fuente trae documentos propios",
                       "it references another table, or is a number: a source brings documents of its own")  # fmt: skip
             raise BadArgument(name="knowledge_chunks", value="document_id", rule=rule)
-        live = f"ateneo.source_{source_id}_live(NULL)"
-        row = await connection.fetchrow(
-            f"{_AMOUNTS} FROM {live} l",
-            timeout=NO_LIMIT,
-        )
-        repeated = await connection.fetchval(
-            f"SELECT l.key FROM {live} l GROUP BY l.key HAVING count(*) > 1 LIMIT 1",  # noqa: S608
-            timeout=NO_LIMIT,
-        )
+        row = await connection.fetchrow(_PREVIEW.format(source_id, SAMPLE), timeout=NO_LIMIT)
+        assert row is not None
+        values = dict(row)
         texts = await connection.fetch(
-            f"SELECT r.body FROM ateneo.source_{source_id}_rows((SELECT jsonb_agg(to_jsonb(s.key)) FROM"  # noqa: S608
-            f" (SELECT l.key FROM {live} l WHERE l.shown AND l.empresa_id IS NOT NULL"
-            f" ORDER BY l.fingerprint LIMIT {SAMPLE}) s)) r",
+            f"SELECT r.body FROM ateneo.source_{source_id}_rows($1::text::jsonb) r",  # noqa: S608
+            values.pop("keys"),
             timeout=NO_LIMIT,
         )
-        lengths = await connection.fetch(_LENGTHS.format(live=live), timeout=NO_LIMIT) if draft.mapping.vector else []
-    assert row is not None
+    repeated = values.pop("repeated")
+    vectors = tuple(VectorCount(**one) for one in json.loads(values.pop("vectors")))
     return SourcePreview(
-        **row,
-        vectors=tuple(VectorCount(**one) for one in lengths),
+        **values,
         repeated=tuple(repeated) if repeated else None,
         sample=tuple(one["body"] for one in texts),
+        vectors=vectors,
     )
 
 

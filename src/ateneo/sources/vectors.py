@@ -39,6 +39,9 @@ def name_of(service: EmbeddingService) -> str:
 async def service_of(db: Database, models: Models, mapping: SourceMapping) -> EmbeddingService:
     """The model that the mapping names, its dimensions known. Raises BadArgument where another one is in use."""
     service = await model_in_use(db, models)
+    if mapping.model not in (name_of(service), service.model) and "/" not in (mapping.model or ""):
+        rule = tr("se escribe PROVEEDOR/MODELO", "it is written PROVIDER/MODEL")
+        raise BadArgument(name="model (--model)", value=mapping.model or "", rule=rule)
     if mapping.model not in (name_of(service), service.model):
         raise BadArgument(name="model", value=mapping.model or "", rule=_remedy(service, mapping.model or "", models))
     if service.dims is None:

@@ -70,7 +70,7 @@ BEGIN
     coalesce(ateneo.source_field(m, p_relation, m ->> 'document'), 'NULL::text'),
     coalesce('least(greatest(' || ateneo.source_field(m, p_relation, m ->> 'position') || '::numeric, 0), 2000000000)::int', '0'),
     coalesce(ateneo.source_field(m, p_relation, m ->> 'title'), 'NULL::text'), body, coalesce(facts, '''{}''::jsonb'), coalesce(links, '''{}''::jsonb'),
-    CASE WHEN m ->> 'vector' IS NULL THEN 'NULL::float8[]' ELSE (SELECT format(CASE WHEN t.typcategory = 'A' THEN 'r.%I::float8[]' ELSE 'r.%I::real[]::float8[]' END, a.attname)
+    CASE WHEN m ->> 'vector' IS NULL THEN 'NULL::float8[]' ELSE (SELECT format(CASE WHEN t.typcategory = 'A' THEN 'r.%I' ELSE 'r.%I::real[]' END, a.attname)
       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = p_relation AND a.attname = m ->> 'vector') END);
   SELECT format('r.%I::text', a.attname), format(CASE t.typcategory WHEN 'D' THEN 'r.%I >= $1::%s - interval ''5 minutes''' ELSE 'r.%I >= $1::%s' END,
       a.attname, format_type(a.atttypid, NULL))
@@ -94,7 +94,8 @@ BEGIN
   EXECUTE format('DROP FUNCTION IF EXISTS ateneo.source_%1$s_rows(jsonb), ateneo.source_%1$s_live(text), ateneo.source_%1$s_keys()', p_source);
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_rows(jsonb) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
     'document text, place int, title text, body text, metadata jsonb, url jsonb, vector float8[], fingerprint text) %s AS %L', p_source, settings,
-    format('SELECT x.*, %s FROM (SELECT %s FROM jsonb_array_elements($1) k(ateneo_v) JOIN %s r ON %s) x', read, p.columns, s.relation, p.joined));
+    format('SELECT x.key, x.shown, x.empresa_id, x.document, x.place, x.title, x.body, x.metadata, x.url, x.vector::float8[], %s '
+      'FROM (SELECT %s FROM jsonb_array_elements($1) k(ateneo_v) JOIN %s r ON %s) x', read, p.columns, s.relation, p.joined));
   EXECUTE format('CREATE OR REPLACE FUNCTION ateneo.source_%s_live(text) RETURNS TABLE (key text[], shown boolean, empresa_id text, '
     'characters int, dims int, fingerprint text, seen text) %s AS %L', p_source, settings,
     format('SELECT x.key, x.shown, x.empresa_id, CASE WHEN x.shown THEN length(x.body) END, CASE WHEN x.shown THEN cardinality(x.vector) END, CASE WHEN x.shown THEN %s END, x.seen '
