@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.run import ATENEO, ateneo
+from tests.cli.run import ATENEO, ateneo, environment
 from tests.providers.server import Fault, ProviderServer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -244,3 +244,33 @@ def test_ctrl_c_keeps_what_was_done(
     assert "el mismo comando sigue" in told
     assert "Traceback" not in told
     assert "4 nuevos, 0 actualizados, 1 sin cambios" in run("ingest", str(place)).stdout
+
+
+def test_a_link_to_what_is_no_document_is_not_stored(run: Run, folder: Callable[..., Path]) -> None:
+    place = folder("w", a_md="# A\n\nEl texto de a.")
+    (place / "env.txt").symlink_to("/proc/self/environ")
+    os.mkfifo(place / "tubo.txt")
+    done = run("ingest", str(place))
+    assert done.returncode == 3
+    assert "env.txt" in done.stderr and "tubo.txt" in done.stderr
+    assert [one["source"] for one in listed(run)] == ["a.md"]
+
+
+def in_folder(place: Path, *arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
+    env = {name: value for name, value in environment(url).items() if name != "ATENEO_SECRETS_FILE"}
+    command = [ATENEO, "ingest", "-e", "acme", *arguments]
+    return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_settings_that_come_with_the_files_are_not_read(bare_url: str, folder: Callable[..., Path]) -> None:
+    place = folder("w", sub__a_md="# A\n\nEl texto de a.")
+    (place / ".env").write_text("DATABASE_URL=postgresql://x@127.0.0.1:1/robada\nATENEO_RERANKER=nada\n")
+    for where, tree in ((place, "."), (place / "sub", ".."), (place, str(place.parent))):
+        if not (where / ".env").exists():
+            (where / ".env").write_text("ATENEO_RERANKER=nada\n")
+        done = in_folder(where, tree, url=bare_url)
+        assert done.returncode == 2
+        assert ".env" in done.stderr and "no se lee" in done.stderr
+    (place / "sub" / ".env").unlink()
+    done = in_folder(place, "sub", url=bare_url)  # beside what is read: as documented
+    assert "ATENEO_RERANKER" in done.stderr

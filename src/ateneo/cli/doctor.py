@@ -51,7 +51,7 @@ async def doctor(
 async def examine(*, recall: bool = False) -> AsyncIterator[Finding]:
     """The checks, in the order in which a new user meets them; with `recall` also how true each company's index is."""
     settings = load()
-    yield Finding(True, tr("Configuración leída.", "Settings read."))
+    yield Finding(True, settings_findings.settings_file())
     for finding in settings_findings.unknown():
         yield finding
     yield await reader_findings.confinement()

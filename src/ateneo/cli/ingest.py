@@ -17,6 +17,7 @@ from rich.text import Text
 from ateneo.cli.options import EmpresaId
 from ateneo.cli.reading_screen import warnings
 from ateneo.cli.runtime import entry, err, out, say_error
+from ateneo.cli.settings_findings import settings_file
 from ateneo.container import Container
 from ateneo.db.identity import ReadFile, read_files
 from ateneo.errors import (
@@ -27,13 +28,16 @@ from ateneo.errors import (
     ProviderError,
     ProviderRefusedInput,
     ProviderRejected,
+    SettingsError,
     TooManyJobs,
     UnknownDocument,
 )
 from ateneo.i18n import count, number, tr
 from ateneo.ingestion.job_in_hand import InHand
+from ateneo.ingestion.regular_file import open_regular
 from ateneo.ingestion.sources import Source, Sources, text
 from ateneo.ingestion.upload import LONGEST_SOURCE
+from ateneo.language import secrets_file
 from ateneo.settings import load
 from ateneo.text.clean import clean
 from ateneo.types import NO_REPORT, Origin
@@ -65,8 +69,14 @@ async def ingest(
     force: Annotated[
         bool, typer.Option("--force", help=tr("Procesa también lo que no cambió.", "Also what has not changed."))
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help=tr("Nombra la configuración leída.", "Names the settings read."))
+    ] = False,
 ) -> int:
     listings = [listing(path) for path in paths]
+    _check_settings_file(listings)
+    if verbose:
+        say_error(settings_file())
     if source is not None and sum(one.whole for one in listings) > 1:
         rule = tr("vale para una sola carpeta", "it holds for one folder")
         raise BadArgument(name="--source", value=source, rule=rule)
@@ -81,7 +91,7 @@ async def ingest(
         named = [(one, sources.of(one.folder)) for one in listings]
         for note in dict.fromkeys(one.note for _, one in named if one.note is not None):
             say_error(note)
-        files = [(path, sources.origin(one, path)) for each, one in named for path in each.files]
+        files = [(path, each.folder, sources.origin(one, path)) for each, one in named for path in each.files]
         try:
             await _read(container, empresa_id, files, done, force=force)
             await _gone(container, empresa_id, named, sources, done, prune=prune)
@@ -94,6 +104,25 @@ async def ingest(
                 await container.audit_log.write(entry(empresa_id, "ingest", results=done.changed))
     _summary(done, listings, prune=prune)
     return SOME_FAILED if done.failed or any(one.closed for one in listings) else 0
+
+
+def _check_settings_file(listings: Sequence["Listing"]) -> None:
+    """Raises SettingsError for a `.env` that comes with the files: whoever made it would choose where texts and keys
+    are sent."""
+    found = secrets_file()
+    if "ATENEO_SECRETS_FILE" in os.environ or not found.exists():
+        return
+    places = {Path(os.path.abspath(found)), Path(os.path.realpath(found))}  # noqa: PTH100 (a link itself, too)
+    for one in listings:
+        folder = Path(os.path.realpath(one.folder))
+        if one.whole and any(Path(os.path.realpath(place.parent)).is_relative_to(folder) for place in places):
+            detail = tr(
+                f"está en la carpeta que se carga ({one.folder}) y no se lee. Movelo a otra, o si es tuyo nombralo: "
+                f"ATENEO_SECRETS_FILE={found}",
+                f"it lies in the folder that is read ({one.folder}), and is not heeded. Move it elsewhere, or name it "
+                f"if it is yours: ATENEO_SECRETS_FILE={found}",
+            )
+            raise SettingsError(name=str(min(places)), detail=detail)
 
 
 # --- what there is to read ----------------------------------------------------------------------------------------
@@ -130,7 +159,7 @@ def listing(path: Path) -> Listing:
     for root, folders, names in os.walk(whole, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for one in (Path(root, name) for name in sorted(names) if not name.startswith(".")):
-            if one.suffix.lower() in SUFFIXES and os.path.isfile(one):  # noqa: PTH113 (it raises nothing)
+            if one.suffix.lower() in SUFFIXES:
                 found.files.append(one)
             else:
                 found.others.append(one)
@@ -178,19 +207,20 @@ def _go_on() -> str:
 
 
 async def _read(
-    container: Container, empresa_id: str, files: Sequence[tuple[Path, Origin]], done: _Done, *, force: bool
+    container: Container, empresa_id: str, files: Sequence[tuple[Path, Path, Origin]], done: _Done, *, force: bool
 ) -> None:
     """Raises what is no single file's trouble: the database's errors, and the provider's where it fails for all."""
     unanswered = 0
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task, one = bar.add_task("", total=len(files)), bar.add_task("", total=None, visible=False)
-        for path, origin in files:
+        for path, folder, origin in files:
             bar.update(task, description=origin.path[-28:])
             bar.update(one, total=None, completed=0, visible=False)
             hand = InHand(partial(_show, bar, one))
             try:
-                stored = await container.jobs.ingest(path, empresa_id, hand, origin=origin, force=force, bulk=True)
+                with open_regular(path, folder) as file:
+                    stored = await container.jobs.ingest(file, empresa_id, hand, origin=origin, force=force, bulk=True)
             except (InputError, ChunksTableRefused, ProviderError) as error:
                 if _is_everybodys(error) or (unanswered := _unanswered(error, unanswered)) == _FAILURES_IN_A_ROW:
                     raise

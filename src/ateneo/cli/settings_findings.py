@@ -10,7 +10,17 @@ from ateneo.factories.access import make_access_service
 from ateneo.factories.chat_models import make_chat_model
 from ateneo.factories.rerankers import make_reranking
 from ateneo.i18n import tr
+from ateneo.language import secrets_file
 from ateneo.settings import Settings, unknown_variables
+
+
+def settings_file() -> str:
+    """Which file the settings were read from."""
+    file = secrets_file()
+    if not file.is_file():
+        return tr("Configuración leída, del entorno.", "Settings read, from the environment.")
+    whole = file.absolute()
+    return tr(f"Configuración leída, del entorno y de {whole}.", f"Settings read, from the environment and {whole}.")
 
 
 def unknown() -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from ateneo import i18n
 from ateneo.errors import BadArgument, DocumentTooLarge
 from ateneo.i18n import tr
+from ateneo.ingestion.regular_file import open_regular
 from ateneo.ingestion.upload import File, Readable
-from ateneo.validation_messages import unreadable
 
 
 async def file_bytes(file: File, name: str, max_bytes: int) -> bytes:
@@ -26,14 +26,11 @@ async def file_bytes(file: File, name: str, max_bytes: int) -> bytes:
 
 
 def _read_path(path: Path, name: str, max_bytes: int) -> bytes:
-    try:
-        size = path.stat().st_size
+    with open_regular(path, path.parent) as opened:
+        size = os.fstat(opened.fileno()).st_size
         if size > max_bytes:
             raise DocumentTooLarge(name=name, size=i18n.size(size), limit=i18n.size(max_bytes))
-        with path.open("rb") as opened:
-            return opened.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: NUL in its name
-        raise BadArgument(name="file", value=str(path), rule=unreadable(error)) from error
+        return opened.read(max_bytes + 1)
 
 
 async def _read_open(file: Readable, max_bytes: int) -> bytes:
