@@ -2,21 +2,26 @@
 
 import asyncio
 import io
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.conftest import Api
 from tests.api.test_access import _app
 
 from ateneo.access.erasure import erase
-from ateneo.api.idempotency import HEADER, LARGEST_ANSWER, LONGEST_KEY, _without
+from ateneo.api.idempotency import HEADER, LARGEST_ANSWER, LONGEST_KEY, _First, _releases, _without
 from ateneo.db import kept_answers
+from ateneo.db.kept_answers import Claim
 from ateneo.db.pool import Database
 
 TEXT = b"# Telares\n\nEl telar se limpia con alcohol cada lunes por la tarde.\n"
@@ -186,3 +191,29 @@ def test_a_forms_boundary_does_not_count(parts: list[bytes], mark: bytes, piece:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ateneo.api.idempotency._PIECE", piece)
         assert b"".join(_without(io.BytesIO(whole), mark)) == (whole.replace(mark, b"") if mark else whole)
+
+
+async def test_who_leaves_a_stream_asks_anew(api: Api, rows: asyncpg.Connection) -> None:
+    """And one that ends badly is not kept: only what `complete` says was whole."""
+    async with await Database.open(api.database_url, size=2) as db:
+        for left, complete in ((True, False), (False, False), (False, True)):
+            mine = Claim("acme", b"k", uuid.uuid4())
+            assert await kept_answers.claim(db, mine, b"r") == "mine"
+            state = SimpleNamespace(container=SimpleNamespace(db=db))
+            request = Request({"type": "http", "state": {}, "app": SimpleNamespace(state=state)})
+            request.state.complete = complete
+            response = StreamingResponse(_frames(), media_type="text/event-stream")
+            frames: Any = (await _First(request, mine).kept(response)).body_iterator  # type: ignore[attr-defined]
+            if left:
+                await anext(frames)
+                await frames.aclose()
+            else:
+                assert [frame async for frame in frames] == [b"data: 1\n\n", b": ping\n\n", b"data: 2\n\n"]
+            await asyncio.gather(*_releases)
+            stored = await rows.fetch("SELECT body FROM ateneo.kept_answer WHERE key_hash = 'k'")
+            assert [row["body"] for row in stored] == ([b"data: 1\n\ndata: 2\n\n"] if complete else [])
+
+
+async def _frames() -> AsyncIterator[bytes]:
+    for frame in (b"data: 1\n\n", b": ping\n\n", b"data: 2\n\n"):
+        yield frame

@@ -109,11 +109,12 @@ class _First:
                     last.append(frame)
                 else:
                     yield frame
-            whole = bool(last)
+            if last:
+                await self._keep(response, bytes(sent))
+                whole = True
         finally:
             if not whole:
                 self.release_soon()
-        await self._keep(response, bytes(sent))
         for frame in last:
             yield frame
 

@@ -11,16 +11,17 @@ from starlette.datastructures import FormData
 
 from ateneo.api import sse
 from ateneo.api.audit_middleware import count
+from ateneo.api.idempotency import RepeatableRoute
 from ateneo.api.limits import MIB
 from ateneo.api.problems import RESPONSES
-from ateneo.api.tenant import CompanyRoute, OpenContainer, Tenant
+from ateneo.api.tenant import OpenContainer, Tenant
 from ateneo.errors import AteneoError, BadArgument
 from ateneo.i18n import both
 from ateneo.settings import Settings
 from ateneo.types.jobs import Job
 
 PATH = "/jobs"
-router = APIRouter(tags=["documents"], responses=RESPONSES, route_class=CompanyRoute)
+router = APIRouter(tags=["documents"], responses=RESPONSES, route_class=RepeatableRoute)
 
 _WAIT = both(
     "true: contesta cuando el documento está guardado; false: enseguida, con 202; sin él, según el tamaño",
