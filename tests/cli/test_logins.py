@@ -55,6 +55,10 @@ def _calls(folder: Path, ids: dict[str, str]) -> Iterator[tuple[str, list[str]]]
     yield "ask", ["¿con qué se limpia el telar?", *acme, "--keep"]
     yield "documents list", acme
     yield "documents show", [ids["document"], *acme]
+    yield "jobs list", acme
+    yield "jobs show", [ids["job"], *acme]
+    yield "jobs retry", ["--all", *acme]
+    yield "jobs cancel", ["--all", *acme]
     yield "agents set", ["ventas", *acme, "--name", "Ana"]
     yield "agents list", acme
     yield "agents show", ["ventas", *acme]
@@ -131,6 +135,7 @@ async def _look(url: str, ids: dict[str, str]) -> None:
     asked = {
         "document": "SELECT document_id FROM ateneo.document",
         "conversation": "SELECT conversation_id FROM ateneo.conversation",
+        "job": "SELECT job_id FROM ateneo.job",
         "key": "SELECT key_id FROM ateneo.api_key ORDER BY created_at DESC",
     }
     for name, sql in asked.items():
@@ -172,7 +177,7 @@ async def test_each_command_works_as_its_login(logins: Logins, tmp_path: Path) -
 def _run_all(logins: Logins, folder: Path, more: dict[str, str]) -> set[str]:
     urls = {"api": logins.api, "worker": logins.worker, "owner": logins.owner, "none": logins.api}
     lesser = {"api": [], "none": [], "worker": ["api"], "owner": ["worker"]}
-    ids = dict.fromkeys(("document", "conversation", "key", "letter", "other letter"), "-")
+    ids = dict.fromkeys(("document", "job", "conversation", "key", "letter", "other letter"), "-")
     done: set[str] = set()
     for name, arguments in _calls(folder, ids):
         login = login_of(name)

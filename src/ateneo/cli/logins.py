@@ -11,7 +11,7 @@ Login = Literal["api", "worker", "owner", "none"]
 COMMAND: ContextVar[str] = ContextVar("COMMAND", default="")
 """The command that runs, without `ateneo`."""
 LOGINS: dict[Login, str] = {
-    "api": "serve, mcp, ingest, search, ask, documents *, agents *, conversations *, gaps, synonyms *, audit",
+    "api": "serve, mcp, ingest, search, ask, documents *, jobs *, agents *, conversations *, gaps, synonyms *, audit",
     "worker": "worker, backfill, status, doctor, db check, queue *, budget *, embeddings status, embeddings compare,"
     " index status, sources list, sources show, sources sync",
     "owner": "db upgrade, db uninstall, db sign-tenants, db forget-embeddings, keys *, empresas *, embeddings switch,"

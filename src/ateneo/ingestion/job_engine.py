@@ -138,7 +138,8 @@ class JobEngine:
                 failures += 1
                 pause = min(2.0**failures, 30.0)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
     async def _claim(self, claims: Database, concurrency: int) -> bool:
         """Begins one job; whether there was one, and room for it."""

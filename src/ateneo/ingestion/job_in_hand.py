@@ -60,8 +60,9 @@ class InHand(Progress):
     async def beat(self, db: Database, job: Job, lease: Lease, doing: "asyncio.Task[StoredDocument]") -> None:
         """Renews the lease, at once where something changed; cancels `doing` where that is asked for."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), BEAT_S)
+            with suppress(TimeoutError):  # not wait_for, which in Python 3.11 loses a cancellation that comes at once
+                async with asyncio.timeout(BEAT_S):
+                    await self._changed.wait()
             self._changed.clear()
             await self._renew(db, job, lease, doing)
 
