@@ -68,6 +68,14 @@ def test_documents_tell_where_they_come_from(place: Place) -> None:
     assert retriever.invoke("feriado", filter={"area": "ventas"}) == []
 
 
+def test_only_what_is_likely_to_answer(place: Place) -> None:
+    retriever = AteneoRetriever(empresa_id="acme", k=3, min_score=0.3, connection=place.connection)
+    [document] = retriever.invoke("¿cuánto pagan si trabajo un feriado?")
+    assert 0.3 <= document.metadata["relevance"] <= 1
+    assert retriever.invoke("¿cuánto pagan si trabajo un feriado?", min_score=1) == []
+    assert len(retriever.invoke("¿cuánto pagan si trabajo un feriado?", min_score=0)) == 3
+
+
 async def test_what_is_added_lies_in_the_record_with_its_vector(place: Place, store: AteneoVectorStore) -> None:
     text = "El depósito de telas cierra a las seis de la tarde."
     [one, two] = await store.aadd_texts([text, "otro"], [{"tipo": "aviso"}, {"tipo": "nota"}], ids=["aviso-1", None])

@@ -33,6 +33,13 @@ def test_nodes_without_await(place: Place) -> None:
     assert AteneoRetriever("otra", connection=place.connection).retrieve(QUESTION) == []
 
 
+def test_only_what_is_likely_to_answer(place: Place) -> None:
+    retriever = AteneoRetriever("acme", similarity_top_k=3, min_score=0.3, connection=place.connection)
+    [node] = retriever.retrieve(QUESTION)
+    assert 0.3 <= node.node.metadata["relevance"] <= 1
+    assert AteneoRetriever("acme", min_score=1, connection=place.connection).retrieve(QUESTION) == []
+
+
 def test_in_a_query_engine(place: Place) -> None:
     retriever = AteneoRetriever("acme", similarity_top_k=2, connection=place.connection)
     response = RetrieverQueryEngine.from_args(retriever, llm=MockLLM()).query(QUESTION)

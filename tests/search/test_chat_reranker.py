@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.providers.chat_server import ChatReply, ChatServer, chat_serving, frame, saying
 
+from ateneo.agents.service import AgentService
+from ateneo.db import usage
 from ateneo.db.pool import Database
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import ProviderAnswerInvalid, SettingsError
@@ -15,6 +17,7 @@ from ateneo.search.chat_reranker import ChatReranker
 from ateneo.search.reranking import Reranking
 from ateneo.search.service import VectorSearchService
 from ateneo.settings import load
+from ateneo.types import Usage
 
 TEXTS = ["Vacaciones\nSon 14 días.", "Licencias\nPor mudanza, un día.", "Feriados\nSe paga el doble."]
 
@@ -99,6 +102,24 @@ async def test_a_search_in_its_order_and_in_its_own_where_it_fails(
     assert second.hits == plain.hits
     assert any("tiny" in warning for warning in second.warnings)
     assert len(server.requests) == 2
+
+
+async def test_its_tokens_are_counted_and_charged_to_the_company(
+    search: tuple[VectorSearchService, ChatServer],
+) -> None:
+    service, server = search
+    assert (await service.search("acme", "feriado", rerank=False)).spent == ()
+    for _ in range(2):  # the second answer is no order, and costs the same
+        [spent] = (await service.search("acme", "feriado")).spent
+        assert (spent.provider, spent.model, spent.usage) == ("openai", "tiny", Usage(20, 5, 10))
+    [bill] = await usage.month(service.db)
+    assert (bill.empresa_id, bill.provider, bill.model, bill.tokens) == ("acme", "openai", "tiny", 70)
+    chat = OpenAIChat("tiny", api_key="k", base_url=server.url, timeout_s=5, max_retries=0)
+    agents = AgentService(service, chat, may_search=False)
+    answer = await agents.chat("acme", "x", "feriado")
+    await agents.close()
+    assert (answer.input_tokens, answer.output_tokens, answer.cache_read_tokens) == (40, 10, 20)
+    assert [one.tokens for one in await usage.month(service.db)] == [70]
 
 
 def test_it_needs_a_language_model(monkeypatch: pytest.MonkeyPatch) -> None:

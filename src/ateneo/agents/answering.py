@@ -31,6 +31,7 @@ from ateneo.types import (
     QuotePart,
     SearchPart,
     SearchRound,
+    Spent,
     TextPart,
     Turn,
     Usage,
@@ -68,6 +69,7 @@ class Answering:
     rounds: list[SearchRound] = field(default_factory=list)
     context: str = ""
     usage: Usage = field(default_factory=Usage)
+    spent: list[Spent] = field(default_factory=list)
     model: str = ""
     stop_reason: str | None = None
     state: AnswerState = "cancelled"
@@ -100,17 +102,20 @@ class Answering:
         return Failed(error, self.answer())
 
     def answer(self) -> Answer:
+        usage = sum((one.usage for one in self.spent), self.usage)
+        costs = [self.chat.cost(self.usage, self.model), *(one.cost for one in self.spent)]
+        known = [one for one in costs if one is not None]
         return Answer(
             text=self.writer.text.strip(),
             citations=tuple(self.writer.verified),
             provider=self.chat.provider,
             model=self.model,
             extractive=not self.chat.writes and self.stop_reason != "no_passages",
-            input_tokens=self.usage.input_tokens,
-            output_tokens=self.usage.output_tokens,
-            cache_read_tokens=self.usage.cache_read_tokens,
-            cache_write_tokens=self.usage.cache_write_tokens,
-            cost=self.chat.cost(self.usage, self.model),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            cost=sum(known) if len(known) == len(costs) else None,
             stop_reason=self.stop_reason,
             state=self.state,
             context=self.context,
@@ -248,7 +253,8 @@ class Answering:
         options = SearchOptions.for_agent(self.agent)
         if not self.chat.writes:
             options = replace(options, min_score=0.0)  # what quotes passages is told how relevant they are
-        result = await self.search.search(self.empresa_id, query, options=options)
+        result = await self.search.search(self.empresa_id, query, options=options, charge=False)
+        self.spent += result.spent
         known = {hit.chunk_id for hit in self.writer.given}
         fresh = [hit for hit in result.hits if hit.chunk_id not in known]
         return build_context(fresh, self._counter, max_tokens=budget, first=len(known) + 1)

@@ -88,6 +88,12 @@ async def charge_own(connection: Connection, empresa_id: str, bill: Bill) -> Non
     )
 
 
+async def charge_own_now(db: Database, empresa_id: str, bill: Bill) -> None:
+    """As `charge_own`, in a transaction of its own."""
+    async with db.tenant(empresa_id) as connection:
+        await charge_own(connection, empresa_id, bill)
+
+
 async def month(db: Database, empresa_id: str | None = None) -> list[Usage]:
     """The usage of this month, by company, day and model."""
     async with db.acquire() as connection:

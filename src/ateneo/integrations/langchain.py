@@ -29,9 +29,9 @@ Found = list[tuple[StoredPassage, Hit]]
 class AteneoRetriever(BaseRetriever):
     """The passages of `empresa_id` that fit a question, by meaning and words, as documents with their source.
 
-    `filter`, `mode`, `dense_weight` and `rerank` as in SearchOptions; `invoke` takes all of those for one call. Without
-    a `connection` the process's own is used, by the environment's settings. Raises BadArgument for an empresa_id that
-    names nobody.
+    `filter`, `mode`, `dense_weight`, `min_score` and `rerank` as in SearchOptions; `invoke` takes all of those for one
+    call. Without a `connection` the process's own is used, by the environment's settings. Raises BadArgument for an
+    empresa_id that names nobody.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -41,6 +41,7 @@ class AteneoRetriever(BaseRetriever):
     mode: Mode = "hybrid"
     dense_weight: float | None = None
     filter: dict[str, Any] | None = None
+    min_score: float | None = None
     rerank: bool | None = None
     connection: Connection = Field(default_factory=shared, exclude=True, repr=False)
 
@@ -58,7 +59,7 @@ class AteneoRetriever(BaseRetriever):
         return [_document(*one) for one in found]
 
     async def _find(self, container: Container, query: str, options: dict[str, Any]) -> Found:
-        own = self.model_dump(include={"k", "mode", "dense_weight", "filter", "rerank"})
+        own = self.model_dump(include={"k", "mode", "dense_weight", "filter", "min_score", "rerank"})
         return await find(container, self.empresa_id, query, SearchOptions(**{**own, **options}))
 
 
@@ -236,6 +237,8 @@ def _texts(container: Container) -> TextService:
 
 def _document(passage: StoredPassage, hit: Hit | None = None) -> Document:
     score = {} if hit is None else {"score": hit.score, "dense_score": hit.dense_score}
+    if hit is not None and hit.relevance is not None:
+        score["relevance"] = hit.relevance
     return Document(id=passage.chunk_id, page_content=passage.contenido, metadata=metadata(passage) | score)
 
 

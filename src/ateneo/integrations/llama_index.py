@@ -19,8 +19,9 @@ with extra("llama-index"):
 class AteneoRetriever(BaseRetriever):
     """The passages of `empresa_id` that fit a question, by meaning and words, as nodes with their source and score.
 
-    `filter`, `mode`, `dense_weight` and `rerank` as in SearchOptions. Without a `connection` the process's own is used,
-    by the environment's settings. Raises BadArgument for an empresa_id that names nobody and for options out of range.
+    `filter`, `mode`, `dense_weight`, `min_score` and `rerank` as in SearchOptions. Without a `connection` the
+    process's own is used, by the environment's settings. Raises BadArgument for an empresa_id that names nobody and for
+    options out of range.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class AteneoRetriever(BaseRetriever):
         mode: Mode = "hybrid",
         dense_weight: float | None = None,
         filter: Mapping[str, Any] | None = None,
+        min_score: float | None = None,
         rerank: bool | None = None,
         connection: Connection | None = None,
         **kwargs: Any,
@@ -38,7 +40,12 @@ class AteneoRetriever(BaseRetriever):
         super().__init__(**kwargs)
         self.empresa_id = checked_empresa(empresa_id)
         self._options = SearchOptions(
-            k=similarity_top_k, mode=mode, dense_weight=dense_weight, filter=filter, rerank=rerank
+            k=similarity_top_k,
+            mode=mode,
+            dense_weight=dense_weight,
+            filter=filter,
+            min_score=min_score,
+            rerank=rerank,
         )
         self._connection = connection or shared()
 
@@ -55,7 +62,6 @@ class AteneoRetriever(BaseRetriever):
 def _node(passage: StoredPassage, hit: Hit) -> NodeWithScore:
     source = passage.document_id
     relationships = {} if source is None else {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=source)}
-    node = TextNode(
-        id_=passage.chunk_id, text=passage.contenido, metadata=metadata(passage), relationships=relationships
-    )
+    known = metadata(passage) if hit.relevance is None else metadata(passage) | {"relevance": hit.relevance}
+    node = TextNode(id_=passage.chunk_id, text=passage.contenido, metadata=known, relationships=relationships)
     return NodeWithScore(node=node, score=hit.score)

@@ -1,12 +1,13 @@
 """Search by meaning and by words, and the context that agents answer from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
-from ateneo.db import agents
+from ateneo.db import agents, usage
 from ateneo.db import search as statements
 from ateneo.db.pool import Database
+from ateneo.db.usage import Bill, Share
 from ateneo.embedding.current_model import CurrentModel, Model, Models
 from ateneo.embedding.scale import scale_of
 from ateneo.embedding.service import EmbeddingService
@@ -19,10 +20,11 @@ from ateneo.search.options import MOST_HITS, NamedOptions, SearchOptions
 from ateneo.search.passages import by_document, highlighted, surrounded
 from ateneo.search.relevance import relevance
 from ateneo.search.reranking import Reranking
+from ateneo.search.side_request import metered
 from ateneo.search.token_estimate import HigherCount, TokenEstimate
 from ateneo.tenant_id import tenant_id
 from ateneo.text.clean import clean
-from ateneo.types import Agent, Generation, Hit, Mode, SearchResult, Tenant
+from ateneo.types import Agent, Generation, Hit, Mode, SearchResult, Spent, Tenant
 
 POOLS = (100, 400, 1200)
 """How many passages each leg proposes for the fusion."""
@@ -67,6 +69,7 @@ class VectorSearchService:
         k: int | None = None,
         *,
         options: SearchOptions | None = None,
+        charge: bool = True,
         **named: Unpack[NamedOptions],
     ) -> SearchResult:
         """The best passages of `empresa_id`, as SearchOptions say: given whole, or by their names, which win. One
@@ -74,7 +77,8 @@ class VectorSearchService:
 
         A text that many passages have is one hit, which counts the others (`duplicates`, `same_text`). In the query
         "quoted words" must occur in a row and -words must not. Where a reranker fails or takes too long the fused order
-        stays and `warnings` say so.
+        stays and `warnings` say so. What a chat model billed for it is `spent`;
+        `charge` adds it to the usage of the company.
 
         Raises EmptyQuery, QueryTooLong, BadArgument, GenerationMismatch, ProviderError, DatabaseError.
         """
@@ -86,9 +90,13 @@ class VectorSearchService:
         asked, found = await self._ask(self._query(empresa_id, text, options, first, count), options)
         hits = found.hits if options.min_score is None else await self._relevant(found, options.min_score)
         warnings = list(self._warnings(found, asked, options.mode))
+        spent: list[Spent] = []
         if reranking and first == 0:
-            hits, failed = await reranking.order(text, hits)
+            with metered() as spent:
+                hits, failed = await reranking.order(text, hits)
             warnings += failed
+            if charge:
+                await self._charge(empresa_id, spent)
         hits = await self._completed(empresa_id, _page(hits, options, first), found, options)
         return SearchResult(
             query=text,
@@ -99,6 +107,7 @@ class VectorSearchService:
             warnings=tuple(warnings),
             corrected=found.corrected,
             plan=found.plan,
+            spent=tuple(spent),
         )
 
     async def semantic_search(self, empresa_id: Tenant, query: str, limit: int = 10) -> list[Hit]:
@@ -144,6 +153,11 @@ class VectorSearchService:
             rule = tr("no hay un reranker: configurá ATENEO_RERANKER", "there is no reranker: set ATENEO_RERANKER")
             raise BadArgument(name="rerank", value=rerank, rule=rule)
         return None if rerank is False else self._reranking
+
+    async def _charge(self, empresa_id: str, spent: Sequence[Spent]) -> None:
+        for one in spent:
+            share = Share(0, one.usage.total, one.cost or 0.0)
+            await usage.charge_own_now(self.db, empresa_id, Bill(one.provider, one.model, share))
 
     def _checked(self, query: str) -> str:
         text = clean(query).strip()

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ateneo.types.agents import Turn, Usage
+from ateneo.types.agents import Turn
 from ateneo.types.embedding import Generation
 from ateneo.types.search import Hit
+from ateneo.types.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

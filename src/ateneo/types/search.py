@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ateneo.text.same_text import SameText
 from ateneo.text.source_label import label
+from ateneo.types.usage import Spent
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Fusion = Literal["convex", "rrf"]
@@ -109,5 +110,7 @@ class SearchResult:
     """Words that no passage of the company has -> its own words that were searched instead ("quisiste decir")."""
     plan: Mapping[str, Any] | None = None
     """How it was done, where asked for: legs, candidates, what the filter left."""
+    spent: tuple[Spent, ...] = ()
+    """What language models billed for it: those that reranked."""
     groups: tuple[DocumentHits, ...] = ()
     """Where grouped by document: the same hits, by document, in the order of each one's best."""
