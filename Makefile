@@ -67,7 +67,7 @@ mutants: $(TOOLS)  ## each guard of the source switched off, one at a time; prin
 	@nice $(BIN)/python -m tests.mutants
 
 mutants-sample: $(TOOLS)  ## one of each kind of guard
-	@$(BIN)/python -m tests.mutants --sample 13
+	@$(BIN)/python -m tests.mutants --sample 14
 
 $(LEAST)/.ready: requirements-minimum.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(LEAST)

@@ -122,6 +122,10 @@ class _Module:
             yield from self._authentication(node, place)
         elif isinstance(node, ast.Call):
             yield from self.keywords(node, place)
+        elif isinstance(node, ast.IfExp) and self._path.endswith("confinement.py"):
+            yield self._mutant("confinement", *self._span(node.test), "False", place)
+        elif isinstance(node, ast.Tuple) and _name(node.elts[0] if node.elts else None).startswith("RLIMIT_"):
+            yield self._mutant("limit", *self._span(node.elts[1]), str(2**20), place)
         elif isinstance(node, ast.Constant) and node.value in _SCOPES:
             yield from self._scope(node, place)
 
