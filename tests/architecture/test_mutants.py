@@ -11,8 +11,8 @@ FOUND = mutants()
 
 def test_every_kind_of_guard_is_found() -> None:
     assert {one.kind for one in FOUND} == {
-        "authentication", "check", "claim", "company", "condition", "confinement", "limit", "list entry", "policy", "refusal", "right",
-        "scope", "setting", "tenant",
+        "authentication", "check", "claim", "company", "condition", "confinement", "limit", "list entry", "policy",
+        "refusal", "right", "scope", "setting", "tenant",
     }  # fmt: skip
     names = {one.name for one in FOUND}
     for known in (

@@ -67,6 +67,11 @@ async def test_those_that_take_no_company_ask_for_it_too(app: Connection, databa
         await of(app, "")
         said = await refusal(app, f"SELECT ateneo.{function['name']}({nothing})")
         assert "no tenant set" in str(said), function["name"]
+    await keys.create(database, "borrada")
+    await empresas.erase(database, "borrada")
+    await of(app, "borrada")
+    none = "NULL::int2, NULL::text[], NULL::bytea[], NULL::vector[]"
+    assert (await refusal(app, f"SELECT ateneo.store_own_embeddings({none})")).sqlstate == "AT004"
 
 
 async def test_planner_settings_make_no_function_say_more(app: Connection, database: Database) -> None:

@@ -25,9 +25,10 @@ VALUES = {
     "ids": ["ARRAY['k1', 'k2']"], "neighbours": ["3"], "section": ["true"], "reach": ["5"],
     "p_filter": ["'{{\"tipo\": \"manual\"}}'"], "p_external": ["'e'", "NULL"], "p_origin": ["'o'", "NULL"],
     "p_name": ["'manual.md'"], "p_lock": ["true"], "gen": ["1::int2"], "p_title": ["'nuevo'"], "p_folder": ["'f'"],
-    "query": ["'caldera vapor'", "'\"caldera de vapor\"'", "'calderra'", "'hervidor'", "'caldera -vapor'"],
-    "query_vector": ["'[1,0,0]'", "NULL"], "k": ["10"], "dense_weight": ["0.5"], "generation": ["1::int2"],
-    "empresa": ["NULL"], "pool": ["50"], "filter": ["NULL", "'{{\"tipo\": \"manual\"}}'"], "fusion": ["DEFAULT"],
+    "query": ["'caldera vapor'", "'filtro azul'", "'\"mes caldera\"'", "'\"caldera de vapor\"'",
+        "'calderra'", "'hervidor'", "'caldera -vapor'"],
+    "query_vector": ["'[1,0,0]'", "'[1,0,0]'", "NULL"], "k": ["10"], "dense_weight": ["0.5"], "generation": ["1::int2"],
+    "empresa": ["NULL"], "pool": ["50", "1"], "filter": ["NULL", "'{{\"tipo\": \"manual\"}}'"], "fusion": ["DEFAULT"],
     "skip": ["0"], "explain": ["true"], "hashes": ["ARRAY(SELECT sha256(t::bytea) FROM unnest(ARRAY[{texts}]) t)"],
     "vectors": ["ARRAY['[0,1,0]', '[0,0,1]']"], "p_summary": ["'resumen'"], "p_to": ["9"], "p_position": ["0"],
     "p_rating": ["1"], "p_comment": ["'bien'"], "p_words": ["ARRAY['caldera', 'hervidor', 'nueva']"],
@@ -42,7 +43,7 @@ VALUES = {
     "p_job": ["'j'", "'j2'", "'j3'"], "worker": ["'w'", "NULL"], "p_state": ["'failed'"], "states": ["NULL"],
     "after": ["NULL", "'j'"], "p_asked": ["'{{}}'"], "p_priority": ["1"], "p_sha256": ["'\\x01'", "'\\x03'"],
     "first": ["5"], "p_part": ["0"], "most": ["100"],
-    "p_claim": ["'00000000-0000-0000-0000-000000000001'"], "p_key": ["'\\x01'"],
+    "p_claim": ["'00000000-0000-0000-0000-000000000001'"], "p_key": ["'\\x01'", "'\\x02'"],
 }  # fmt: skip
 OTHERWISE = {
     "text": "'x'", "integer": "1", "bigint": "1", "smallint": "1", "double precision": "1", "boolean": "true",
@@ -63,6 +64,7 @@ TEXTS = "'La caldera de vapor se purga cada mes.', 'El filtro de la caldera es a
 ROWS = f"""
 INSERT INTO public.knowledge_chunks (id, document_id, empresa_id, chunk_index, contenido, tokens_count)
   SELECT 'k' || n, 'd', 'acme', n, t, 8 FROM unnest(ARRAY[{TEXTS}]) WITH ORDINALITY x (t, n);
+INSERT INTO public.knowledge_chunks VALUES ('other', 'd', 'acme', 7, 'De otro programa.', 3, NULL);
 INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings, metadata)
   SELECT 'acme', 'k' || n, n, '{{Calderas}}', '{{}}' FROM generate_series(1, 2) n;
 INSERT INTO ateneo.document (empresa_id, document_id, title, source, mime, content_hash, bytes, origin, external_id,
@@ -77,6 +79,8 @@ INSERT INTO ateneo.turn (empresa_id, conversation_id, position, question, answer
     latency_ms, rating)
   VALUES ('acme', 'c', 0, '¿Cada cuánto?', 'Cada mes.', 'complete', '{{purga}}', '{{k1}}',
     '[{{"document_id": "d"}}]', 0, 'p', 'm', 1, 1, 0, 0, 0.1, 5, -1);
+INSERT INTO ateneo.turn SELECT r.* FROM ateneo.turn t,
+  jsonb_populate_record(t, '{{"position": 1, "passages": ["theirs"]}}') r;
 INSERT INTO ateneo.audit (empresa_id, actor, action, status)
   VALUES ('acme', 'x', 'search', 200), ('acme', 'x', 'ask', 200);
 INSERT INTO ateneo.kept_query (empresa_id, query_hash, query, until, times, found, best)
@@ -94,9 +98,10 @@ INSERT INTO ateneo.job (empresa_id, job_id, state, source, sha256, bytes, docume
   VALUES ('acme', 'j', 'queued', 's', '\\x01', 1, 'd', '{{"origin": "o", "external_id": "e"}}', 5, 3, NULL, NULL, NULL),
     ('acme', 'j2', 'reading', 's', '\\x01', 1, 'd2', '{{}}', 4, 3, 'w', now() + interval '1 hour', NULL),
     ('acme', 'j3', 'failed', 's', '\\x01', 1, NULL, '{{}}', 3, 3, NULL, NULL, now());
-INSERT INTO ateneo.kept_answer (empresa_id, key_hash, request_hash, claim, claimed_until, expires_at)
-  VALUES ('acme', '\\x01', '\\x01', '00000000-0000-0000-0000-000000000001', 
-    now() + interval '1 hour', now() + interval '1 hour');
+INSERT INTO ateneo.kept_answer (empresa_id, key_hash, request_hash, claim, claimed_until, expires_at, status)
+  SELECT 'acme', key, '\\x01', '00000000-0000-0000-0000-000000000001', now() + '1 hour'::interval,
+    now() + '1 hour'::interval, status
+  FROM (VALUES ('\\x01'::bytea, 200), ('\\x02', NULL)) v (key, status);
 SELECT ateneo.create_generation('probe', 'm', 3);
 SELECT ateneo.store_embeddings(1::int2, ARRAY['acme', 'acme'], ARRAY['k1', 'k2'], array_agg(sha256(t::bytea)),
   ARRAY['[1,0,0]', '[0.9,0.1,0]']::vector[]) FROM unnest(ARRAY[{TEXTS}]) t;
@@ -112,10 +117,27 @@ TWIN = """INSERT INTO {table} SELECT r.* FROM {table} x, jsonb_populate_record(N
   || (SELECT jsonb_object_agg(key, CASE
       WHEN key = 'empresa_id' THEN to_jsonb('otra'::text)
       WHEN jsonb_typeof(value) = 'number' THEN to_jsonb((value #>> '{{}}')::float8 * 3 + 1000)
-      ELSE to_jsonb((value #>> '{{}}') || ' ajeno') END)
+      ELSE to_jsonb((value #>> '{{}}') || ' caldera ajeno') END)
     FROM jsonb_each(to_jsonb(x)) WHERE value <> 'null' AND key = ANY ($1))) r WHERE x.empresa_id = 'acme'"""
 DIFFERENT = ["empresa_id", "contenido", "title", "question", "answer", "name", "comment", "query", "summary", "actor",
-             "n", "df", "avgdl", "tokens", "usd", "cost", "times", "found", "bytes", "arrival"]  # fmt: skip
+             "n", "df", "avgdl", "tokens", "usd", "cost", "times", "found", "status", "bytes", "arrival"]  # fmt: skip
+ITS_OWN = """
+INSERT INTO ateneo.turn SELECT r.* FROM ateneo.turn x, jsonb_populate_record(x, '{"position": 7}') r
+  WHERE x.empresa_id = 'otra' AND x.position = 0;
+UPDATE ateneo.conversation SET updated_at = now() WHERE empresa_id = 'otra';
+UPDATE ateneo.document SET metadata = '{"tipo": "otro"}' WHERE empresa_id = 'otra';
+UPDATE ateneo.document SET content_hash = '\\x03' WHERE empresa_id = 'otra' AND document_id = 'd2';
+UPDATE ateneo.chunk_meta SET metadata = '{"tipo": "otro"}' WHERE empresa_id = 'otra';
+UPDATE ateneo.job SET sha256 = '\\x03' WHERE empresa_id = 'otra' AND job_id = 'j2';
+UPDATE ateneo.chunk_lex x SET content_hash = y.content_hash FROM ateneo.chunk_lex y
+  WHERE x.empresa_id = 'otra' AND y.empresa_id = 'acme' AND x.chunk_id IN ('k1', 'k2') AND y.chunk_id IN ('k1', 'k2')
+    AND x.chunk_id <> y.chunk_id;
+UPDATE ateneo.vec_g1 SET embedding = '[0,0,1]' WHERE empresa_id = 'otra';
+UPDATE public.knowledge_chunks SET embedding = '[0,0,1]' WHERE empresa_id = 'otra';
+INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id) VALUES ('otra', 'other');
+INSERT INTO public.knowledge_chunks VALUES ('theirs', 'd', 'otra', 8, 'Ajeno.', 3, NULL);
+"""
+"""What the other has and acme has not, under ids that acme's rows name."""
 VARYING = re.compile(r"[0-9a-f]{8}-?[0-9a-f-]{23,}|datetime\.datetime\(.*?utc\)|\d{4}-\d\d-\d\dT[\d:.+]+", re.DOTALL)
 
 
@@ -136,10 +158,7 @@ async def twin(connection: Connection, *, without_acme: bool = False) -> None:
         else:
             await connection.execute(TWIN.format(table=name), DIFFERENT)
     if not without_acme:
-        await connection.execute(
-            "INSERT INTO ateneo.turn SELECT r.* FROM ateneo.turn x, jsonb_populate_record(x, '{\"position\": 7}') r"
-            " WHERE x.empresa_id = 'otra'; UPDATE ateneo.conversation SET updated_at = now() WHERE empresa_id = 'otra'"
-        )
+        await connection.execute(ITS_OWN)
     await connection.execute("RESET session_replication_role")
 
 

@@ -157,6 +157,28 @@ async def test_the_readers_are_confined_as_they_say() -> None:
         assert USER not in held or int(told["CapEff"], 16) == 0
     if sys.platform == "linux" and landlock.version():
         assert FILES in held
+    if os.geteuid() == 0 and _nobody_may_import():
+        assert USER in held
+
+
+def _nobody_may_import() -> bool:
+    within = f"import sys; sys.path[:0] = {[one for one in sys.path if one]!r}; import ateneo.ingestion.parsing.reader"
+    command = [sys.executable, "-c", within]
+    try:
+        return not subprocess.run(command, user="nobody", extra_groups=[], cwd="/", check=False, stderr=-3).returncode
+    except OSError:  # Python itself lies where root alone may look
+        return False
+
+
+async def test_the_kernel_holds_readers_to_their_limits() -> None:
+    await read()
+    for pid in readers():
+        lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()[1:]
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+        assert int(limits["Max address space"][0]) <= 4 * 1024**3
+        assert int(limits["Max cpu time"][0]) < 600
+        assert limits["Max file size"] == limits["Max core file size"] == ["0", "0"]
+        assert int(limits["Max open files"][1]) <= 1024
 
 
 async def test_a_reader_has_no_descriptor_and_no_variable_of_its_parents(

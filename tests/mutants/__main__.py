@@ -24,7 +24,8 @@ from tests.mutants.workplace import Workplace
 
 HERE = Path(__file__).parent
 KEPT = ROOT / ".mutants" / "tried.jsonl"
-TIMEOUT_S = 120
+TIMEOUT_S = 300
+"""After that nobody has noticed."""
 
 
 @cache

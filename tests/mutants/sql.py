@@ -67,7 +67,7 @@ def companies(path: str, source: str, places: Iterator[tuple[int, int, str]]) ->
 
 def _companies(text: str) -> Iterator[tuple[int, int, str]]:
     for found in _COMPANY.finditer(text):
-        yield *found.span("it"), "true"
+        yield *found.span("it"), "false" if re.search("<>|DISTINCT", found["it"]) else "true"
 
 
 def _conditions(text, mutant) -> Iterator[Mutant]:  # type: ignore[no-untyped-def]

@@ -50,7 +50,7 @@ def run(tests: list[str], timeout_s: int) -> str:
         os.dup2(1, 2)
         failures = Failures()
         code = pytest.main([*OPTIONS, *tests], [failures])
-        os.write(writing, (failures.first or ("" if code == 0 else f"pytest ended with {code}")).encode())
+        os.write(writing, (failures.first or ("" if code in (0, 2) else f"pytest ended with {code}")).encode())
         os._exit(0)
     os.close(writing)
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGTERM))
@@ -61,7 +61,7 @@ def run(tests: list[str], timeout_s: int) -> str:
     signal.alarm(0)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGTERM)
-    return said or ("" if status == 0 else "timeout")
+    return said or ("" if status == 0 else f"ended with {status}")
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ class Workplace:
 
     def __init__(self, folder: Path) -> None:
         self._tree = folder / "tree"
+        folder.chmod(0o755)  # the processes that read files are another user's
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
