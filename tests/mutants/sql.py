@@ -30,7 +30,7 @@ _CONDITION = re.compile(
     r"\b(?:WHERE|AND|OR|IF)\s+(?P<it>(?!REPLACE)(?:[^();,]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))+?)(?=\s+(?:AND|OR|THEN)\b|;|\n\$\$|\s*\)?$)",
     re.M,
 )
-_CHECKING = ("signed_tenant", "writing_tenant", "still_there", "authenticate", "keep_trail", "has_tenant_policy")
+_CHECKING = ("signed_tenant", "writing_tenant", "still_there", "authenticate", "has_tenant_policy")
 """The functions whose every condition is a guard."""
 
 
