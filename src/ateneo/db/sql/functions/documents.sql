@@ -85,7 +85,7 @@ DECLARE tenant text := ateneo.tenant(p_empresa); gone text[] := ateneo.withdrawn
 BEGIN
   RETURN QUERY SELECT d, (SELECT count(*) FROM public.knowledge_chunks k WHERE k.empresa_id = tenant AND k.document_id::text = d.document_id)
     FROM ateneo.document d WHERE d.empresa_id = tenant AND d.document_id <> ALL (gone)
-      AND (p_source IS NULL OR (d.source, d.document_id) > (p_source, p_after))
+      AND (d.source, d.document_id) > (coalesce(p_source, ''), coalesce(p_after, ''))
     ORDER BY d.source, d.document_id LIMIT p_limit;
 END $$;
 
