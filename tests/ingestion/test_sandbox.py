@@ -173,9 +173,15 @@ async def test_a_file_that_takes_too_much_memory_costs_itself_only() -> None:
     for pid in readers():
         taken = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         resource.prlimit(pid, resource.RLIMIT_AS, (taken + 100 * 1024**2, taken + 100 * 1024**2))
-    with pytest.raises(DocumentCorrupt, match=r"grande.*falló"):
+    with pytest.raises(DocumentTooLarge, match=r"grande.*memoria"):
         await read("Sí. ".encode() * 1_000_000, "grande.txt")
     assert (await read())[1]
+
+
+async def test_a_small_file_of_much_text_is_refused_before_it_is_cut() -> None:
+    text = "".join(f"El plazo {n} es de {n * 7919 % 9973}. " for n in range(900_000))
+    with pytest.raises(DocumentTooLarge, match=r"grande.docx.*caracteres de texto"):
+        await read(docx([text]), "grande.docx", Words(lambda: pytest.fail("nothing is counted")))
 
 
 @needs_proc

@@ -21,6 +21,7 @@ from ateneo import i18n
 from ateneo.errors import AteneoError
 from ateneo.ingestion.chunking import chunk
 from ateneo.ingestion.parsing.confinement import confine
+from ateneo.ingestion.parsing.extracted import check_extracted, out_of_memory
 from ateneo.ingestion.parsing.formats import PDF
 from ateneo.ingestion.parsing.parse import check, parse
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
@@ -32,6 +33,7 @@ _FRAME_CHARACTERS = 100_000
 """About what a frame holds, so that no frame keeps its reader busy for long."""
 
 _MEMORY_LIMIT = 4 * 1024**3
+_DATA_LIMIT = 900 * 1024**2
 _MEMORY_KEPT = 512 * 1024**2
 """A process that a file has made larger than this ends after it; the next is smaller."""
 
@@ -54,6 +56,10 @@ def main(parent: int) -> None:
         data = frames.take(request["size"])
         try:
             last = _located(data, request) if "quote" in request else _read(data, request, frames)
+        except MemoryError:
+            error = out_of_memory(request["name"], i18n.size(_DATA_LIMIT))
+            frames.send({"error": type(error).__name__, "fields": error.fields})
+            return
         except Exception as error:  # noqa: BLE001  the process's outermost edge; the parent logs it
             frames.send({"failed": type(error).__name__})
             return
@@ -98,6 +104,7 @@ class Frames:
 def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, Any]:
     try:
         document = parse(data, request["name"], max_bytes=request["max_bytes"], ocr_s=request["ocr_s"])
+        check_extracted(document, request["name"])
         chunks = chunk(document, frames, max_tokens=request["max_tokens"], overlap=request["overlap"])
     except AteneoError as error:
         return {"error": type(error).__name__, "fields": error.fields}
@@ -150,6 +157,7 @@ def _limit(cpu_s: int) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _MEMORY_LIMIT)
+        _lower(resource.RLIMIT_DATA, _DATA_LIMIT)
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -22,6 +22,7 @@ import structlog
 from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
+from ateneo.ingestion.parsing.extracted import MOST_SENT
 from ateneo.ports import TokenCounter
 from ateneo.types import Box, Chunk, Document, MarkedPage, ReadingReport
 
@@ -242,11 +243,15 @@ class _Process:
         assert self._process.stdin is not None
         self._process.stdin.write(data)
         self._process.stdin.flush()
+        sent = 0
         while True:
             frame = self._receive()
             if "count" in frame and counter is not None:
                 self._send({"tokens": counter.count_tokens(frame["count"])})
             elif "chunks" in frame:
+                sent += sum(len(fields[1]) + sum(map(len, fields[4])) for fields in frame["chunks"])
+                if sent > MOST_SENT:
+                    raise _Gone
                 chunks += [_chunk(*fields) for fields in frame["chunks"]]
             else:
                 return frame
