@@ -89,6 +89,7 @@ _VALUES = {
     "jsonb[]": "ARRAY['[]'::jsonb]",
     "regclass": "'public.knowledge_chunks'",
     "bytea": "sha256('')",
+    "uuid": "gen_random_uuid()",
     "bytea[]": "ARRAY[sha256('')]",
     "real[]": "'{1,0,0,0}'",
     "vector": "'[1,0,0,0]'",

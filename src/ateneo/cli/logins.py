@@ -15,7 +15,7 @@ LOGINS: dict[Login, str] = {
     "worker": "worker, backfill, status, doctor, db check, queue *, budget *, embeddings status, embeddings compare,"
     " index status, sources list, sources show, sources sync",
     "owner": "db upgrade, db uninstall, db sign-tenants, db forget-embeddings, keys *, empresas *, embeddings switch,"
-    " embeddings rollback, embeddings prune, index tune, index rebuild, sources add, sources check,"
+    " embeddings rollback, embeddings prune, index tune, index rebuild, sources add, sources check, sources embed,"
     " sources remove, eval *",
     "none": "models *",
 }
