@@ -15,7 +15,7 @@ from ateneo.factories.chat_models import agent_options, make_chat_model
 from ateneo.factories.databases import open_database
 from ateneo.factories.embedders import make_models
 from ateneo.factories.ingestion import ingestion_options, make_jobs
-from ateneo.factories.rerankers import make_reranking, search_options
+from ateneo.factories.rerankers import make_reranking, make_rewriting, search_options
 from ateneo.ingestion.jobs import JobService
 from ateneo.ingestion.service import IngestionService
 from ateneo.ports import ChatModel
@@ -52,9 +52,9 @@ class Container:
         i18n.use(settings.lang)
         known = make_models(settings)
         chat = make_chat_model(settings, known)
-        reranker = make_reranking(settings)
+        reranker, rewriter = make_reranking(settings), make_rewriting(settings)
         opened = await open_database(settings, guarded=True) if db is None else Database.wrap(db)
-        search = VectorSearchService(opened, known, reranking=reranker, **search_options(settings))
+        search = VectorSearchService(opened, known, reranking=reranker, rewriting=rewriter, **search_options(settings))
         ingestion = IngestionService(opened, known, **ingestion_options(settings))
         return cls(
             settings=settings,

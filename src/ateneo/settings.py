@@ -175,6 +175,12 @@ class Settings(BaseSettings):
     reranker_timeout_s: float = _named(
         "ATENEO_RERANKER_TIMEOUT_S", 3.0, "seconds that it may take; then the search's own order stays", gt=0
     )
+    rewriter: Literal["none", "chat"] = _named(
+        "ATENEO_REWRITER", "none", "chat: searches ask the chat model for another wording, searched beside the question"
+    )
+    rewriter_timeout_s: float = _named(
+        "ATENEO_REWRITER_TIMEOUT_S", 3.0, "seconds that this may take; then the question is searched as asked", gt=0
+    )
     chunk_tokens: int = _named("ATENEO_CHUNK_TOKENS", 200, "longest chunk, in tokens", ge=32, le=8000)
     chunk_overlap: int = _named("ATENEO_CHUNK_OVERLAP", 32, "tokens shared by neighbours", ge=0, le=1000)
     max_query_chars: int = _named("ATENEO_MAX_QUERY_CHARS", 4000, "longest query, in characters", ge=1)

@@ -43,6 +43,8 @@ _MIN_SCORE = both(
 _HIGHLIGHT = both("marca las palabras encontradas", "marks the words that were found")
 _RERANK = both("false: sin el reranker configurado", "false: without the reranker that is configured")
 
+_REWRITE = both("false: sin reescribir la pregunta (ATENEO_REWRITER)", "false: without rewriting (ATENEO_REWRITER)")
+
 
 class Options(BaseModel):
     """What both ways to ask have in common: fields of SearchOptions, by the same names."""
@@ -58,6 +60,7 @@ class Options(BaseModel):
     min_score: float | None = Field(None, description=_MIN_SCORE, json_schema_extra=_WEIGHT_RANGE)
     highlight: bool = Field(False, description=_HIGHLIGHT)
     rerank: bool | None = Field(None, description=_RERANK)
+    rewrite: bool | None = Field(None, description=_REWRITE)
 
     def options(self) -> SearchOptions:
         return SearchOptions(**self.model_dump(exclude={"q", "query", "empresa_id"}))

@@ -58,6 +58,10 @@ async def search(
         bool | None,
         typer.Option("--rerank/--no-rerank", help=tr("Con o sin el reranker.", "With the reranker or not.")),
     ] = None,
+    rewrite: Annotated[
+        bool | None,
+        typer.Option("--rewrite/--no-rewrite", help=tr("Con otra redacción o no.", "With another wording or not.")),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     options = partial(  # made where its errors are reported
@@ -76,6 +80,7 @@ async def search(
         min_score=min_score,
         highlight=True,
         rerank=rerank,
+        rewrite=rewrite,
     )
     async with await Container.open(load()) as container:
         found = await container.search.search(empresa_id, query, options=options())

@@ -8,7 +8,7 @@ from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import AteneoError
 from ateneo.factories.access import make_access_service
 from ateneo.factories.chat_models import make_chat_model
-from ateneo.factories.rerankers import make_reranking
+from ateneo.factories.rerankers import make_reranking, make_rewriting
 from ateneo.i18n import tr
 from ateneo.language import secrets_file
 from ateneo.settings import Settings, unknown_variables
@@ -50,6 +50,7 @@ def others(settings: Settings, db: Database) -> Iterator[Finding]:
     """A reranker or a login that is only half set: the API and MCP would not start with it."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: make_reranking(settings),
+        lambda: make_rewriting(settings),
         lambda: make_access_service(settings, db),
     )
     for check in checks:

@@ -5,8 +5,9 @@ from typing import Any
 from ateneo.errors import SettingsError
 from ateneo.factories.chat_models import make_chat_model
 from ateneo.i18n import tr
-from ateneo.ports import Reranker
+from ateneo.ports import ChatModel, Reranker
 from ateneo.search.reranking import Reranking
+from ateneo.search.rewriting import Rewriting
 from ateneo.settings import Settings
 
 
@@ -20,6 +21,13 @@ def make_reranking(settings: Settings) -> Reranking | None:
     if settings.reranker == "none":
         return None
     return Reranking(_reranker(settings), settings.reranker_candidates, settings.reranker_timeout_s)
+
+
+def make_rewriting(settings: Settings) -> Rewriting | None:
+    """What rewrites questions, None by default. Raises SettingsError."""
+    if settings.rewriter == "none":
+        return None
+    return Rewriting(_writing_chat(settings, "ATENEO_REWRITER"), settings.rewriter_timeout_s)
 
 
 def _reranker(settings: Settings) -> Reranker:
@@ -50,13 +58,18 @@ def _reranker(settings: Settings) -> Reranker:
 
 
 def _chat_reranker(settings: Settings) -> Reranker:
+    from ateneo.search.chat_reranker import ChatReranker
+
+    return ChatReranker(_writing_chat(settings, "ATENEO_RERANKER"), settings.reranker_model)
+
+
+def _writing_chat(settings: Settings, name: str) -> ChatModel:
+    """The chat model, for the setting `name`. Raises SettingsError where it is no language model."""
     chat = make_chat_model(settings, None)
     if not chat.writes:
         detail = tr(
             "es chat, y no hay un modelo de lenguaje: configurá ANTHROPIC_API_KEY o ATENEO_CHAT_PROVIDER.",
             "is chat, and there is no language model: set ANTHROPIC_API_KEY or ATENEO_CHAT_PROVIDER.",
         )
-        raise SettingsError(name="ATENEO_RERANKER", detail=detail)
-    from ateneo.search.chat_reranker import ChatReranker
-
-    return ChatReranker(chat, settings.reranker_model)
+        raise SettingsError(name=name, detail=detail)
+    return chat

@@ -30,7 +30,9 @@ class SearchOptions:
     (20 to each side at most). `group_by_document`: k and skip count documents, of the best 200 passages, up to 3 of
     each. `min_score`: hits that answer less probably than this, 0 to 1, are left out; what it means does not depend on
     the question, the company or the model. `highlight`: where the matched words stand in each hit. `rerank`: None
-    reranks where a reranker is configured, True insists on it. `explain`: the result has the `plan`.
+    reranks where a reranker is configured, True insists on it; `rewrite`: the
+    same for a chat model's other wording of the question, which is searched beside it. `explain`: the result has the
+    `plan`.
 
     Raises BadArgument, which names the option and its rule.
     """
@@ -49,6 +51,7 @@ class SearchOptions:
     min_score: float | None = None
     highlight: bool = False
     rerank: bool | None = None
+    rewrite: bool | None = None
     conditions: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
     """`filter` and `language` as one filter, None where there is no condition."""
 
@@ -90,6 +93,7 @@ class NamedOptions(TypedDict, total=False):
     min_score: float | None
     highlight: bool
     rerank: bool | None
+    rewrite: bool | None
 
 
 def _between(name: str, value: float, least: int, most: int) -> None:

@@ -20,6 +20,7 @@ from ateneo.search.options import MOST_HITS, NamedOptions, SearchOptions
 from ateneo.search.passages import by_document, highlighted, surrounded
 from ateneo.search.relevance import relevance
 from ateneo.search.reranking import Reranking
+from ateneo.search.rewriting import DEPTH, Rewriting, together
 from ateneo.search.side_request import metered
 from ateneo.search.token_estimate import HigherCount, TokenEstimate
 from ateneo.tenant_id import tenant_id
@@ -44,6 +45,7 @@ class VectorSearchService:
         dense_weight: float | None = None,
         max_query_chars: int = 4000,
         reranking: Reranking | None = None,
+        rewriting: Rewriting | None = None,
         pinned: Model | None = None,
     ) -> None:
         """`dense_weight` None: that of the model that embeds the query."""
@@ -53,6 +55,7 @@ class VectorSearchService:
         self._weight = dense_weight
         self.max_query_chars = max_query_chars
         self._reranking = reranking
+        self._rewriting = rewriting
         self._pinned = pinned
         self._current = CurrentModel(self.db, models)
         self._schema: str | None = None
@@ -86,17 +89,25 @@ class VectorSearchService:
         text = self._checked(query)
         options = _options(options, {**named} if k is None else {**named, "k": k})
         reranking = self._asked_reranking(options.rerank)
-        first, count = _window(options, reranking)
+        rewriting = self._asked_rewriting(options)
+        first, count = _window(options, reranking) if rewriting is None else _wide_window(options, reranking)
         asked, found = await self._ask(self._query(empresa_id, text, options, first, count), options)
-        hits = found.hits if options.min_score is None else await self._relevant(found, options.min_score)
-        warnings = list(self._warnings(found, asked, options.mode))
         spent: list[Spent] = []
-        if reranking and first == 0:
+        reworded: list[str] = []
+        if rewriting is not None:
             with metered() as spent:
-                hits, failed = await reranking.order(text, hits)
-            warnings += failed
-            if charge:
-                await self._charge(empresa_id, spent)
+                other, failed = await rewriting.rewritten(empresa_id, text)
+            reworded += [failed] if failed else []
+            found = await self._beside(empresa_id, other, options, count, found, failed)
+        hits = found.hits if options.min_score is None else await self._relevant(found, options.min_score)
+        warnings = [*self._warnings(found, asked, options.mode), *reworded]
+        if reranking and first == 0:
+            with metered() as reranked:
+                hits, unordered = await reranking.order(text, hits)
+            warnings += unordered
+            spent += reranked
+        if charge:
+            await self._charge(empresa_id, spent)
         hits = await self._completed(empresa_id, _page(hits, options, first), found, options)
         return SearchResult(
             query=text,
@@ -147,12 +158,38 @@ class VectorSearchService:
         self._current.close()
         if self._reranking is not None:
             await self._reranking.reranker.close()
+        if self._rewriting is not None:
+            await self._rewriting.chat.close()
 
     def _asked_reranking(self, rerank: bool | None) -> Reranking | None:
         if rerank and self._reranking is None:
             rule = tr("no hay un reranker: configurá ATENEO_RERANKER", "there is no reranker: set ATENEO_RERANKER")
             raise BadArgument(name="rerank", value=rerank, rule=rule)
         return None if rerank is False else self._reranking
+
+    def _asked_rewriting(self, options: SearchOptions) -> Rewriting | None:
+        if options.rewrite and self._rewriting is None:
+            rule = tr("no hay quien reescriba: configurá ATENEO_REWRITER", "nothing rewrites: set ATENEO_REWRITER")
+            raise BadArgument(name="rewrite", value=options.rewrite, rule=rule)
+        beyond = options.skip + options.k > MOST_HITS
+        return None if options.rewrite is False or beyond else self._rewriting
+
+    async def _beside(
+        self,
+        empresa_id: str,
+        other: str,
+        options: SearchOptions,
+        count: int,
+        found: statements.Candidates,
+        failed: str,
+    ) -> statements.Candidates:
+        """What was found, with what the other wording finds; the plan says how it was searched."""
+        hits = found.hits
+        if other:
+            _, more = await self._ask(self._query(empresa_id, other, options, 0, count), options)
+            hits = together(hits, more.hits)
+        told = {"rewriting": {"query": other or None, "failed": failed or None}}
+        return replace(found, hits=hits, plan=None if found.plan is None else {**found.plan, **told})
 
     async def _charge(self, empresa_id: str, spent: Sequence[Spent]) -> None:
         for one in spent:
@@ -271,6 +308,12 @@ def _window(options: SearchOptions, reranking: Reranking | None) -> tuple[int, i
     if reranking and options.skip < reranking.candidates:
         return 0, min(MOST_HITS, max(reranking.candidates, options.skip + options.k))
     return options.skip, options.k
+
+
+def _wide_window(options: SearchOptions, reranking: Reranking | None) -> tuple[int, int]:
+    """The same where hits of two wordings are put together: always from the first one on."""
+    _, count = _window(replace(options, skip=0), reranking)
+    return 0, min(MOST_HITS, max(DEPTH, count, options.skip + options.k))
 
 
 def _page(hits: tuple[Hit, ...], options: SearchOptions, first: int) -> tuple[Hit, ...]:
