@@ -293,6 +293,12 @@ async def test_anothers_row_is_as_one_that_does_not_exist(
         assert await connection.fetchval("SELECT count(*) FROM ateneo.document") == 0
     kept = await ingestion.process_document(BATHS, "acme", name="a.md", document_id=mine)
     assert (kept.status, kept.document_id) == ("created", mine)
+    await ingestion.process_document(BATHS, "globex", name="a.md", document_id=theirs)
+    row = {"document_id": theirs, "title": "t", "source": "s", "mime": "m", "content_hash": "\\x01", "bytes": 1,
+           "file_metadata": {}, "arrival": 9, "own_chunks": 0}  # fmt: skip
+    with pytest.raises(AteneoError):
+        async with database.tenant("acme") as connection:
+            await connection.execute("SELECT ateneo.own_document_write('acme', $1::text::jsonb)", json.dumps(row))
 
 
 async def test_a_table_that_does_not_tell_whose_a_row_is_tells_it_by_its_chunks(
