@@ -29,7 +29,7 @@ APPLICATION = {
     "own_release_job", "own_renew_job", "own_retry_job", "own_same_documents", "own_settle_original", "own_sources",
     "own_summary_keep", "own_synonyms", "own_synonyms_add", "own_synonyms_remove", "own_take_job",
     "own_texts_write", "own_turn_add", "own_turn_rate", "own_turns", "own_turns_outside", "queue_figures", "search",
-    "store_own_embeddings", "tenant", "withdrawn_chunks", "withdrawn_documents", "writing_tenant",
+    "store_own_embeddings", "tenant", "writing_tenant",
 }  # fmt: skip
 APPLICATION |= {
     "own_add_job", "own_begin_original", "own_cancel_job", "own_end_job", "own_job", "own_jobs", "own_open_job",

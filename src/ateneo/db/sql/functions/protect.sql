@@ -72,7 +72,7 @@ CREATE OR REPLACE FUNCTION ateneo.is_application_door(name text) RETURNS boolean
     own_passages,own_passages_around,own_content_exists,own_texts_write,own_chunks_delete,
     own_add_job,own_open_jobs,own_job,own_jobs,own_open_job,own_take_job,own_renew_job,own_end_job,own_release_job,own_cancel_job,own_retry_job,
     own_begin_original,own_put_parts,own_settle_original,own_part,own_original,
-    withdrawn_chunks,withdrawn_documents,own_sources
+    own_sources
     }'::text[])
 $$;
 

@@ -240,7 +240,7 @@ END $$;
 
 -- The documents of which nothing else is left.
 CREATE OR REPLACE FUNCTION ateneo.withdrawn_documents(p_empresa text) RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE rows text[];
 BEGIN
   IF p_empresa IS DISTINCT FROM ateneo.tenant() THEN
@@ -253,15 +253,7 @@ BEGIN
     WHERE r.row_id = ANY (rows) AND o.row_id <> ALL (rows));
 END $$;
 
--- The chunks that were withdrawn, for what the application reads itself.
-CREATE OR REPLACE FUNCTION ateneo.withdrawn_chunks(p_empresa text) RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF p_empresa IS DISTINCT FROM ateneo.tenant() THEN
-    RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
-  END IF;
-  RETURN ateneo.withdrawn_of(p_empresa);
-END $$;
+DROP FUNCTION IF EXISTS ateneo.withdrawn_chunks(text);
 
 -- The sources that the company has rows of, and how many.
 CREATE OR REPLACE FUNCTION ateneo.own_sources() RETURNS TABLE (name text, rows bigint)
