@@ -45,10 +45,11 @@ class Victim:
     document_id: str
     agent_id: str
     conversation_id: str
+    job_id: str
 
     def view(self) -> dict[str, Any]:
         """All that it reads of its own."""
-        paths = ("/documents", "/agents", "/conversations", f"/conversations/{self.conversation_id}")
+        paths = ("/documents", "/jobs", "/agents", "/conversations", f"/conversations/{self.conversation_id}")
         found = {path: self._get(path) for path in paths}
         found["search"] = self._get("/search/semantic", q=f"precio reservado {CANARY}")
         return found
@@ -64,12 +65,13 @@ def victim(api: Api) -> Victim:
     with httpx.Client(base_url=api.url, headers=api.otra, timeout=60) as otra:
         file = {"file": (f"{CANARY}.md", PASSAGE.encode())}
         document = otra.post("/documents", files=file, data={"title": f"Plan {CANARY}"}).json()["document_id"]
+        job = otra.get("/jobs").json()["jobs"][0]["job_id"]
         body = {"name": f"Ana {CANARY}", "instructions": f"Sos {CANARY}."}
         assert otra.put("/agents/reservada", json=body).status_code == 200
         question = {"message": f"¿Cuál es el precio reservado {CANARY}?"}
         conversation = otra.post("/agents/reservada/chat", json=question).json()["conversation_id"]
     acme = {"Authorization": f"Bearer {made(api, 'read', 'write', 'agents', 'admin')}"}
-    return Victim(api, acme, document, "reservada", conversation)
+    return Victim(api, acme, document, "reservada", conversation, job)
 
 
 @pytest.fixture(scope="module")
