@@ -57,6 +57,7 @@ ARGUMENTS = {
     "document": {"document_id": "d", "title": "otro", "source": "manual.md", "mime": "text/plain", "bytes": 2,
                  "content_hash": "\\x02", "file_metadata": {}, "arrival": 2, "own_chunks": 0},
     "turn": {"question": "q", "answer": "a", "state": "complete", "queries": [], "passages": [], "citations": [],
+             "claims": [],
              "citations_dropped": 0, "provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1,
              "cache_read_tokens": 0, "cache_write_tokens": 0, "cost": 0.1, "latency_ms": 1},
 }  # fmt: skip
@@ -102,7 +103,6 @@ INSERT INTO ateneo.kept_answer (empresa_id, key_hash, request_hash, claim, claim
   SELECT 'acme', key, '\\x01', '00000000-0000-0000-0000-000000000001', now() + '1 hour'::interval,
     now() + '1 hour'::interval, status
   FROM (VALUES ('\\x01'::bytea, 200), ('\\x02', NULL)) v (key, status);
-SELECT ateneo.create_generation('probe', 'm', 3);
 SELECT ateneo.store_embeddings(1::int2, ARRAY['acme', 'acme'], ARRAY['k1', 'k2'], array_agg(sha256(t::bytea)),
   ARRAY['[1,0,0]', '[0.9,0.1,0]']::vector[]) FROM unnest(ARRAY[{TEXTS}]) t;
 SELECT ateneo.refresh_stats('acme');
@@ -144,7 +144,7 @@ VARYING = re.compile(r"[0-9a-f]{8}-?[0-9a-f-]{23,}|datetime\.datetime\(.*?utc\)|
 @pytest.fixture
 async def alone(database: Database) -> AsyncIterator[Connection]:
     async with database.acquire() as connection:
-        await connection.execute(ROWS)
+        await connection.execute("SELECT ateneo.create_generation('probe', 'm', 3)")
         yield connection
 
 
@@ -224,7 +224,9 @@ async def said_to(connection: Connection, me: str) -> dict[str, str]:
 
 
 async def test_a_company_with_the_same_ids_changes_nothing(alone: Connection) -> None:
-    acme, nobody = await said_to(alone, "acme"), await said_to(alone, "vacia")
+    nobody = await said_to(alone, "vacia")
+    await alone.execute(ROWS)
+    acme = await said_to(alone, "acme")
     await twin(alone)
     beside = await said_to(alone, "otra")
     for me, before in (("acme", acme), ("vacia", nobody)):
