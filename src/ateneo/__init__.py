@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         StoredDocument,
         Turn,
     )
+    from ateneo.types.jobs import Job
 
     __version__: str
 
@@ -52,6 +53,7 @@ __all__ = [
     "Gaps",
     "Hit",
     "IngestionService",
+    "Job",
     "MarkedPage",
     "Passage",
     "SearchOptions",
@@ -86,6 +88,7 @@ _MODULES = {
         "StoredDocument",
         "Turn",
     ),
+    "ateneo.types.jobs": ("Job",),
 }
 
 
