@@ -127,6 +127,7 @@ async def test_an_answer_costs_no_less_than_nothing(app: Connection, database: D
     mine = await conversations.begin(database, "acme", "a", "¿Sí?")
     await conversations.add(database, "acme", mine, "¿Sí?", answer)
     given = {"question": "q", "answer": "a", "state": "complete", "queries": [], "passages": [], "citations": [],
+             "claims": [],
              "citations_dropped": 0, "provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1,
              "cache_read_tokens": 0, "cache_write_tokens": 0, "cost": 0.1, "latency_ms": 1}  # fmt: skip
     await of(app, "acme")
