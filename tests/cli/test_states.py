@@ -54,7 +54,7 @@ _VALUES = {"query": "hola", "question": "hola", "document_id": "d", "document_id
            "agent_id": "a", "conversation_id": _ID, "kind": "table", "table": "pg_catalog.pg_class",
            "name": "t", "model": "o/n", "job_id": "j"}  # fmt: skip
 _MORE = {"budget set": ["--tokens", "5"], "queue retry": ["c"], "queue drop": ["c"],
-         "jobs retry": ["c"], "jobs cancel": ["c"],
+         "jobs retry": ["c"], "jobs cancel": ["c"], "sources add": ["pg_catalog.pg_class"],
          "conversations rate": ["--good"], "conversations purge": ["--older-than-days", "3"],
          "synonyms add": ["coche"], "worker": ["--once"]}  # fmt: skip
 WITHOUT_DATABASE = {"models list", "models describe", "models verify", "models add", "mcp"}

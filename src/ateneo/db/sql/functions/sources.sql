@@ -31,7 +31,7 @@ DECLARE base text := format('r.%I', name); path text[] := '{}';
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p_relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped) THEN
     path := string_to_array(replace(name, '->>', '->'), '->');
-    base := format('r.%I', path[1]);
+    base := format('r.%I', coalesce(path[1], name));
     IF path[1] LIKE 'parent.%' AND jsonb_typeof(m -> 'parent') = 'object' THEN
       SELECT format('(SELECT p.%I FROM %s p WHERE %s)', substr(path[1], 8), (m #>> '{parent,relation}')::regclass,
           string_agg(format('p.%I = r.%I', k.value, k.key), ' AND '))
