@@ -175,6 +175,7 @@ COMMANDS: dict[str, Command | str] = {
     "db uninstall": "the operator's: takes everything out",
     "sources add": "the operator's: a table of all companies (tests/sources)",
     "sources check": "the operator's: counts of rows, no text",
+    "sources embed": "the operator's: a source of all companies",
     "sources list": "the operator's: sources, no text",
     "sources remove": "the operator's: a source of all companies",
     "sources show": "the operator's: a source, no text",

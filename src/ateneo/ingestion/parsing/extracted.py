@@ -1,7 +1,7 @@
 """How much text one file may give, whatever its size."""
 
 from ateneo.errors import DocumentTooLarge
-from ateneo.i18n import number, tr
+from ateneo.i18n import count, tr
 from ateneo.types import Document
 
 MOST_CHARACTERS = 20_000_000
@@ -14,8 +14,8 @@ def check_extracted(document: Document, name: str) -> None:
     """Raises DocumentTooLarge."""
     found = sum(len(one.text) + sum(map(len, one.headings)) for one in document.sections)
     if found > MOST_CHARACTERS:
-        size, limit = (tr(f"{number(n)} caracteres de texto", f"{number(n)} characters of text")
-                       for n in (found, MOST_CHARACTERS))  # fmt: skip
+        one, many = tr("carácter", "character"), tr("caracteres", "characters")
+        size, limit = (count(n, one, many) for n in (found, MOST_CHARACTERS))
         raise DocumentTooLarge(name=name, size=size, limit=limit, remedy=tr("Dividilo.", "Split it."))
 
 
