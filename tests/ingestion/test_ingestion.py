@@ -16,6 +16,7 @@ from ateneo.db.pool import Database
 from ateneo.db.search import Query, search
 from ateneo.embedding.service import EmbeddingService
 from ateneo.errors import (
+    AteneoError,
     BadArgument,
     ChunksTableRefused,
     DocumentEmpty,
@@ -301,6 +302,41 @@ async def test_a_foreign_key_of_the_users_is_explained_and_satisfied(
     assert await stored(database, "acme") == EMPTY
     kept = await ingestion.process_document(RULES.encode(), "acme", name="a.md", document_id="mine")
     assert kept.document_id == "mine"
+
+
+_COUNTING = """
+CREATE TABLE changes (what text NOT NULL);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN INSERT INTO changes VALUES (TG_OP); RETURN coalesce(NEW, OLD); END';
+CREATE TRIGGER note BEFORE INSERT OR DELETE ON knowledge_chunks FOR EACH ROW EXECUTE FUNCTION note();
+"""
+
+
+async def test_the_users_row_triggers_find_the_users_tables(database: Database, ingestion: IngestionService) -> None:
+    """By their bare names, as in the product's own sessions."""
+    async with database.acquire() as connection:
+        await connection.execute(_COUNTING)
+    await ingestion.process_document(RULES.encode(), "acme", name="a.md", document_id="uno")
+    await ingestion.process_document(RULES.upper().encode(), "acme", name="a.md", document_id="uno")
+    await ingestion.delete_document("acme", "uno")
+    async with database.acquire() as connection:
+        noted = dict(await connection.fetch("SELECT what, count(*) FROM changes GROUP BY 1"))
+    assert noted["INSERT"] == noted["DELETE"] > 8
+
+
+async def test_whoever_may_create_in_public_lends_the_users_triggers_no_names(
+    database: Database, ingestion: IngestionService
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(_COUNTING)
+        await connection.execute("GRANT CREATE ON SCHEMA public TO ateneo_app")
+    try:
+        with pytest.raises(AteneoError):
+            await ingestion.process_document(RULES.encode(), "acme", name="a.md")
+        assert await stored(database, "acme") == EMPTY
+    finally:
+        async with database.acquire() as connection:
+            await connection.execute("REVOKE CREATE ON SCHEMA public FROM ateneo_app")
 
 
 async def test_its_words_correct_a_query_at_once(database: Database, ingestion: IngestionService) -> None:

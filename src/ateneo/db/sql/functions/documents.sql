@@ -123,11 +123,22 @@ END $$;
 
 -- --- writing ---
 
+-- Called within a statement that writes the chunks table: the user's row triggers find the names of the product's tables, as in its own
+-- sessions. The statement is planned by then, so that no name of its own is looked up there; and whoever could make functions in
+-- `public` as the application gets nothing. It ends with the function that the statement stands in, or with `ateneo.own_names()`.
+CREATE OR REPLACE FUNCTION ateneo.users_names() RETURNS boolean LANGUAGE sql VOLATILE AS $$
+  SELECT pg_catalog.set_config('search_path', CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) 'ateneo_app'
+    AND pg_catalog.has_schema_privilege(r.oid, 'public', 'CREATE')) THEN 'pg_catalog, pg_temp' ELSE '"$user", public' END, true) IS NOT NULL
+$$;
+
+CREATE OR REPLACE FUNCTION ateneo.own_names() RETURNS void LANGUAGE sql VOLATILE AS
+  $$ SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true) $$;
+
 -- The chunks under this id that Ateneo stored: those with a row in chunk_meta. Other programs' stay.
 CREATE OR REPLACE FUNCTION ateneo.remove_document_chunks(tenant text, p_document text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   WITH gone AS (DELETE FROM public.knowledge_chunks k USING ateneo.chunk_meta m WHERE k.empresa_id = tenant
-    AND m.empresa_id = tenant AND m.chunk_id = k.id AND k.document_id::text = p_document RETURNING k.id)
+    AND m.empresa_id = tenant AND m.chunk_id = k.id AND k.document_id::text = p_document AND (SELECT ateneo.users_names()) RETURNING k.id)
   DELETE FROM ateneo.chunk_meta m USING gone WHERE m.empresa_id = tenant AND m.chunk_id = gone.id
 $$;
 
@@ -168,7 +179,9 @@ BEGIN
   END IF;
   written := jsonb_populate_record(NULL::public.knowledge_chunks, jsonb_build_object('document_id', p_document));
   INSERT INTO public.knowledge_chunks (id, document_id, empresa_id, chunk_index, contenido, tokens_count)
-    SELECT t.id, written.document_id, tenant, t.place, t.contenido, t.tokens FROM unnest(ids, places, textos, tokens) t(id, place, contenido, tokens);
+    SELECT t.id, written.document_id, tenant, t.place, t.contenido, t.tokens FROM unnest(ids, places, textos, tokens) t(id, place, contenido, tokens)
+    WHERE (SELECT ateneo.users_names());
+  PERFORM ateneo.own_names();
   INSERT INTO ateneo.chunk_meta (empresa_id, chunk_id, page, headings, metadata)
     SELECT tenant, t.id, t.page, ARRAY(SELECT jsonb_array_elements_text(t.headings)), t.metadata
     FROM unnest(ids, pages, headings, metadata) t(id, page, headings, metadata);

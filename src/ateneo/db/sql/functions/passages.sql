@@ -67,9 +67,10 @@ DECLARE tenant text := ateneo.writing_tenant(p_empresa);
 BEGIN
   WITH given AS (SELECT * FROM unnest(ids, textos, tokens) AS t(id, contenido, tokens)),
     known AS (UPDATE public.knowledge_chunks k SET contenido = g.contenido, tokens_count = g.tokens
-      FROM given g WHERE k.empresa_id = tenant AND k.id = g.id RETURNING k.id)
+      FROM given g WHERE k.empresa_id = tenant AND k.id = g.id AND (SELECT ateneo.users_names()) RETURNING k.id)
   INSERT INTO public.knowledge_chunks (id, empresa_id, chunk_index, contenido, tokens_count)
-    SELECT g.id, tenant, 0, g.contenido, g.tokens FROM given g WHERE NOT EXISTS (SELECT FROM known WHERE known.id = g.id);
+    SELECT g.id, tenant, 0, g.contenido, g.tokens FROM given g WHERE NOT EXISTS (SELECT FROM known WHERE known.id = g.id) AND (SELECT ateneo.users_names());
+  PERFORM ateneo.own_names();
   INSERT INTO ateneo.chunk_meta AS m (empresa_id, chunk_id, metadata)
     SELECT tenant, t.id, t.metadata FROM unnest(ids, metadata) AS t(id, metadata)
     ON CONFLICT (empresa_id, chunk_id) DO UPDATE SET metadata = excluded.metadata;
@@ -80,7 +81,7 @@ CREATE OR REPLACE FUNCTION ateneo.own_chunks_delete(p_empresa text, ids text[]) 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE tenant text := ateneo.writing_tenant(p_empresa); n bigint;
 BEGIN
-  DELETE FROM public.knowledge_chunks k WHERE k.empresa_id = tenant AND k.id = ANY (ids);
+  DELETE FROM public.knowledge_chunks k WHERE k.empresa_id = tenant AND k.id = ANY (ids) AND (SELECT ateneo.users_names());
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END $$;
