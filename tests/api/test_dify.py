@@ -6,6 +6,8 @@ import httpx
 import pytest
 from tests.api.conftest import Api
 
+from ateneo.search.options import MOST_HITS
+
 QUESTION = "¿Cuánto se paga el feriado trabajado?"
 
 
@@ -55,6 +57,12 @@ async def test_an_agents_filter_is_a_knowledge_of_its_own(client: httpx.AsyncCli
         assert await retrieved(client, knowledge_id="vacia") == []
     finally:
         await client.delete("/agents/vacia")
+
+
+async def test_its_description_says_how_much_may_be_asked_for(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()["components"]["schemas"]["Setting"]["properties"]
+    assert described["top_k"]["maximum"] == MOST_HITS
+    assert described["score_threshold"]["maximum"] == 1
 
 
 @pytest.mark.parametrize(

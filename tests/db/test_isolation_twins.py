@@ -27,7 +27,8 @@ VALUES = {
     "p_name": ["'manual.md'"], "p_lock": ["true"], "gen": ["1::int2"], "p_title": ["'nuevo'"], "p_folder": ["'f'"],
     "query": ["'caldera vapor'", "'filtro azul'", "'\"mes caldera\"'", "'\"caldera de vapor\"'",
         "'calderra'", "'hervidor'", "'caldera -vapor'"],
-    "query_vector": ["'[1,0,0]'", "'[1,0,0]'", "NULL"], "k": ["10"], "dense_weight": ["0.5"], "generation": ["1::int2"],
+    "query_vector": ["'[1,0,0]'", "'[1,0,0]'", "NULL"], "k": ["10", "1"], "dense_weight": ["0.5"],
+    "generation": ["1::int2"],
     "empresa": ["NULL"], "pool": ["50", "1"], "filter": ["NULL", "'{{\"tipo\": \"manual\"}}'"], "fusion": ["DEFAULT"],
     "skip": ["0"], "explain": ["true"], "hashes": ["ARRAY(SELECT sha256(t::bytea) FROM unnest(ARRAY[{texts}]) t)"],
     "vectors": ["ARRAY['[0,1,0]', '[0,0,1]']"], "p_summary": ["'resumen'"], "p_to": ["9"], "p_position": ["0"],
@@ -236,3 +237,37 @@ async def test_a_company_with_the_same_ids_changes_nothing(alone: Connection) ->
     now = await said_to(alone, "otra")
     assert {call: (beside[call], now[call]) for call in now if beside[call] != now[call]} == {}
     assert len([call for call in now if now[call] not in ("[]", "[(None,)]")]) > 30
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "UPDATE ateneo.chunk_lex SET content_hash = '\\xaa' WHERE empresa_id = 'acme' AND chunk_id = 'k1'",
+        "DELETE FROM ateneo.vec_g1 WHERE empresa_id = 'acme' AND chunk_id = 'k1'",
+        "DELETE FROM public.knowledge_chunks WHERE empresa_id = 'acme' AND id = 'k1'",
+    ],
+    ids=["text", "vector", "chunk"],
+)
+async def test_a_vector_is_known_by_what_is_the_companys(alone: Connection, missing: str) -> None:
+    """What another has of the same id stands for nothing that the company has not."""
+    await alone.execute(ROWS)
+    known = "SELECT count(*) FROM ateneo.known_vectors(1::int2, ARRAY[$1::bytea])"
+    digest = await alone.fetchval("SELECT content_hash FROM ateneo.chunk_lex WHERE chunk_id = 'k1'")
+    await alone.execute("SELECT set_config('ateneo.empresa_id', 'acme', false)")
+    assert await alone.fetchval(known, digest) == 1
+    await alone.execute("SET session_replication_role = replica")
+    for name in ("ateneo.chunk_lex", "ateneo.vec_g1", "public.knowledge_chunks"):
+        await alone.execute(TWIN.format(table=name), ["empresa_id"])
+    await alone.execute(f"{missing}; RESET session_replication_role")
+    assert await alone.fetchval(known, digest) == 0
+
+
+async def test_a_job_is_settled_and_claimed_for_its_company(alone: Connection) -> None:
+    await alone.execute(ROWS)
+    await twin(alone)
+    await alone.execute("UPDATE ateneo.job SET lease_until = now() - '1 hour'::interval WHERE empresa_id = 'acme'")
+    await alone.execute("SELECT ateneo.settle_dead_jobs(1, '', '')")
+    states = await alone.fetch("SELECT empresa_id, state FROM ateneo.job WHERE job_id = 'j2'")
+    assert dict(states) == {"acme": "failed", "otra": "reading"}
+    claim = "SELECT empresa_id FROM ateneo.claim_job('w', '1 hour', $1, false)"
+    assert [await alone.fetchval(claim, after) for after in ("acme", "otra")] == ["otra", "acme"]

@@ -176,6 +176,7 @@ async def test_the_kernel_holds_readers_to_their_limits() -> None:
         lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()[1:]
         limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
         assert int(limits["Max address space"][0]) <= 4 * 1024**3
+        assert int(limits["Max data size"][0]) <= 900 * 1024**2
         assert int(limits["Max cpu time"][0]) < 600
         assert limits["Max file size"] == limits["Max core file size"] == ["0", "0"]
         assert int(limits["Max open files"][1]) <= 1024

@@ -147,6 +147,20 @@ def test_stdio_needs_a_key(place: Place, key: str | None, code: int, word: str) 
     assert word in shown and "Traceback" not in shown
 
 
+async def test_stdio_serves_nothing_from_vectors_of_another_model(database: Database, database_url: str) -> None:
+    await generations.create(database, "local", "otro", 3)
+    async with database.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO knowledge_chunks (id, empresa_id, contenido) VALUES ('c', 'acme', 'El feriado');"
+            "INSERT INTO ateneo.vec_g1 (empresa_id, chunk_id, embedding) VALUES ('acme', 'c', '[1,0,0]')"
+        )
+    variables = environment(database_url, ATENEO_API_KEY=(await keys.create(database, "acme")).secret)
+    run = await asyncio.create_subprocess_exec(ATENEO, "mcp", env=variables, stdin=-3, stdout=-1, stderr=-1)
+    shown, errors = await asyncio.wait_for(run.communicate(), 60)
+    assert (run.returncode, shown) == (1, b"")
+    assert b"otro" in errors and b"Traceback" not in errors
+
+
 def test_a_key_that_asks_too_fast_is_told_when_to_come_back(place: Place) -> None:
     bearer = f"Bearer {place.keys['acme']}"
     with serving(place, ATENEO_REQUESTS_PER_MINUTE="1", ATENEO_LANG="en") as address:

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tests.mutants.find import mutants
 from tests.mutants.mutant import PACKAGE, ROOT, Mutant
-from tests.mutants.workplace import Workplace
+from tests.mutants.workplace import Red, Workplace
 
 HERE = Path(__file__).parent
 KEPT = ROOT / ".mutants" / "tried.jsonl"
@@ -78,9 +78,11 @@ def remembered() -> dict[str, str]:
     return {one["digest"]: one["by"] for one in map(json.loads, lines)}
 
 
-def attempt_all(chosen: Sequence[Mutant], known: dict[str, str]) -> dict[Mutant, str]:
-    """The test that noticed each, "" where none did."""
-    results = {one: known[digest(one)] for one in chosen if known.get(digest(one))}
+def attempt_all(chosen: Sequence[Mutant], known: dict[str, str]) -> tuple[dict[Mutant, str], list[str]]:
+    """The test that noticed each, "" where none did; and what could not be tried, since its tests fail anyway."""
+    red: list[str] = []
+    digests = {one: digest(one) for one in chosen}  # of what the copy has: files may change meanwhile
+    results = {one: known[digests[one]] for one in chosen if known.get(digests[one])}
     left = [one for one in chosen if one not in results]
     KEPT.parent.mkdir(exist_ok=True)
     with (
@@ -93,9 +95,15 @@ def attempt_all(chosen: Sequence[Mutant], known: dict[str, str]) -> dict[Mutant,
             for one in left:
                 progress.update(task, description=one.name[:70])
                 began = time.monotonic()
-                results[one] = place.attempt(one, noticed_by(one), TIMEOUT_S)
+                progress.advance(task)
+                try:
+                    results[one] = place.attempt(one, noticed_by(one), TIMEOUT_S)
+                except Red as error:
+                    red.append(f"{error} fails without any mutant: {one.name}")
+                    progress.console.print(red[-1], highlight=False, markup=False)
+                    continue
                 line = {
-                    "digest": digest(one),
+                    "digest": digests[one],
                     "name": one.name,
                     "by": results[one],
                     "s": round(time.monotonic() - began, 1),
@@ -104,9 +112,8 @@ def attempt_all(chosen: Sequence[Mutant], known: dict[str, str]) -> dict[Mutant,
                 kept.flush()
                 if not results[one]:
                     progress.console.print(f"survived: {one.name}", highlight=False, markup=False)
-                progress.advance(task)
         place.close()
-    return results
+    return results, red
 
 
 def report(results: dict[Mutant, str]) -> None:
@@ -130,7 +137,9 @@ def report(results: dict[Mutant, str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("only", nargs="*", help="patterns of kind:path:function, such as '*:db/keys.py:*'; all without")
+    parser.add_argument(
+        "only", nargs="*", help="patterns of kind:path:function: text, such as '*:db/keys.py:'; all without"
+    )
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of them, the same ones every time")
     parser.add_argument("--list", action="store_true", help="name them, try none")
     asked = parser.parse_args()
@@ -139,14 +148,17 @@ def main() -> int:
         found = [
             one
             for one in found
-            if any(fnmatch(f"{one.kind}:{one.path}:{one.place}", pattern) for pattern in asked.only)
+            if any(fnmatch(f"{one.kind}:{one.path}:{one.place}: {one.text}", f"{pattern}*") for pattern in asked.only)
         ]
     if asked.list:
         Console().print("\n".join(one.name for one in found), highlight=False, markup=False, soft_wrap=True)
         return 0
-    results = attempt_all(sampled(found, asked.sample) if asked.sample else found, {} if asked.sample else remembered())
+    chosen = sampled(found, asked.sample) if asked.sample else found
+    results, red = attempt_all(chosen, {} if asked.sample else remembered())
     report(results)
-    return int(not all(results.values()))
+    for line in red:
+        print(line)
+    return int(bool(red) or not all(results.values()))
 
 
 if __name__ == "__main__":

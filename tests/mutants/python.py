@@ -10,6 +10,7 @@ from tests.mutants.mutant import Mutant
 
 GUARDED = (
     "api/*",
+    "console/*",
     "mcp/*",
     "access/*",
     "ingestion/*",
@@ -21,11 +22,11 @@ GUARDED = (
 """Where a refusal, a check or a limit is a guard."""
 _ERRORS = {
     "AccessDenied", "OtherEmpresa", "ScopeMissing", "RateLimited", "TooManyFailures", "HTTPException", "BadArgument",
-    "DocumentTooLarge", "DocumentTooSlow", "_TooLarge", "_TooMuch", "OSError",
+    "DocumentTooLarge", "DocumentTooSlow", "_TooLarge", "_TooMuch", "OSError", "SignInNeeded",
 }  # fmt: skip
 _CHECK = re.compile(
     r"_?(require|refuse\w*|check\w*|spend|failed|identify|limit\w*|lower\w*|bind_to|confine\w*|restrict\w*|deny\w*|forbid\w*"
-    r"|isolate\w*|prctl|kill|add_middleware|held)$"
+    r"|isolate\w*|prctl|kill|add_middleware|held|same_origin)$"
 )
 _LIMIT = re.compile(
     r"_?(MOST|LARGEST|DEEPEST|MAX)_|_?(LONGEST)_(?!HEADING|TITLE|CELL|VALUE)|\w*(_LIMIT|_BYTES|_MEMORY|_SECONDS|_CHARACTERS|_CHARS)$"
@@ -66,8 +67,16 @@ _KEYWORDS = {
     ("Field", "le"): "",
     ("Query", "max_length"): "",
     ("Query", "le"): "",
+    ("Form", "max_length"): "",
+    ("post", "dependencies"): "",
+    ("loads", "max_age"): "max_age=None",
+    ("set_cookie", "httponly"): "httponly=False",
+    ("set_cookie", "samesite"): 'samesite="none"',
+    ("set_cookie", "secure"): "secure=False",
 }
 """What stands for a keyword of a call where its guard is off."""
+_INSTEAD = {"self._signer.loads": "(lambda cookie, max_age: self._signer.loads_unsafe(cookie)[1])"}
+"""What stands for a function that is a guard by itself."""
 _SCOPES = ("write", "agents", "admin")
 _NOBODYS = '__import__("typing").Annotated[str, __import__("fastapi").Depends(lambda: "otra")]'
 
@@ -118,10 +127,14 @@ class _Module:
             yield from self._check(node, place)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             yield from self._limit(node, place)
-        elif isinstance(node, ast.arg) and self._path.startswith("api/"):
+        elif isinstance(node, ast.arg) and self._path.startswith(("api/", "console/")):
             yield from self._authentication(node, place)
         elif isinstance(node, ast.Call):
             yield from self.keywords(node, place)
+            if ast.unparse(node.func) in _INSTEAD:
+                yield self._mutant("check", *self._span(node.func), _INSTEAD[ast.unparse(node.func)], place)
+        elif isinstance(node, ast.IfExp) and self._path == "console/sign_in.py":
+            yield from self._parts(node.test, place)
         elif isinstance(node, ast.IfExp) and self._path.endswith("confinement.py"):
             yield self._mutant("confinement", *self._span(node.test), "False", place)
         elif isinstance(node, ast.Tuple) and _name(node.elts[0] if node.elts else None).startswith("RLIMIT_"):
@@ -134,7 +147,7 @@ class _Module:
         for keyword in call.keywords:
             by = _KEYWORDS.get((name, keyword.arg or ""))
             if by is not None:
-                kind = "claim" if name == "decode" else "limit" if name in ("Field", "Query") else "setting"
+                kind = "claim" if name == "decode" else "limit" if name in ("Field", "Query", "Form") else "setting"
                 start, end = self._span(keyword)
                 yield self._mutant(kind, start, end if by else self._after_comma(end), by, place)
 
@@ -142,6 +155,15 @@ class _Module:
         raised = next((part for part in node.body if isinstance(part, ast.Raise) and part.exc), None)
         if raised is not None and _name(raised.exc) in _ERRORS:
             yield self._mutant("refusal", *self._span(node.test), "False", place)
+            if self._path.startswith("console/"):
+                yield from self._parts(node.test, place)
+
+    def _parts(self, test: ast.expr, place: str) -> Iterator[Mutant]:
+        """Each part of a condition, as if the others alone decided."""
+        if isinstance(test, ast.BoolOp):
+            by = "True" if isinstance(test.op, ast.And) else "False"
+            for part in test.values:
+                yield self._mutant("condition", *self._span(part), by, place)
 
     def _check(self, node: ast.Expr, place: str) -> Iterator[Mutant]:
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
@@ -166,14 +188,14 @@ class _Module:
                 yield self._mutant("claim", *self._span(one), ast.unparse(other), place)
 
     def _authentication(self, node: ast.arg, place: str) -> Iterator[Mutant]:
-        if node.annotation is not None and _name(node.annotation) == "Tenant":
+        if node.annotation is not None and _name(node.annotation) in ("Tenant", "Company"):
             yield self._mutant("authentication", *self._span(node.annotation), _NOBODYS, place)
 
     def _scope(self, node: ast.Constant, place: str) -> Iterator[Mutant]:
         line = self._lines[node.lineno - 1]
-        if self._path in ("api/tenant.py", "mcp/server.py") and re.search(r"return|_call\(", line):
+        if self._path in ("api/tenant.py", "console/access.py", "mcp/server.py") and re.search(r"return|_call\(", line):
             yield self._mutant("scope", *self._span(node), '"read"', place)
-        elif self._path.startswith("api/") and "tags=[" in line:
+        elif self._path.startswith(("api/", "console/")) and "tags=[" in line:
             yield self._mutant("scope", *self._span(node), '"health"', place)
 
     def _mutant(self, kind: str, start: int, end: int, by: str, place: str) -> Mutant:

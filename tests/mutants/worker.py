@@ -1,7 +1,7 @@
 """Runs tests over and over, each time in a fork: libraries are loaded once, and nothing of Ateneo that a mutant may
 be in.
 
-In: lines of JSON, a list of tests. Out: for each a line, the test that failed, or "" where all passed.
+In: lines of JSON, the arguments of `run`. Out: for each a line, the test that failed, or "", and those that passed.
 """
 
 import importlib
@@ -26,21 +26,33 @@ ATENEO = ("ateneo.api.app", "ateneo.cli.commands", "ateneo.mcp.transports", "ate
 OPTIONS = ("-x", "-n", "0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
-class Failures:
-    """A plugin of pytest: the first test that failed, or file that could not be imported."""
+class Outcome:
+    """A plugin of pytest: the first test that failed, or file that could not be imported, and those that passed.
 
-    first = ""
+    `until`: the last test that is run; all without."""
+
+    def __init__(self, until: str) -> None:
+        self.until = until
+        self.failed = ""
+        self.passed: list[str] = []
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self.first = self.first or report.nodeid
+            self.failed = self.failed or report.nodeid
+        elif report.when == "teardown":
+            self.passed.append(report.nodeid)
+        if report.when == "teardown" and report.nodeid == self.until:
+            self.session.shouldstop = "the last one asked for"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.first = self.first or f"{report.nodeid} (import)"
+            self.failed = self.failed or f"{report.nodeid} (import)"
 
 
-def run(tests: list[str], timeout_s: int) -> str:
+def run(tests: list[str], timeout_s: int, until: str) -> tuple[str, list[str]]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -48,9 +60,11 @@ def run(tests: list[str], timeout_s: int) -> str:
         signal.alarm(0)
         os.dup2(os.open(os.environ.get("MUTANT_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
-        failures = Failures()
-        code = pytest.main([*OPTIONS, *tests], [failures])
-        os.write(writing, (failures.first or ("" if code in (0, 2) else f"pytest ended with {code}")).encode())
+        outcome = Outcome(until)
+        code = pytest.main([*OPTIONS, *tests], [outcome])
+        failed = outcome.failed or ("" if code in (0, 2) else f"pytest ended with {code}")
+        with os.fdopen(writing, "w") as pipe:
+            json.dump((failed, outcome.passed), pipe)
         os._exit(0)
     os.close(writing)
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGTERM))
@@ -61,7 +75,8 @@ def run(tests: list[str], timeout_s: int) -> str:
     signal.alarm(0)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGTERM)
-    return said or ("" if status == 0 else f"ended with {status}")
+    failed, passed = json.loads(said) if said else ("", [])
+    return failed or ("" if status == 0 else f"ended with {status}"), passed
 
 
 def main() -> None:
@@ -81,8 +96,7 @@ def main() -> None:
         ]
     )
     for line in sys.stdin:
-        order = json.loads(line)
-        out.write(json.dumps(run(order["tests"], order["timeout_s"])) + "\n")
+        out.write(json.dumps(run(**json.loads(line))) + "\n")
         out.flush()
 
 

@@ -15,6 +15,10 @@ from tests.mutants.mutant import ROOT, Mutant
 _SCRIPT = "#!{python}\nfrom ateneo.cli.main import main\n\nmain()\n"
 
 
+class Red(Exception):
+    """A test fails without any mutant: what it says of one is nothing."""
+
+
 class Workplace:
     """`folder`: where the copy is made. Its environment has the packages of this one, and the copy as Ateneo."""
 
@@ -43,6 +47,7 @@ class Workplace:
         self._environment = kept | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
         self._command = [str(python), "tests/mutants/worker.py"]
         self._workers: dict[str, subprocess.Popen[str]] = {}
+        self._green: dict[tuple[str, ...], set[str]] = {}
 
     def _worker(self, language: str) -> subprocess.Popen[str]:
         if language not in self._workers:
@@ -53,23 +58,39 @@ class Workplace:
         return self._workers[language]
 
     def attempt(self, mutant: Mutant, tests: Sequence[str], timeout_s: int) -> str:
-        """The test that noticed it, "" where none did."""
+        """The test that noticed it, "" where none did. Raises Red."""
         file = self._tree / "src" / "ateneo" / mutant.path
+        language = file.suffix.removeprefix(".")
         source = file.read_text(encoding="utf-8")
         file.write_text(mutant.applied(source), encoding="utf-8")
         try:
-            return self._run(self._worker(file.suffix.removeprefix(".")), tests, timeout_s)
+            failed, _ = self._run(language, tests, timeout_s)
         finally:
             file.write_text(source, encoding="utf-8")
+        if failed:
+            self.require_green(language, tests, failed, timeout_s)
+        return failed
 
-    def _run(self, worker: subprocess.Popen[str], tests: Sequence[str], timeout_s: int) -> str:
+    def require_green(self, language: str, tests: Sequence[str], noticed: str, timeout_s: int) -> None:
+        """Raises Red where the tests fail without any mutant, up to the one that noticed."""
+        green = self._green.setdefault((language, *tests), set())
+        if noticed in green:
+            return
+        failed, passed = self._run(language, tests, timeout_s, noticed if "::" in noticed else "")
+        green |= {*passed, *([] if failed else [noticed])}
+        if noticed not in green:
+            raise Red(failed)
+
+    def _run(self, language: str, tests: Sequence[str], timeout_s: int, until: str = "") -> tuple[str, list[str]]:
+        worker = self._worker(language)
         assert worker.stdin and worker.stdout
-        worker.stdin.write(json.dumps({"tests": list(tests), "timeout_s": timeout_s}) + "\n")
+        worker.stdin.write(json.dumps({"tests": list(tests), "timeout_s": timeout_s, "until": until}) + "\n")
         worker.stdin.flush()
         line = worker.stdout.readline()
         if not line:
             sys.exit("the worker ended")
-        return str(json.loads(line))
+        failed, passed = json.loads(line)
+        return failed, passed
 
     def close(self) -> None:
         for worker in self._workers.values():

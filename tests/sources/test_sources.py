@@ -102,6 +102,21 @@ async def test_a_rails_table_of_chunks(product: asyncpg.Connection, sources: Sou
     assert await product.fetchval("SELECT count(*) FROM ateneo.document") == 0
 
 
+async def test_a_document_goes_although_another_company_has_one_of_its_id(
+    product: asyncpg.Connection, sources: SourceService, database: Database
+) -> None:
+    await product.execute(RAILS)
+    insert = "INSERT INTO app.kb_chunks (account_id, article_id, position, content) VALUES ($1, $2, 0, 'Se purga.')"
+    await product.executemany(insert, [(account, uuid.UUID(int=1)) for account in (5, 6)])
+    await sources.add(await sources.draft("app.kb_chunks", document="article_id", position="position"))
+    await sources.sync("kb_chunks")
+    [one], [other] = [await documents.list_documents(database, company) for company in ("5", "6")]
+    assert one.document_id == other.document_id
+    await product.execute("UPDATE app.kb_chunks SET discarded_at = now() WHERE account_id = 5")
+    assert await documents.list_documents(database, "5") == []
+    assert len(await documents.list_documents(database, "6")) == 1
+
+
 async def test_what_changes_is_found_once_the_worker_ran(
     product: asyncpg.Connection, sources: SourceService, find: Find
 ) -> None:
