@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +73,15 @@ def http_url(place: Place) -> Iterator[str]:
 
 
 @contextmanager
-def serving(place: Place, output: IO[str] | None = None, **variables: str) -> Iterator[str]:
+def serving(
+    place: Place, output: IO[str] | None = None, options: Sequence[str] = (), **variables: str
+) -> Iterator[str]:
     """Runs `ateneo mcp --http` with these settings; gives its address. `output` gets all that it writes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [ATENEO, "mcp", "--http", "--port", str(port)],
+        [ATENEO, "mcp", "--http", "--port", str(port), *options],
         env=environment(place.database_url, **variables),
         stdout=output,
         stderr=subprocess.STDOUT if output else None,

@@ -136,6 +136,20 @@ def test_a_strange_host_is_refused(place: Place, http_url: str) -> None:
     assert post(http_url, Authorization=bearer, Host="evil.example").status_code == 421
 
 
+@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
+def test_a_proxys_name_is_taken_and_no_other(place: Place, listening: str) -> None:
+    bearer = f"Bearer {place.keys['acme']}"
+    with serving(place, options=["--host", listening, "--allow-host", "kb.example"]) as address:
+        said = {
+            host: post(address, Authorization=bearer, Host=host).status_code
+            for host in ("kb.example", "kb.example:8443", "localhost", "evil.example", "kb.example.evil.example")
+        }
+    assert said == {
+        "kb.example": 200, "kb.example:8443": 200, "localhost": 200, "evil.example": 421,
+        "kb.example.evil.example": 421,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("key", "code", "word"), [(None, 2, "ATENEO_API_KEY"), ("ate_falsa", 1, "clave de API")])
 def test_stdio_needs_a_key(place: Place, key: str | None, code: int, word: str) -> None:
     variables = environment(place.database_url, **({"ATENEO_API_KEY": key} if key else {}))
