@@ -10,7 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -26,6 +26,7 @@ from ateneo.i18n import size, tr
 from ateneo.ingestion.parsing import formats
 from ateneo.ingestion.parsing.containers import embedded_files, read_zip
 from ateneo.ingestion.parsing.csv_rows import read_csv
+from ateneo.ingestion.parsing.extracted import Given, OverLimit, too_large
 from ateneo.ingestion.parsing.mail import Attachment, Mail, read_mails
 from ateneo.ingestion.parsing.markdown import read_markdown
 from ateneo.ingestion.parsing.ocr import Ocr
@@ -52,6 +53,7 @@ from ateneo.types import Document, Skipped
 _LOGO = re.compile(r"(?:image|outlook|logo)[\w-]*\.(?:png|jpe?g|gif|bmp)", re.IGNORECASE)
 """How programs name the images of a signature; where they say nothing, they are no news."""
 _IN_PROCESS = {formats.MARKDOWN, formats.PLAIN, formats.CSV}
+_CONTAINERS = {formats.ZIP, formats.EMAIL, formats.MSG}
 _DEEPEST_ATTACHMENT = 3
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
@@ -60,11 +62,12 @@ _Read = tuple[SectionBuilder, Mapping[str, Any], int | None]
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """`depth`: of how many others a file is an attachment."""
+    """`depth`: of how many others a file is an attachment; `given`: what all files within the file gave."""
 
     max_bytes: int
     ocr: Ocr
     depth: int = 0
+    given: Given = field(default_factory=Given)
 
 
 def parse(data: bytes, name: str, *, max_bytes: int, ocr_s: float = math.inf) -> Document:
@@ -75,7 +78,10 @@ def parse(data: bytes, name: str, *, max_bytes: int, ocr_s: float = math.inf) ->
     section's headings. Raises DocumentTooLarge, DocumentEmpty, DocumentEncrypted, DocumentCorrupt or
     DocumentUnsupported.
     """
-    return _parse(data, name, _Limits(max_bytes, Ocr(ocr_s)))
+    try:
+        return _parse(data, name, _Limits(max_bytes, Ocr(ocr_s)))
+    except OverLimit as over:
+        raise too_large(name, *over.args) from None
 
 
 def _parse(data: bytes, name: str, limits: _Limits) -> Document:
@@ -218,11 +224,15 @@ def _add_attachment(builder: SectionBuilder, attachment: Attachment, limits: _Li
 
 
 def _attached(attachment: Attachment, limits: _Limits) -> Document:
-    """Raises DocumentError where it cannot be read."""
+    """Raises DocumentError where it cannot be read, OverLimit where the whole file gives too much."""
+    limits.given.unpacked(len(attachment.data))
     if limits.depth >= _DEEPEST_ATTACHMENT:
         detail = tr("no se leyó: está dentro de demasiados otros.", "not read: it is within too many others.")
         raise DocumentCorrupt(name=attachment.name, detail=detail)
-    return _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
+    document = _parse(attachment.data, attachment.name, replace(limits, depth=limits.depth + 1))
+    if document.mime not in _CONTAINERS:  # whose own files have been counted
+        limits.given.extracted(document)
+    return document
 
 
 def _add_document(builder: SectionBuilder, name: str, document: Document, level: int = 1) -> None:

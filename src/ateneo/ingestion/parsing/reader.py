@@ -21,7 +21,14 @@ from ateneo import i18n
 from ateneo.errors import AteneoError
 from ateneo.ingestion.chunking import chunk
 from ateneo.ingestion.parsing.confinement import confine
-from ateneo.ingestion.parsing.extracted import check_extracted, out_of_memory
+from ateneo.ingestion.parsing.extracted import (
+    LONGEST_FRAME,
+    MOST_DATA,
+    check_chunks,
+    check_extracted,
+    out_of_memory,
+    too_large,
+)
 from ateneo.ingestion.parsing.formats import PDF
 from ateneo.ingestion.parsing.parse import check, parse
 from ateneo.ingestion.parsing.pdf_errors import pdf_errors
@@ -29,11 +36,10 @@ from ateneo.ingestion.parsing.pdf_locate import locate
 from ateneo.text.language import detect, load_language_model
 from ateneo.types import Document
 
-_FRAME_CHARACTERS = 100_000
+_FRAME_CHARACTERS = 50_000
 """About what a frame holds, so that no frame keeps its reader busy for long."""
 
 _MEMORY_LIMIT = 4 * 1024**3
-_DATA_LIMIT = 900 * 1024**2
 _MEMORY_KEPT = 512 * 1024**2
 """A process that a file has made larger than this ends after it; the next is smaller."""
 
@@ -54,18 +60,33 @@ def main(parent: int) -> None:
         if request["size"] is None:
             continue
         data = frames.take(request["size"])
+        last = None
         try:
             last = _located(data, request) if "quote" in request else _read(data, request, frames)
+        except TooLong as long:
+            last = _refusal(too_large(request["name"], str(long), i18n.size(LONGEST_FRAME)))
         except MemoryError:
-            error = out_of_memory(request["name"], i18n.size(_DATA_LIMIT))
-            frames.send({"error": type(error).__name__, "fields": error.fields})
-            return
+            pass  # and what it was raised in lets its memory go
         except Exception as error:  # noqa: BLE001  the process's outermost edge; the parent logs it
             frames.send({"failed": type(error).__name__})
             return
-        frames.send(last)
+        _finish(frames, request["name"], last)
+        if last is None:
+            return
         if _grown(confined.statm):
             return
+
+
+def _finish(frames: "Frames", name: str, last: Mapping[str, Any] | None) -> None:
+    """Sends the last frame; None where there was no memory for it."""
+    try:
+        frames.send(_refusal(out_of_memory(name, i18n.size(MOST_DATA))) if last is None else last)
+    except TooLong as long:
+        frames.send(_refusal(too_large(name, str(long), i18n.size(LONGEST_FRAME))))
+
+
+class TooLong(Exception):
+    """What is said of a file at once is too long: `size`."""
 
 
 class Frames:
@@ -87,7 +108,11 @@ class Frames:
         return self._source.read(size)
 
     def send(self, frame: Mapping[str, Any]) -> None:
-        self._target.write(json.dumps(frame, default=str).encode() + b"\n")
+        """Raises TooLong."""
+        line = json.dumps(frame, default=str, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        if len(line) > LONGEST_FRAME:
+            raise TooLong(i18n.size(len(line)))
+        self._target.write(line)
         self._target.flush()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -106,8 +131,9 @@ def _read(data: bytes, request: Mapping[str, Any], frames: Frames) -> dict[str, 
         document = parse(data, request["name"], max_bytes=request["max_bytes"], ocr_s=request["ocr_s"])
         check_extracted(document, request["name"])
         chunks = chunk(document, frames, max_tokens=request["max_tokens"], overlap=request["overlap"])
+        check_chunks(chunks, request["name"])
     except AteneoError as error:
-        return {"error": type(error).__name__, "fields": error.fields}
+        return _refusal(error)
     rows = [(one.index, one.contenido, one.tokens, one.page, one.headings, one.page_breaks) for one in chunks]
     for some in _shares(rows, lambda row: len(row[1]) + sum(map(len, row[4]))):
         frames.send({"chunks": some})
@@ -123,7 +149,11 @@ def _located(data: bytes, request: Mapping[str, Any]) -> dict[str, Any]:
         with pdf_errors(request["name"]):
             return {"marked": [asdict(page) for page in locate(data, request["quote"], request["page"])]}
     except AteneoError as error:
-        return {"error": type(error).__name__, "fields": error.fields}
+        return _refusal(error)
+
+
+def _refusal(error: AteneoError) -> dict[str, Any]:
+    return {"error": type(error).__name__, "fields": error.fields}
 
 
 def _language(document: Document) -> str:
@@ -157,7 +187,7 @@ def _limit(cpu_s: int) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _MEMORY_LIMIT)
-        _lower(resource.RLIMIT_DATA, _DATA_LIMIT)
+        _lower(resource.RLIMIT_DATA, MOST_DATA)
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -7,6 +7,8 @@ replaced. What they run, and the protocol, is in `reader.py`.
 import asyncio
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -22,13 +24,13 @@ import structlog
 from ateneo import errors, i18n
 from ateneo.errors import AteneoError, DocumentCorrupt, DocumentTooLarge, DocumentTooSlow, ReaderUnavailable
 from ateneo.i18n import tr
-from ateneo.ingestion.parsing.extracted import MOST_SENT
+from ateneo.ingestion.parsing.extracted import LONGEST_FRAME, MOST_DATA, out_of_memory
+from ateneo.ingestion.parsing.received import NoReader, Received
 from ateneo.ports import TokenCounter
 from ateneo.types import Box, Chunk, Document, MarkedPage, ReadingReport
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_FRAME = 32 * 1024 * 1024
 _MOST_PROCESSES = 4
 _SECONDS_TO_START = 60.0
 _OCR_SHARE = 0.7
@@ -110,11 +112,13 @@ async def _run(turn: "_Turn") -> "_Outcome":
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How a turn ended: `last` is the reader's last frame, None where it crashed or was stopped."""
+    """How a turn ended: `last` is the reader's last frame, None where it crashed or was stopped; `filled`: whether it
+    crashed for want of memory."""
 
     last: Mapping[str, Any] | None
     chunks: list[Chunk]
     stopped: bool = False
+    filled: bool = False
 
 
 def _last(name: str, timeout_s: float, outcome: _Outcome) -> Mapping[str, Any]:
@@ -122,6 +126,8 @@ def _last(name: str, timeout_s: float, outcome: _Outcome) -> Mapping[str, Any]:
     last = outcome.last
     if last is None and outcome.stopped:
         raise DocumentTooSlow(name=name, seconds=timeout_s)
+    if last is None and outcome.filled:
+        raise out_of_memory(name, i18n.size(MOST_DATA))
     if last is None or "failed" in last:
         log.warning("reader.failed", error=last["failed"] if last else "crash")
         detail = tr("el lector falló con este archivo.", "the reader crashed on this file.")
@@ -135,10 +141,6 @@ def _last(name: str, timeout_s: float, outcome: _Outcome) -> Mapping[str, Any]:
 
 
 # --- a file's turn with a process ---------------------------------------------------------------------------------
-
-
-class _Gone(Exception):
-    """The process has ended, or says what no reader says."""
 
 
 class _Turn:
@@ -156,19 +158,18 @@ class _Turn:
     def run(self) -> _Outcome:
         self.begin()
         process = _Process.of_this_thread()
-        chunks: list[Chunk] = []
+        received = Received()
         last = None
         try:
             with self._at_most(self._timeout_s):
-                last = process.read(self._data, self._counter, chunks)
-        except (_Gone, OSError):
-            return _Outcome(None, chunks, self._stopped)
+                last = process.read(self._data, self._counter, received)
+        except (NoReader, OSError):
+            pass
         finally:
             with self._lock:
                 self._process = None
-            if last is None:
-                process.end()
-        return _Outcome(last, chunks)
+            filled = last is None and process.end()
+        return _Outcome(last, received.chunks, self._stopped, filled)
 
     def stop(self) -> None:
         with self._lock:
@@ -186,7 +187,7 @@ class _Turn:
             try:
                 with self._at_most(_SECONDS_TO_START):
                     return process.ask(self._request)
-            except (_Gone, OSError):
+            except (NoReader, OSError):
                 process.end()
             if self._stopped:
                 break
@@ -226,51 +227,49 @@ class _Process:
             try:
                 process = _own.process = cls()
             except OSError as error:
-                raise _Gone from error
+                raise NoReader from error
         return process
 
     def ask(self, request: Mapping[str, Any]) -> list[str]:
         """Sends what is wanted of the next file, waits until the reader is ready for it, and returns what confines it.
-        Raises _Gone."""
+        Raises NoReader."""
         self._send(request)
         frame = self._receive()
         if "ready" not in frame:
-            raise _Gone
+            raise NoReader
         return list(frame["ready"])
 
-    def read(self, data: bytes, counter: TokenCounter | None, chunks: list[Chunk]) -> Mapping[str, Any]:
+    def read(self, data: bytes, counter: TokenCounter | None, received: Received) -> Mapping[str, Any]:
         """Sends the file, counts the tokens that the reader asks for, collects the chunks; returns the last frame."""
         assert self._process.stdin is not None
         self._process.stdin.write(data)
         self._process.stdin.flush()
-        sent = 0
         while True:
             frame = self._receive()
             if "count" in frame and counter is not None:
-                self._send({"tokens": counter.count_tokens(frame["count"])})
+                self._send({"tokens": counter.count_tokens(received.texts(frame))})
             elif "chunks" in frame:
-                sent += sum(len(fields[1]) + sum(map(len, fields[4])) for fields in frame["chunks"])
-                if sent > MOST_SENT:
-                    raise _Gone
-                chunks += [_chunk(*fields) for fields in frame["chunks"]]
+                received.add(frame)
             else:
                 return frame
 
     def kill(self) -> None:
-        self._process.kill()
+        if self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGKILL)
 
-    def end(self) -> None:
-        """Kills the process and waits for its end; the thread's next file gets another."""
+    def end(self) -> bool:
+        """Kills the process and waits for its end; the thread's next file gets another. Returns whether it had ended
+        for want of memory."""
         if getattr(_own, "process", None) is self:
             del _own.process
-        self._process.kill()
-        self._process.wait()
+        filled = _crashed_full(self._process)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             try:
                 pipe.close()
             except OSError:  # what was still to be written to it
                 continue
+        return filled
 
     def __del__(self) -> None:
         if hasattr(self, "_process") and self._owner == os.getpid():  # and not a fork of the process that started it
@@ -283,20 +282,31 @@ class _Process:
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline(_LONGEST_FRAME)
+        line = self._process.stdout.readline(LONGEST_FRAME)
         try:
             frame = json.loads(line) if line.endswith(b"\n") else None
         except ValueError:
             frame = None
         if not isinstance(frame, dict):
-            raise _Gone
+            raise NoReader
         return frame
 
 
-def _chunk(
-    index: int, contenido: str, tokens: int, page: int | None, headings: list[str], breaks: list[tuple[int, int]]
-) -> Chunk:
-    return Chunk(index, contenido, tokens, page, tuple(headings), tuple((offset, first) for offset, first in breaks))
+def _crashed_full(process: "subprocess.Popen[bytes]") -> bool:
+    """Ends the process; whether the kernel had ended it, or it had crashed with much of its memory taken. What its
+    parent took when it was started counts as its own: one that took less than this process does not tell."""
+    if process.returncode is not None or sys.platform != "linux":
+        process.kill()
+        process.wait()
+        return False
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    os.kill(process.pid, signal.SIGKILL)  # Popen's would take its end away
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode == -signal.SIGKILL:
+        return ended is not None
+    least = max(MOST_DATA // 2048, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return process.returncode != 0 and used.ru_maxrss > least
 
 
 def _environment() -> dict[str, str]:
