@@ -145,6 +145,7 @@ BOMBS: Mapping[str, Callable[[], bytes]] = {
     "casi.pptx": lambda: _pptx(30_000),
     "casi.txt.zip": lambda: zipped({"a.txt": text(19.5)}),
     "emoji.zip": lambda: zipped({"a.txt": "\U0001f600 " + text(19)}),
+    "emojis.zip": lambda: zipped({"a.txt": text(19, "El plazo es de diez días \U0001f600. " * 17)}),
     "oraciones.zip": lambda: zipped({"a.txt": "".join(f"Es {n}. " for n in range(1_900_000))}),
     "parrafos.zip": lambda: zipped({"a.txt": "".join(f"{n}\n\n" for n in range(2_000_000))}),
     "titulos.zip": lambda: zipped({"a.md": "".join(f"# {'T' * 190}{n}\n\na\n\n" for n in range(90_000))}),

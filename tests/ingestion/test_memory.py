@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 from tests.files.bombs import BOMBS
+from tests.files.make import zipped
+from tests.ingestion.memory_watched import Words
 
+from ateneo.errors import DocumentTooLarge
+from ateneo.ingestion.parsing import extracted
 from ateneo.ingestion.parsing.extracted import MOST_CHUNKS, MOST_COUNTED, MOST_HELD
+from ateneo.ingestion.parsing.parse import parse
 from ateneo.ingestion.parsing.received import NoReader, Received
+from ateneo.ingestion.parsing.sandbox import read_file
 
 ROOT = Path(__file__).parents[2]
 READER_MB, SERVER_MB = 1000, 50
@@ -96,3 +102,30 @@ def test_neighbours_share_their_headings() -> None:
     received = Received()
     received.add({"chunks": [row("a", ["Uno", "Dos"]), row("b", ["Uno", "Dos"])]})
     assert received.chunks[0].headings is received.chunks[1].headings
+
+
+# --- what all files within a file give ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_UNPACKED", 40_000), ("MOST_CHARACTERS", 20_000)])
+def test_files_within_a_file_share_its_limits(monkeypatch: pytest.MonkeyPatch, limit: str, most: int) -> None:
+    inner = zipped({f"{n}.txt": "Hola a todos. " * 500 for n in range(2)})
+    small, large = zipped({"a.zip": inner}), zipped({"a.zip": inner, "b.zip": inner, "c.zip": inner})
+    monkeypatch.setattr(extracted, limit, most)
+    assert parse(small, "obra.zip", max_bytes=10**6).sections
+    with pytest.raises(DocumentTooLarge, match=r"obra.zip"):
+        parse(large, "obra.zip", max_bytes=10**6)
+
+
+async def test_what_a_reading_report_says_is_bounded() -> None:
+    long = {f"{'a' * 60_000}{n}.bin": b"\x00\x01" for n in range(20)}
+    with pytest.raises(DocumentTooLarge, match=r"obra.zip"):
+        await read_file(
+            zipped({"a.txt": "Hola.", **long}),
+            "obra.zip",
+            Words(),
+            max_bytes=10**7,
+            timeout_s=60,
+            max_tokens=64,
+            overlap=8,
+        )
