@@ -95,7 +95,27 @@ def test_a_wrong_key_says_so_and_opens_nothing(site: Site) -> None:
             answer = client.post("/entrar", data={"key": key})
             assert answer.status_code in (401, 422)
             assert COOKIE not in answer.cookies
+        assert client.post("/entrar", data={"key": "x" * 600}).status_code == 422
         assert "autocomplete" in client.post("/entrar", data={"key": "hola"}).text
+
+
+@pytest.mark.parametrize("header", [{"Origin": "https://ajeno.example"}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
+def test_no_other_site_signs_anybody_in(site: Site, header: dict[str, str]) -> None:
+    with browser_of(site) as client:
+        answer = client.post("/entrar", data={"key": site.acme}, headers=header)
+        assert (answer.status_code, COOKIE in answer.cookies) == (422, False)
+
+
+def test_the_cookie_goes_by_https_alone_where_it_came_by_https(site: Site) -> None:
+    with browser_of(site) as client:
+        sent = {
+            scheme: client.post("/entrar", data={"key": site.acme}, headers={"X-Forwarded-Proto": scheme}).headers
+            for scheme in ("http", "https")
+        }
+    assert {scheme: "Secure" in headers["set-cookie"] for scheme, headers in sent.items()} == {
+        "http": False,
+        "https": True,
+    }
 
 
 def test_the_cookie_does_not_have_the_key_and_no_script_reads_it(site: Site) -> None:
@@ -117,7 +137,15 @@ def test_a_cookie_that_is_too_old_or_changed_is_none(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "after", ["https://ajeno.example/", "//ajeno.example", "/\\ajeno.example", "javascript:alert(1)"]
+    "after",
+    [
+        "https://ajeno.example/",
+        "//ajeno.example",
+        "/\\ajeno.example",
+        "javascript:alert(1)",
+        "/\t/ajeno.example",
+        "/\n/ajeno.example",
+    ],
 )
 def test_after_the_sign_in_one_stays_here(site: Site, after: str) -> None:
     with browser_of(site) as client:

@@ -410,3 +410,18 @@ async def test_a_login_that_can_be_nothing_else(database: Database, database_url
     finally:
         async with database.acquire() as connection:
             await connection.execute("DROP ROLE mi_api")
+
+
+async def test_the_application_begins_a_model_where_there_is_none_alone(guarded: Database, database: Database) -> None:
+    begin = "SELECT ateneo.begin_generation($1, $2, $3)"
+    async with guarded.acquire() as application, database.acquire() as owner:
+        assert await application.fetchval(begin, "probe", "m", 3) == 1
+        await owner.execute(
+            "INSERT INTO ateneo.vec_g1 (empresa_id, chunk_id, embedding)"
+            " SELECT empresa_id, id, '[1,0,0]' FROM knowledge_chunks"
+        )
+        assert await application.fetchval(begin, "probe", "m", 3) == 1
+        for other in (("otro", "m", 3), ("probe", "otro", 3), ("probe", "m", 4)):
+            assert await application.fetchval(begin, *other) is None
+        assert await owner.fetch("SELECT generation FROM ateneo.generation WHERE active") == [(1,)]
+        assert await owner.fetchval("SELECT count(*) FROM ateneo.generation") == 1

@@ -75,6 +75,8 @@ _KEYWORDS = {
     ("set_cookie", "secure"): "secure=False",
 }
 """What stands for a keyword of a call where its guard is off."""
+_NO_GUARDS = ("PageRoute",)
+"""How errors look."""
 _INSTEAD = {"self._signer.loads": "(lambda cookie, max_age: self._signer.loads_unsafe(cookie)[1])"}
 """What stands for a function that is a guard by itself."""
 _SCOPES = ("write", "agents", "admin")
@@ -146,7 +148,7 @@ class _Module:
         name = _name(call.func)
         for keyword in call.keywords:
             by = _KEYWORDS.get((name, keyword.arg or ""))
-            if by is not None:
+            if by is not None and _name(keyword.value) not in _NO_GUARDS:
                 kind = "claim" if name == "decode" else "limit" if name in ("Field", "Query", "Form") else "setting"
                 start, end = self._span(keyword)
                 yield self._mutant(kind, start, end if by else self._after_comma(end), by, place)
