@@ -239,7 +239,7 @@ class DocumentEmpty(DocumentError, code="document-empty", fields="name"):
     """It has no text."""
 
 
-class DocumentTooLarge(DocumentError, code="document-too-large", status=413, fields="name size limit"):
+class DocumentTooLarge(DocumentError, code="document-too-large", status=413, fields="name size limit remedy"):
     """`size` and `limit` have their units."""
 
 

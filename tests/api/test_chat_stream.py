@@ -146,12 +146,12 @@ def spoken(*said: str) -> ChatReply:
 
 
 async def test_half_characters_and_nul_are_no_failure(api: Api) -> None:
-    """Servers cut an emoji in two, each half an escape of its own; PostgreSQL takes neither, nor NUL."""
+    """Servers cut an emoji in two, each half an escape of its own: they are put together; NUL is left out."""
     async with other_chat(api, lambda n: spoken("Con recargo ", "\ud83d", "\ude00", "\x00 [1].")) as client:
         events = await events_of(await client.post(PATH, json=QUESTION | {"stream": True}))
         stored = await client.get(f"/conversations/{events[-1][1]['conversation_id']}")
     assert [name for name, _ in events][-1] == "done"
-    assert stored.json()["turns"][0]["answer"] == events[-1][1]["text"] == "Con recargo \ufffd\ufffd [1]."
+    assert stored.json()["turns"][0]["answer"] == events[-1][1]["text"] == "Con recargo \U0001f600 [1]."
 
 
 async def test_a_server_that_breaks_off_is_told(api: Api) -> None:

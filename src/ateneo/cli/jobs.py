@@ -49,7 +49,7 @@ async def list_(
     show_rows(found, columns, as_json=as_json, empty=tr("No hay ninguna.", "There is none."))
 
 
-@app.command(help=tr("Una, con su error.", "One, with its error."))
+@app.command(help=tr("Una, y por qué falló.", "One, and why it failed."))
 async def show(job_id: _JOB, empresa_id: EmpresaId, as_json: AsJson = False) -> None:
     async with database() as db:
         found = await jobs.get(db, empresa_id, job_id)

@@ -165,6 +165,7 @@ class IngestionService:
     ) -> StoredDocument:
         """Stores bytes that have arrived; raises as `process_document`. Of an arrival that an earlier try has stored
         already it returns the document (status stored)."""
+        empresa_id = checked_empresa(empresa_id)
         known = arrived.known
         if is_late(arrived):
             return superseded(arrived)
@@ -201,6 +202,7 @@ class IngestionService:
 
     async def keep(self, empresa_id: str, upload: Upload, arrived: Arrival, digest: bytes) -> StoredDocument | None:
         """Where the document has these bytes: stores what else was sent (status unchanged, or updated). Else None."""
+        empresa_id = checked_empresa(empresa_id)
         if arrived.known is None or not is_there(arrived.known, upload, digest):
             return None
         return await documents.keep(
