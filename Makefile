@@ -66,8 +66,8 @@ fuzz: $(TOOLS)  ## hypothesis with new examples every time, ten times as many; S
 mutants: $(TOOLS)  ## each guard of the source switched off, one at a time; prints those that no test noticed; goes on where it was
 	@nice $(BIN)/python -m tests.mutants
 
-mutants-sample: $(TOOLS)  ## one of each kind of guard
-	@$(BIN)/python -m tests.mutants --sample 14
+mutants-sample: $(TOOLS)  ## two of each of three kinds of guard
+	@$(BIN)/python -m tests.mutants --sample 6 'list entry:*' 'tenant:*' 'company:*:own_'
 
 $(LEAST)/.ready: requirements-minimum.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(LEAST)

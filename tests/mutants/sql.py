@@ -78,7 +78,8 @@ def _companies(text: str) -> Iterator[tuple[int, int, str]]:
 def _conditions(text, mutant) -> Iterator[Mutant]:  # type: ignore[no-untyped-def]
     for found in _CONDITION.finditer(text):
         if "empresa_id" not in found["it"]:
-            yield mutant("condition", *found.span("it"), "false" if text[found.start() :].startswith("OR") else "true")
+            off = re.match(r"OR\b|IF\b.*THEN RETURN", text[found.start() : found.end() + 20], re.S)
+            yield mutant("condition", *found.span("it"), "false" if off else "true")
 
 
 def _rights(text, mutant) -> Iterator[Mutant]:  # type: ignore[no-untyped-def]

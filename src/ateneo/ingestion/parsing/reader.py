@@ -184,7 +184,6 @@ def _limit(cpu_s: int) -> None:
     """`cpu_s` more seconds of processor time for the next file."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + cpu_s)
-    _lower(resource.RLIMIT_CORE, 0)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _MEMORY_LIMIT)
         _lower(resource.RLIMIT_DATA, MOST_DATA)
