@@ -142,3 +142,10 @@ def test_the_command_asks_and_reports(database_url: str) -> None:
     assert "No queda nada" in done.stdout
     assert "empresas_delete" in ateneo("audit", "-e", "acme", url=database_url).stdout
     assert ateneo("empresas", "delete", "acme", "--yes", url=database_url).returncode == 2
+
+
+async def test_an_erased_company_keeps_no_other_from_writing(database: Database) -> None:
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute("INSERT INTO ateneo.erased (empresa_id) VALUES ('acme')")
+        await connection.execute("SET LOCAL ateneo.empresa_id = 'otra'")
+        assert await connection.fetchval("SELECT ateneo.writing_tenant()") == "otra"
