@@ -24,9 +24,8 @@ OLDEST_TESTS := tests/db/test_pgvector.py tests/db/test_migrate.py tests/db/test
   tests/db/test_uninstall.py tests/indexing/test_indexes.py tests/search/test_search.py tests/search/test_vector_search.py \
   tests/embedding/test_queue.py
 
-POOLED_TESTS := tests/embedding/test_worker.py tests/embedding/test_worker_faults.py tests/embedding/test_queue.py \
-  tests/db/test_isolation_database.py tests/db/test_isolation_machine.py tests/db/test_isolation_signed.py \
-  tests/access/test_isolation_erasure.py tests/search/test_search.py tests/search/test_vector_search.py
+POOLED_TESTS := tests/embedding/test_worker.py tests/embedding/test_queue.py tests/db/test_isolation_database.py \
+  tests/db/test_isolation_machine.py tests/db/test_isolation_signed.py tests/search/test_vector_search.py
 
 .PHONY: help demo test test-long fuzz mutants mutants-sample test-minimum test-oldest test-pooled wheel check docs serve bench lock clean
 .DEFAULT_GOAL := help
