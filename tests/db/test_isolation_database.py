@@ -412,6 +412,7 @@ async def test_a_login_that_can_be_nothing_else(database: Database, database_url
             await connection.execute("DROP ROLE mi_api")
 
 
+@pytest.mark.direct
 async def test_the_application_begins_a_model_where_there_is_none_alone(guarded: Database, database: Database) -> None:
     begin = "SELECT ateneo.begin_generation($1, $2, $3)"
     async with guarded.acquire() as application, database.acquire() as owner:
