@@ -39,6 +39,7 @@ def tab(site: Site, **options: Any) -> Iterator[Page]:
 
 def sign_in(page: Page, key: str) -> None:
     page.goto("/")
+    page.focus("#key")
     page.keyboard.type(key)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"^[^?]+/preguntar$"))
@@ -54,6 +55,7 @@ def test_a_question_by_keyboard_and_the_source_of_its_answer(
     with tab(site, locale=language) as page:
         sign_in(page, site.acme)
         assert page.locator("button.send").inner_text() == send
+        page.focus("#message")
         page.keyboard.type(question)
         page.keyboard.press("Enter")
         page.wait_for_url("**/preguntar/*")
@@ -66,6 +68,7 @@ def test_a_search_changes_the_results_and_the_address(site: Site) -> None:
     with tab(site) as page:
         sign_in(page, site.acme)
         page.goto("/buscar")
+        page.focus("#q")
         page.keyboard.type("feriado")
         page.keyboard.press("Enter")
         page.wait_for_selector("li.hit")
@@ -110,6 +113,7 @@ def test_a_session_that_ended_leads_to_the_sign_in(site: Site) -> None:
         sign_in(page, site.acme)
         page.context.clear_cookies()
         page.goto("/buscar?q=feriado")
+        page.focus("#key")
         page.keyboard.type(site.acme)
         page.keyboard.press("Enter")
         page.wait_for_selector("li.hit")
