@@ -2,11 +2,8 @@
 CREATE OR REPLACE FUNCTION ateneo.own_document_chunks(p_empresa text, p_document text, p_skip int, p_limit int)
 RETURNS TABLE (chunk_id text, chunk_index int, contenido text, tokens_count int, page int, headings text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE tenant text := ateneo.tenant();
+DECLARE tenant text := ateneo.tenant(p_empresa);
 BEGIN
-  IF p_empresa IS DISTINCT FROM tenant THEN
-    RAISE EXCEPTION 'ateneo: another tenant' USING ERRCODE = 'insufficient_privilege';
-  END IF;
   RETURN QUERY SELECT k.id::text, k.chunk_index::int, k.contenido::text, k.tokens_count::int, m.page, coalesce(m.headings, '{}')
     FROM public.knowledge_chunks k LEFT JOIN ateneo.chunk_meta m ON m.empresa_id = tenant AND m.chunk_id = k.id
     WHERE k.empresa_id = tenant AND k.document_id = (jsonb_populate_record(NULL::public.knowledge_chunks,
