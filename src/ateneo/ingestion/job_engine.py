@@ -224,7 +224,9 @@ class JobEngine:
         data = await originals.read(self._db, empresa_id, work.sha256)
         arrived = await arrive(self._db, empresa_id, asked.identity, work.arrival)
         upload = asked.upload(work.job.source)
-        return await self._ingestion.process_upload(data, empresa_id, upload, arrived, force=asked.force, progress=hand)
+        return await self._ingestion.process_upload(
+            data, work.sha256, empresa_id, upload, arrived, force=asked.force, progress=hand
+        )
 
     async def _stored(self, work: Work, stored: StoredDocument) -> None:
         states: dict[str, JobState] = {"unchanged": "unchanged", "superseded": "superseded"}

@@ -25,7 +25,7 @@ from ateneo.ingestion.file_bytes import file_bytes
 from ateneo.ingestion.job_engine import JobEngine
 from ateneo.ingestion.job_in_hand import InHand
 from ateneo.ingestion.service import IngestionService, is_late, superseded
-from ateneo.ingestion.upload import LARGEST_PAGE, File, Upload, checked_empresa, checked_id, identity_of, upload_of
+from ateneo.ingestion.upload import LARGEST_PAGE, File, Upload, checked_empresa, uploaded
 from ateneo.text.clean import clean
 from ateneo.types import Origin, StoredDocument, Tenant
 from ateneo.types.jobs import MOST_ATTEMPTS, STATES, Job, Original
@@ -84,14 +84,17 @@ class JobService:
         """As `IngestionService.process_document`; `must_exist`: the document of `document_id`, which is there; `bulk`:
         after what people wait for."""
         company = checked_empresa(empresa_id)
-        who = identity_of(document_id, external_id, origin)
-        upload = upload_of(
-            file, name or (origin.path if origin else None), title, metadata, origin.folder if origin else None
+        who, upload = uploaded(
+            file,
+            name=name,
+            document_id=document_id,
+            external_id=external_id,
+            origin=origin,
+            title=title,
+            metadata=metadata,
+            replace=replace,
+            must_exist=must_exist,
         )
-        if must_exist:
-            who = Identity(checked_id("document_id", document_id), must_exist=True)
-        elif replace and who == NEW:
-            who = Identity(name=upload.source)
         body = await self._opened(file, upload.source)
         size, sha256 = await asyncio.to_thread(_measured, body)
         limit = self._ingestion.max_bytes

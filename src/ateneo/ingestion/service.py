@@ -13,7 +13,7 @@ import numpy as np
 from ateneo.db import documents, originals, statistics, usage
 from ateneo.db.chunks import content_hash, known_vectors
 from ateneo.db.documents import NewDocument
-from ateneo.db.identity import NEW, Arrival, Identity, arrive, next_arrival
+from ateneo.db.identity import Arrival, Identity, arrive, next_arrival
 from ateneo.db.pool import Database
 from ateneo.db.usage import Bill
 from ateneo.embedding.current_model import CurrentModel, Model, Models
@@ -29,12 +29,11 @@ from ateneo.ingestion.upload import (
     File,
     Upload,
     checked_empresa,
-    checked_id,
     cleaned,
-    identity_of,
     is_there,
     place_of,
     upload_of,
+    uploaded,
 )
 from ateneo.text.clean import clean
 from ateneo.types import Chunk, Document, MarkedPage, Matrix, Origin, ReadingReport, StoredDocument, Tenant
@@ -98,12 +97,16 @@ class IngestionService:
         DatabaseErrors.
         """
         empresa_id = checked_empresa(empresa_id)
-        who = identity_of(document_id, external_id, origin)
-        if origin is not None:
-            name = name or origin.path
-        upload = upload_of(file, name, title, metadata, origin.folder if origin else None)
-        if replace and who == NEW:
-            who = Identity(name=upload.source)
+        who, upload = uploaded(
+            file,
+            name=name,
+            document_id=document_id,
+            external_id=external_id,
+            origin=origin,
+            title=title,
+            metadata=metadata,
+            replace=replace,
+        )
         return await self._process(file, empresa_id, upload, who, force=force, arrival=arrival)
 
     async def replace_document(
@@ -119,8 +122,9 @@ class IngestionService:
     ) -> StoredDocument:
         """A new version of a document that is there. Raises UnknownDocument, and what `process_document` raises."""
         empresa_id = checked_empresa(empresa_id)
-        who = Identity(checked_id("document_id", document_id), must_exist=True)
-        upload = upload_of(file, name, title, metadata, None)
+        who, upload = uploaded(
+            file, name=name, document_id=document_id, title=title, metadata=metadata, must_exist=True
+        )
         return await self._process(file, empresa_id, upload, who, force=False, arrival=arrival)
 
     async def locate(
@@ -147,15 +151,16 @@ class IngestionService:
         if is_late(arrived):
             return superseded(arrived)
         data = await file_bytes(file, upload.source, self.max_bytes)
-        stored = await self.process_upload(data, empresa_id, upload, arrived, force=force)
+        digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
+        stored = await self.process_upload(data, digest, empresa_id, upload, arrived, force=force)
         if stored.status != "superseded":
-            digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
             await originals.keep(self.db, empresa_id, digest, len(data), BytesIO(data))
         return stored
 
     async def process_upload(
         self,
         data: bytes,
+        digest: bytes,
         empresa_id: str,
         upload: Upload,
         arrived: Arrival,
@@ -163,15 +168,14 @@ class IngestionService:
         force: bool = False,
         progress: Progress = SILENT,
     ) -> StoredDocument:
-        """Stores bytes that have arrived; raises as `process_document`. Of an arrival that an earlier try has stored
-        already it returns the document (status stored)."""
+        """Stores bytes that have arrived, `digest` their sha256; raises as `process_document`. Of an arrival that an
+        earlier try has stored already it returns the document (status stored)."""
         empresa_id = checked_empresa(empresa_id)
         known = arrived.known
         if is_late(arrived):
             return superseded(arrived)
         if known is not None and known.arrival == arrived.number:
             return known.document
-        digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
         if not force and (kept := await self.keep(empresa_id, upload, arrived, digest)) is not None:
             return kept
         title = upload.title or (known.given_title if known else None)

@@ -92,6 +92,29 @@ def upload_of(
     return Upload(_name(file, name), clean(title or "").strip() or None, given, folder)
 
 
+def uploaded(
+    file: File,
+    *,
+    name: str | None,
+    document_id: object | None,
+    external_id: str | None = None,
+    origin: Origin | None = None,
+    title: str | None,
+    metadata: Mapping[str, Any] | None,
+    replace: bool = False,
+    must_exist: bool = False,
+) -> tuple[Identity, Upload]:
+    """Which document a file is, and what came with it. `replace`: the only one of its name, where no id is given;
+    `must_exist`: the one of `document_id`, which is there. Raises BadArgument."""
+    if must_exist:
+        who = Identity(checked_id("document_id", document_id), must_exist=True)
+    else:
+        who = identity_of(document_id, external_id, origin)
+    path, folder = (origin.path, origin.folder) if origin else (None, None)
+    upload = upload_of(file, name or path, title, metadata, folder)
+    return (Identity(name=upload.source) if replace and who == NEW else who), upload
+
+
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     check_size("metadata", metadata)
     try:
