@@ -2,22 +2,15 @@
 
 import json
 import select
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-
-class QuietServer(ThreadingHTTPServer):
-    """Says nothing of clients that leave: what is on stderr may be a command's."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
+from tests.providers.quiet_server import QuietServer
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.providers.quiet_server import QuietServer
 
 USAGE = {
     "prompt_tokens": 30,
@@ -89,7 +91,7 @@ def chat_serving(reply: Callable[[int], ChatReply]) -> Iterator[ChatServer]:
                 if ready and not self.connection.recv(1):
                     server.left.set()
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = QuietServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     server.url = f"http://127.0.0.1:{http.server_port}/v1"

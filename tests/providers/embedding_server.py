@@ -7,9 +7,10 @@ import json
 import threading
 from collections import deque
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
+from tests.providers.quiet_server import QuietServer
 from tests.providers.server import vector_for
 
 KEY = "clave-muy-secreta-42"
@@ -77,7 +78,7 @@ class EmbeddingServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = QuietServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 import numpy as np
-from tests.providers.anthropic_server import QuietServer
+from tests.providers.quiet_server import QuietServer
 
 from ateneo.providers.tokens import count_tokens
 from ateneo.types import Matrix
